@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* All of Holdfast's core. */
+#ifndef HOLDFAST_HOLDFAST_H
+#define HOLDFAST_HOLDFAST_H
+
+#include <holdfast/check.h>
+#include <holdfast/mm.h>
+#include <holdfast/phys.h>
+#include <holdfast/pin.h>
+#include <holdfast/port.h>
+#include <holdfast/status.h>
+#include <holdfast/types.h>
+
+#endif

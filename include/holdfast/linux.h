@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The Linux port: address spaces inside an ordinary, unprivileged process.
+ *
+ * A memfd is the RAM, one linear mapping of it is the direct map, and every space has a
+ * window: reserved host addresses in which the host's mmap(2)/mprotect(2) of memfd
+ * ranges are the TLB and SIGSEGV is the page fault. A program uses the memory of a space
+ * through plain pointers into its window. Several threads may fault at once.
+ *
+ * System calls on window addresses see plain protections and fail with EFAULT where a
+ * page fault would have been resolved; do I/O through pins (hf_linux_dma_ptr: zero-copy)
+ * or hf_read and hf_write.
+ */
+#ifndef HOLDFAST_LINUX_H
+#define HOLDFAST_LINUX_H
+
+#include <holdfast/holdfast.h>
+
+struct hf_linux; /* a machine: memfd, direct map, hf_phys */
+
+enum hf_linux_huge {
+	HF_LINUX_HUGE_AUTO,	/* MADV_COLLAPSE when a 2 MiB block is first used; else what the system does */
+	HF_LINUX_HUGE_OFF,	/* leave it to the system */
+};
+
+struct hf_linux_config {
+	uint64_t ram_bytes;	/* size of the memfd, a multiple of 2 MiB; host memory comes on touch */
+	enum hf_linux_huge huge;
+	uint32_t count_limit;	/* see struct hf_phys_config */
+	/*
+	 * Host mappings that the port may use for all windows together; 0 means half of
+	 * vm.max_map_count. Near it, whole windows are dropped and fault in again.
+	 */
+	uint64_t map_limit;
+};
+
+/* One address space with its window. Caller-owned; fields other than mm are the port's own. */
+struct hf_linux_space {
+	struct hf_mm mm;	/* give &space->mm to the core's calls */
+	struct hf_linux *linux;
+	char *window;		/* host address of mm.va_lo */
+	uint64_t window_len;
+	struct hf_linux_window *state;
+};
+
+/*
+ * Make the machine and install the SIGSEGV handler (once per process; it stays in the
+ * chain, and calls the handler that was there before for faults outside all windows or
+ * that the space forbids). HF_ERR_HOST with errno set: memfd_create, mmap or sigaction
+ * refused. HF_ERR_ALIGN, HF_ERR_EMPTY, HF_ERR_NOMEM.
+ */
+enum hf_status hf_linux_create(const struct hf_linux_config *config, struct hf_linux **out);
+/* HF_ERR_BUSY while spaces or pins remain. */
+enum hf_status hf_linux_destroy(struct hf_linux *lin);
+struct hf_phys *hf_linux_phys(struct hf_linux *lin);
+int hf_linux_memfd(const struct hf_linux *lin);
+
+/*
+ * A space of `len` bytes (a multiple of 2 MiB) of address space, at virtual addresses
+ * [HF_LINUX_VA_LO, HF_LINUX_VA_LO + len). Its window is aligned to 1 GiB if len is at least
+ * that, else to 2 MiB. HF_ERR_HOST: no host address space. Others as hf_mm_create.
+ */
+#define HF_LINUX_VA_LO ((hf_va)1 << 30)
+enum hf_status hf_linux_space_create(struct hf_linux *lin, struct hf_linux_space *space,
+				     uint64_t len, enum hf_huge_cow huge_cow);
+/* hf_fork, with a window for the child. On error neither space has changed. */
+enum hf_status hf_linux_fork(struct hf_linux_space *parent, struct hf_linux_space *child,
+			     enum hf_fork_policy policy);
+void hf_linux_space_destroy(struct hf_linux_space *space);
+
+/* The window pointer for a virtual address of the space, and back. */
+static inline void *hf_linux_ptr(const struct hf_linux_space *space, hf_va va)
+{
+	return space->window + (va - space->mm.va_lo);
+}
+static inline hf_va hf_linux_va(const struct hf_linux_space *space, const void *ptr)
+{
+	return space->mm.va_lo + (uint64_t)((const char *)ptr - space->window);
+}
+
+/* The direct-map address of a pinned span: what to hand to io_uring or read(2). */
+void *hf_linux_dma_ptr(const struct hf_linux *lin, hf_pa pa);
+
+struct hf_linux_stats {
+	uint64_t faults;	/* SIGSEGVs resolved */
+	uint64_t host_maps;	/* host mappings in all windows now, an upper bound */
+	uint64_t window_drops;	/* windows dropped because of the limit */
+	uint64_t huge_blocks;	/* 2 MiB blocks of the memfd made huge by MADV_COLLAPSE */
+	uint64_t collapse_errors; /* MADV_COLLAPSE calls that the host refused */
+	uint64_t returned_bytes; /* given back to the host by hole punching */
+};
+void hf_linux_stats(struct hf_linux *lin, struct hf_linux_stats *out);
+
+/* Give free memory back to the host now. It also happens by itself after a space is destroyed. */
+uint64_t hf_linux_trim(struct hf_linux *lin);
+
+#endif

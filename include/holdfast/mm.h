@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Address spaces: mappings, page faults, copy-on-write fork.
+ *
+ * Rules for every function here:
+ *  - it takes the locks it needs; none may be called with a Holdfast lock held, nor
+ *    from a port function. hf_mm_create, hf_mm_destroy and hf_fork's child apart,
+ *    any number of threads may call on one space at once;
+ *  - a call that fails has changed nothing that an access, hf_translate or hf_vma_next
+ *    could tell, unless it says otherwise;
+ *  - lengths are in bytes. Where the man page rounds the length up to whole pages, so
+ *    do we; where it ignores a zero length, we return HF_ERR_EMPTY;
+ *  - every range is checked in this order: HF_ERR_FLAGS or HF_ERR_INVAL, HF_ERR_ALIGN,
+ *    HF_ERR_EMPTY, HF_ERR_WRAP, HF_ERR_RANGE, then what is mapped there.
+ */
+#ifndef HOLDFAST_MM_H
+#define HOLDFAST_MM_H
+
+#include <holdfast/phys.h>
+#include <holdfast/status.h>
+#include <holdfast/types.h>
+
+/* Protection of a mapping. Writable or executable memory is readable too (x86-64). */
+enum hf_prot {
+	HF_PROT_NONE = 0,
+	HF_PROT_READ = 1,
+	HF_PROT_WRITE = 2,
+	HF_PROT_EXEC = 4,
+};
+
+enum hf_map_flags {
+	HF_MAP_FIXED = 1,	/* exactly at *addr, replacing what is there */
+	HF_MAP_FIXED_NOREPLACE = 2, /* exactly at *addr, HF_ERR_EXIST if something is there */
+};
+
+/* madvise(2), and for WIPEONFORK, DONTFORK and POPULATE their sections there. */
+enum hf_advice {
+	HF_ADV_DONTNEED,	/* drop the pages: the next access finds zeros */
+	HF_ADV_HUGEPAGE,	/* use 2 MiB pages where they fit */
+	HF_ADV_HUGEPAGE_1G,	/* use 1 GiB pages where they fit, then 2 MiB */
+	HF_ADV_NOHUGEPAGE,	/* new pages are 4 KiB; undoes the two above */
+	HF_ADV_DONTFORK,	/* the mapping is absent in children */
+	HF_ADV_DOFORK,		/* undo DONTFORK */
+	HF_ADV_WIPEONFORK,	/* children find zeros here */
+	HF_ADV_KEEPONFORK,	/* undo WIPEONFORK */
+	HF_ADV_POPULATE_READ,	/* make readable now, as a read of each page would */
+	HF_ADV_POPULATE_WRITE,	/* make writable now, as a write to each page would */
+};
+
+enum hf_access {
+	HF_ACCESS_READ = 1,
+	HF_ACCESS_WRITE = 2,
+	HF_ACCESS_EXEC = 4,
+};
+
+/* What fork does with a pinned huge page. */
+enum hf_fork_policy {
+	/*
+	 * The child gets a huge page of its own, the parent's stays as it is. If no
+	 * huge page is free the child alone gets small ones. A pinned 1 GiB page is
+	 * decided per 2 MiB: parts without pins are shared, parts with pins copied.
+	 */
+	HF_FORK_COPY,
+	/*
+	 * The parent's huge mapping is split (its memory stays where it is) and each
+	 * 4 KiB page decided: only pages that are pinned are copied.
+	 */
+	HF_FORK_SPLIT,
+};
+
+/* What the first write to a huge page that is shared copies. */
+enum hf_huge_cow {
+	HF_HUGE_COW_WHOLE,	/* all of it, so that the writer keeps a huge page; 4 KiB if none is free */
+	HF_HUGE_COW_SMALL,	/* split the writer's mapping and copy 4 KiB */
+};
+
+struct hf_mm_config {
+	/*
+	 * The addresses that mappings may have: [va_lo, va_hi), 4 KiB aligned. Zeros
+	 * mean [64 KiB, 2^47), the user half of x86-64 with four levels.
+	 */
+	hf_va va_lo, va_hi;
+	enum hf_huge_cow huge_cow;
+	void *host;		/* for the port: mm->host; the core never looks at it */
+};
+
+/* Caller-owned, at a fixed address between create and destroy; the fields are the core's. */
+struct hf_mm {
+	struct hf_phys *phys;
+	void *host;
+	hf_va va_lo, va_hi;
+	enum hf_huge_cow huge_cow;
+	uint32_t lock[2];	/* read/write lock: guards the fields below and the tables' shape */
+	hf_pfn root;		/* the top table */
+	hf_pfn vmas;		/* root of the tree of mappings */
+	hf_va place_va;		/* see DESIGN.md, "Placement" */
+	hf_pfn place_pfn;
+	uint32_t place_lock;	/* guards the two above */
+	struct hf_mm *next, *prev; /* phys->spaces, under phys->lock */
+};
+
+/*
+ * Make an empty space in caller-owned storage. `config` may be NULL for defaults.
+ * HF_ERR_INVAL: huge_cow. HF_ERR_ALIGN, HF_ERR_RANGE: va_lo, va_hi (not below 2^47, or
+ * va_lo >= va_hi). HF_ERR_NOMEM.
+ */
+enum hf_status hf_mm_create(struct hf_mm *mm, struct hf_phys *phys,
+			    const struct hf_mm_config *config);
+
+/*
+ * Unmap everything and end the space. Pinned pages stay allocated until they are
+ * unpinned. Cannot fail. No other call on this space may run or follow. The port's
+ * flush is called once for the whole range before anything is freed.
+ */
+void hf_mm_destroy(struct hf_mm *mm);
+
+/*
+ * Map private anonymous memory, zero-filled: mmap(2) with MAP_PRIVATE | MAP_ANONYMOUS.
+ * `len` is rounded up to 4 KiB. Without HF_MAP_FIXED*, *addr is a hint, rounded down to
+ * 4 KiB, taken if that range is free; 0 means no hint. The search goes from the top of
+ * the space downwards; mappings of at least 2 MiB are put at a multiple of 2 MiB, of at
+ * least 1 GiB at a multiple of 1 GiB, if such a gap exists. *addr is set on success.
+ * Adjacent mappings that are alike become one.
+ * HF_ERR_FLAGS: unknown prot or flags, or both FIXED flags. HF_ERR_ALIGN: *addr, with
+ * FIXED. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE: FIXED outside the space. HF_ERR_EXIST.
+ * HF_ERR_NOSPACE. HF_ERR_NOMEM. HF_ERR_OVERFLOW (as for hf_munmap, with FIXED).
+ */
+enum hf_status hf_mmap(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned prot,
+		       unsigned flags);
+
+/*
+ * Unmap [va, va+len): munmap(2). Holes are allowed. Pinned pages leave the space and
+ * stay with their device.
+ * HF_ERR_ALIGN: va. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_NOMEM: a mapping or
+ * a huge page would have to be split and no page is free for it. HF_ERR_OVERFLOW: the
+ * same, at a count's limit.
+ */
+enum hf_status hf_munmap(struct hf_mm *mm, hf_va va, uint64_t len);
+
+/*
+ * Change the protection of [va, va+len): mprotect(2), except that a hole in the range
+ * (HF_ERR_UNMAPPED) changes nothing at all.
+ * HF_ERR_FLAGS: prot. HF_ERR_ALIGN. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_NOMEM.
+ * HF_ERR_OVERFLOW.
+ */
+enum hf_status hf_mprotect(struct hf_mm *mm, hf_va va, uint64_t len, unsigned prot);
+
+/*
+ * madvise(2) for [va, va+len); a hole (HF_ERR_UNMAPPED) changes nothing at all.
+ * HF_ERR_INVAL: advice. HF_ERR_ALIGN. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE.
+ * HF_ERR_NOMEM, HF_ERR_OVERFLOW. POPULATE_READ and POPULATE_WRITE need the protection
+ * (HF_ERR_ACCESS) and on HF_ERR_NOMEM may have populated a part.
+ */
+enum hf_status hf_madvise(struct hf_mm *mm, hf_va va, uint64_t len, enum hf_advice advice);
+
+/* Where a virtual address leads. */
+struct hf_translation {
+	hf_va va;		/* first address of the run, 4 KiB aligned */
+	hf_pa pa;		/* its physical address */
+	uint64_t len;		/* bytes of the run, physically contiguous */
+	unsigned access;	/* HF_ACCESS_* that the tables allow now */
+	unsigned level;		/* of the leaf that maps the address asked for */
+};
+
+/*
+ * Resolve a page fault: make `access` (exactly one HF_ACCESS_*) at `va` possible:
+ * allocate, copy on write, or find that nothing is wrong any more. *out (may be NULL)
+ * describes the leaf: va, pa and len are the leaf's own, not widened. What it says may
+ * be outdated as soon as the call returns, by any other thread's call; a port that
+ * caches translations uses its `fill` instead.
+ * HF_ERR_INVAL: access. HF_ERR_RANGE, HF_ERR_UNMAPPED: no mapping (SIGSEGV, SEGV_MAPERR).
+ * HF_ERR_ACCESS: forbidden (SEGV_ACCERR). HF_ERR_NOMEM. HF_ERR_OVERFLOW.
+ * Takes mm's lock shared.
+ */
+enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access,
+			struct hf_translation *out);
+
+/*
+ * Where `va` leads now, without changing anything. *out describes the leaf, as above.
+ * HF_ERR_RANGE. HF_ERR_UNMAPPED: no mapping, or no page present.
+ */
+enum hf_status hf_translate(struct hf_mm *mm, hf_va va, struct hf_translation *out);
+
+/*
+ * Make `child` (caller-owned storage, not a live space) a copy of `parent` as of one
+ * instant: private memory is shared copy-on-write, pinned pages are copied now and stay
+ * the parent's at their physical addresses. DONTFORK mappings are absent from the child,
+ * WIPEONFORK ones empty. The child inherits the configuration and gets `child_host`.
+ *
+ * The instant is the one flush of the parent's TLB: a write that completed before it is
+ * in the child, one that starts after it is not, also in pinned pages, whichever thread
+ * wrote. (What devices write is not held back.) Threads that write meanwhile wait in
+ * hf_fault until the pinned pages are copied.
+ *
+ * HF_ERR_INVAL: policy. HF_ERR_NOMEM, HF_ERR_OVERFLOW: neither space has changed, and
+ * `child` is not a space. Takes the parent's lock exclusively.
+ */
+enum hf_status hf_fork(struct hf_mm *parent, struct hf_mm *child, void *child_host,
+		       enum hf_fork_policy policy);
+
+/*
+ * Copy between a space and the caller's memory, or between two spaces (or two ranges of
+ * one that do not overlap), obeying protections and copy-on-write, as copy_to_user and
+ * process_vm_readv(2) do. All or nothing: on error no byte has been written.
+ * A range may have any alignment. Reading absent memory gives zeros and allocates nothing.
+ * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_UNMAPPED. HF_ERR_ACCESS. HF_ERR_OVERLAP
+ * (hf_copy). HF_ERR_NOMEM, HF_ERR_OVERFLOW (writing). HF_ERR_INVAL: hf_copy between
+ * different physical memories.
+ * Bytes that other threads or devices write meanwhile may be seen old or new.
+ */
+enum hf_status hf_read(struct hf_mm *mm, hf_va va, void *buf, uint64_t len);
+enum hf_status hf_write(struct hf_mm *mm, hf_va va, const void *buf, uint64_t len);
+enum hf_status hf_copy(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va src_va,
+		       uint64_t len);
+
+/* One mapping, as the space has it. */
+struct hf_vma_info {
+	hf_va start, end;	/* [start, end) */
+	unsigned prot;		/* HF_PROT_* */
+	bool huge;		/* HUGEPAGE or HUGEPAGE_1G */
+	bool huge_1g;
+	bool dontfork;
+	bool wipeonfork;
+};
+
+/* The first mapping that ends above `va`. HF_ERR_UNMAPPED: none. */
+enum hf_status hf_vma_next(struct hf_mm *mm, hf_va va, struct hf_vma_info *out);
+
+/* Counts over one space, by a full walk. Shared tables and pages count in full. */
+struct hf_mm_stats {
+	uint64_t mapped_bytes;		/* sum of all mappings */
+	uint64_t leaves[HF_LEAF_LEVELS]; /* present leaf entries by level, without the zero page */
+	uint64_t pinned_frames;		/* mapped frames that hold at least one pin */
+	uint64_t tables;		/* page tables reached, the root included */
+	uint64_t shared_tables;		/* of these, reached through an entry to a table with more than one reference */
+	uint64_t vmas;
+};
+void hf_mm_stats(struct hf_mm *mm, struct hf_mm_stats *out);
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Physical memory: the RAM that the host lends, cut into frames of 4 KiB and
+ * handed out in blocks of 2^order frames, order 0 (4 KiB) to 18 (1 GiB), by a
+ * binary buddy allocator (Knuth, The Art of Computer Programming 1, 2.5). One
+ * descriptor of 32 bytes per frame says who uses it: how many leaf entries map
+ * it, how many device pins hold it.
+ *
+ * Locking: every function takes what it needs; none may be called with a
+ * Holdfast lock held. All may be called from several threads at once, except
+ * hf_phys_init and hf_phys_fini.
+ */
+#ifndef HOLDFAST_PHYS_H
+#define HOLDFAST_PHYS_H
+
+#include <holdfast/port.h>
+#include <holdfast/status.h>
+#include <holdfast/types.h>
+
+#define HF_MAX_ORDER 18
+#define HF_FRAME_META 32 /* bytes of metadata per 4 KiB frame */
+
+struct hf_frame; /* one frame's descriptor, HF_FRAME_META bytes, the core's own */
+struct hf_mm;
+
+/* One range of RAM, lent by the host until hf_phys_fini(). */
+struct hf_ram {
+	hf_pa base;	/* physical address of the first byte, 4 KiB aligned */
+	uint64_t len;	/* bytes, a multiple of 4 KiB, not 0 */
+	void *map;	/* where the core reads and writes `base`: the direct map */
+	void *meta;	/* hf_phys_meta_size(len) bytes, 8-aligned, outside the range; need not be cleared */
+};
+
+struct hf_phys_config {
+	const struct hf_port *port;	/* required; must outlive the hf_phys */
+	void *host;			/* given back to every port function */
+	const struct hf_ram *ram;	/* sorted by base, not overlapping; must outlive the hf_phys */
+	size_t ram_count;
+	/*
+	 * The largest value of a mapping, pin or table count; one more is refused
+	 * with HF_ERR_OVERFLOW. 0 means 2^31 - 1, the most there is. Smaller values
+	 * are for tests of what happens at the limit (2 is the least).
+	 */
+	uint32_t count_limit;
+};
+
+/* Caller-owned; the fields are the core's own. */
+struct hf_phys {
+	const struct hf_port *port;
+	void *host;
+	const struct hf_ram *ram;
+	size_t ram_count;
+	uint32_t count_limit;
+	uint32_t lock;			/* guards all that follows and every descriptor's counts */
+	uint32_t free_head[HF_MAX_ORDER + 1];
+	uint64_t free_frames;
+	uint64_t total_frames;
+	uint64_t fail_after;		/* see hf_phys_fail_after */
+	uint64_t allocs;
+	hf_pfn zero[2];			/* the zero page, small and huge */
+	struct hf_mm *spaces;		/* every live space of this memory */
+};
+
+struct hf_phys_stats {
+	uint64_t total_bytes;		/* RAM under management */
+	uint64_t free_bytes;
+	uint64_t free_blocks[HF_MAX_ORDER + 1]; /* free blocks by order */
+	uint64_t allocs;		/* blocks allocated since init */
+};
+
+/* Bytes of metadata that a RAM range of `len` bytes needs. */
+uint64_t hf_phys_meta_size(uint64_t len);
+
+/*
+ * Start managing the RAM that `config` lists. Clears the metadata and one
+ * frame (the zero page), touches no other RAM.
+ * HF_ERR_INVAL: no port, a port without flush or panic, wait without wake, no map or meta.
+ * HF_ERR_EMPTY: no range, or one of length 0. HF_ERR_ALIGN: base, len or meta.
+ * HF_ERR_WRAP: base + len. HF_ERR_RANGE: RAM beyond 16 TiB. HF_ERR_OVERLAP: ranges
+ * overlap or are not sorted. HF_ERR_FLAGS: count_limit is 1 or above 2^31 - 1.
+ */
+enum hf_status hf_phys_init(struct hf_phys *phys, const struct hf_phys_config *config);
+
+/*
+ * Stop. HF_ERR_BUSY, and nothing changed, while a space is alive, a page is pinned
+ * or a block of hf_phys_alloc is not freed.
+ */
+enum hf_status hf_phys_fini(struct hf_phys *phys);
+
+/*
+ * A block of 2^order frames for the host's own use, aligned to its size. The
+ * contents are undefined. HF_ERR_INVAL: order above HF_MAX_ORDER. HF_ERR_NOMEM.
+ */
+enum hf_status hf_phys_alloc(struct hf_phys *phys, unsigned order, hf_pa *out);
+
+/*
+ * Give a block of hf_phys_alloc back. HF_ERR_RANGE: not RAM. HF_ERR_INVAL: not the
+ * start of a block that is allocated with this order (freed twice, say).
+ */
+enum hf_status hf_phys_free(struct hf_phys *phys, hf_pa pa, unsigned order);
+
+/* The direct-map address of `pa`, or NULL where there is no RAM. Takes no lock. */
+void *hf_phys_ptr(const struct hf_phys *phys, hf_pa pa);
+
+/*
+ * How many pins hold the frame at `pa`. HF_ERR_RANGE: not RAM.
+ */
+enum hf_status hf_phys_pins(struct hf_phys *phys, hf_pa pa, uint32_t *out);
+
+/* How much is free, and how it lies. */
+void hf_phys_stats(struct hf_phys *phys, struct hf_phys_stats *out);
+
+/*
+ * Offer free blocks of at least 2^min_order frames to the port's discard, those that
+ * have been used since they were last offered. Returns the bytes offered.
+ */
+uint64_t hf_phys_trim(struct hf_phys *phys, unsigned min_order);
+
+/*
+ * Fault injection, for the host's tests: the n-th block allocation from now on
+ * (1 is the next) and every one after it fails as if memory were full, until
+ * the next call; 0 ends the failing. Covers every allocation the core makes.
+ */
+void hf_phys_fail_after(struct hf_phys *phys, uint64_t n);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The port: everything that Holdfast asks of its host. A kernel, a hypervisor,
+ * an emulator or a Linux program fills in one struct hf_port and lists its RAM
+ * (phys.h); that is all of the integration. The core calls nothing else but
+ * memcpy, memmove, memset and memcmp.
+ *
+ * Preconditions that hold for every function here:
+ *  - it may be called from any thread that calls into Holdfast, and from
+ *    several threads at once;
+ *  - it must not call back into Holdfast;
+ *  - it may be called with Holdfast's locks held, so it must not wait for a
+ *    thread that is itself inside Holdfast (`wait` excepted, whose purpose it is);
+ *  - `host` is the pointer that came with the port in struct hf_phys_config.
+ */
+#ifndef HOLDFAST_PORT_H
+#define HOLDFAST_PORT_H
+
+#include <holdfast/types.h>
+
+struct hf_mm;
+struct hf_translation;
+
+/*
+ * What changed in the tables, and so what a TLB may no longer use. Bits.
+ *
+ * HF_FLUSH_WRITE   permission to write was taken away; addresses are unchanged.
+ *                  Cached read-only translations may stay.
+ * HF_FLUSH_TABLES  a table was replaced by a copy with the same leaves. Cached
+ *                  leaves may stay, cached branches (paging-structure caches:
+ *                  Intel SDM vol. 3A, 4.10.3; AMD APM vol. 2, 5.5) may not.
+ * HF_FLUSH_LEAVES  leaves were removed, moved or lost more than the write
+ *                  permission: nothing about the range may stay cached.
+ */
+enum hf_flush {
+	HF_FLUSH_WRITE = 1,
+	HF_FLUSH_TABLES = 2,
+	HF_FLUSH_LEAVES = 4,
+};
+
+struct hf_port {
+	/*
+	 * Forget cached translations of [va, va+len) in `mm` as `what` (HF_FLUSH_*
+	 * bits) says, on every CPU. `va` and `len` are multiples of 4 KiB; the range
+	 * may be the whole space. On return no CPU uses a forgotten translation
+	 * any more, and every access that began through one has completed: this is
+	 * what makes fork's arming an instant, and what lets pages be freed.
+	 * Called with mm's lock held, shared or exclusive, and possibly table locks.
+	 * Must not fail. Required.
+	 */
+	void (*flush)(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned what);
+
+	/*
+	 * A fault has been resolved: `t` is the translation that the entry now
+	 * gives (mm.h), widened to the longest run of physically contiguous leaves
+	 * of the same table with the same permissions. A software TLB may take it.
+	 * Called with mm's lock held (shared) and the leaf's table locked, so that a
+	 * flush can only come after it; therefore a port that caches translations
+	 * anywhere but in its hardware's own walk must do so here and not after
+	 * hf_fault() has returned. Several calls for different tables of one mm may
+	 * run at once. Optional (NULL: nothing is told, runs are not computed).
+	 */
+	void (*fill)(void *host, struct hf_mm *mm, const struct hf_translation *t);
+
+	/*
+	 * [pa, pa+len) is free memory whose contents nobody needs: the host may
+	 * take its backing away. The range must read as zeros when it is next
+	 * touched. Called from hf_phys_trim() only, with the physical-memory lock
+	 * held. Optional (NULL: hf_phys_trim does nothing).
+	 */
+	void (*discard)(void *host, hf_pa pa, uint64_t len);
+
+	/*
+	 * Copy `len` bytes (a multiple of 4 KiB) between direct-map addresses that do
+	 * not overlap: page copies of fork and copy-on-write. For hosts with
+	 * something better than memcpy for large blocks. Optional (NULL: memcpy).
+	 */
+	void (*copy)(void *host, void *dst, const void *src, size_t len);
+
+	/* One polite spin of a lock that is held (x86 PAUSE). Optional. */
+	void (*pause)(void *host);
+
+	/*
+	 * Sleep while *word == value; waking without cause is allowed (futex(2),
+	 * FUTEX_WAIT). `wake` wakes every thread that sleeps on `word`. Either both or
+	 * neither; without them locks spin with `pause`.
+	 */
+	void (*wait)(void *host, const uint32_t *word, uint32_t value);
+	void (*wake)(void *host, const uint32_t *word);
+
+	/*
+	 * An invariant of Holdfast is broken; `what` names it. Must not return.
+	 * Required.
+	 */
+	void (*panic)(void *host, const char *what);
+};
+
+#endif

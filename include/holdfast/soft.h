@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The soft port: an MMU in software. It walks the core's tables as an x86-64 CPU does
+ * (Intel SDM vol. 3A, 4.5; AMD APM vol. 2, 5.3), caches leaves in a TLB and branches in
+ * a paging-structure cache, sets accessed and dirty bits, checks permissions, and calls
+ * hf_fault when a walk fails. For emulators and tests: because its caches are real, a
+ * missing flush shows up as stale data.
+ */
+#ifndef HOLDFAST_SOFT_H
+#define HOLDFAST_SOFT_H
+
+#include <holdfast/holdfast.h>
+
+struct hf_soft;     /* a machine: RAM, its hf_phys, its CPUs */
+struct hf_soft_cpu; /* a CPU: one TLB, used by one thread at a time */
+struct hf_soft_dma; /* a DMA engine with a thread of its own */
+
+struct hf_soft_config {
+	uint64_t ram_bytes;	/* multiple of 4 KiB; address space is reserved, pages come on touch */
+	uint64_t ram_base;	/* physical address of the first byte, 4 KiB aligned; default 1 GiB */
+	uint32_t count_limit;	/* see struct hf_phys_config */
+	unsigned ranges;	/* cut the RAM into this many ranges with 2 MiB holes between; 0 means 1 */
+	unsigned tlb_entries;	/* per CPU and page size, a power of two; 0 means 1024 */
+};
+
+/* The panic of this port prints to stderr and calls abort(). HF_ERR_NOMEM, or hf_phys_init's. */
+enum hf_status hf_soft_create(const struct hf_soft_config *config, struct hf_soft **out);
+/* HF_ERR_BUSY while CPUs, DMA engines or spaces remain; see hf_phys_fini. */
+enum hf_status hf_soft_destroy(struct hf_soft *soft);
+struct hf_phys *hf_soft_phys(struct hf_soft *soft);
+const struct hf_port *hf_soft_port(void);
+
+/* A CPU with empty caches. hf_soft_switch says which space it runs in (NULL: none). */
+enum hf_status hf_soft_cpu_create(struct hf_soft *soft, struct hf_soft_cpu **out);
+void hf_soft_cpu_destroy(struct hf_soft_cpu *cpu);
+void hf_soft_switch(struct hf_soft_cpu *cpu, struct hf_mm *mm);
+
+/*
+ * Loads and stores of 1, 2, 4 or 8 bytes, little-endian, any alignment (those that cross
+ * a page are done in two parts). Faults are resolved through hf_fault; what it cannot
+ * resolve comes back as its status and the access has not happened.
+ * HF_ERR_INVAL: size, or no space on the CPU.
+ */
+enum hf_status hf_soft_load(struct hf_soft_cpu *cpu, hf_va va, unsigned size, uint64_t *out);
+enum hf_status hf_soft_store(struct hf_soft_cpu *cpu, hf_va va, unsigned size, uint64_t value);
+/* Fetch: as load, but needs HF_PROT_EXEC. */
+enum hf_status hf_soft_fetch(struct hf_soft_cpu *cpu, hf_va va, unsigned size, uint64_t *out);
+/*
+ * Atomic compare-exchange, naturally aligned (HF_ERR_ALIGN). *expected receives what was
+ * there; *swapped tells whether `desired` was stored. Needs write permission either way.
+ */
+enum hf_status hf_soft_cmpxchg(struct hf_soft_cpu *cpu, hf_va va, unsigned size,
+			       uint64_t *expected, uint64_t desired, bool *swapped);
+/* Bulk copies through the CPU's translations. On error *done (may be NULL) bytes were copied. */
+enum hf_status hf_soft_copy_out(struct hf_soft_cpu *cpu, hf_va va, void *buf, uint64_t len, uint64_t *done);
+enum hf_status hf_soft_copy_in(struct hf_soft_cpu *cpu, hf_va va, const void *buf, uint64_t len, uint64_t *done);
+
+struct hf_soft_stats {
+	uint64_t accesses, tlb_hits, branch_hits, walks, faults;
+	uint64_t flushes;	/* flush requests that reached this CPU */
+};
+void hf_soft_cpu_stats(const struct hf_soft_cpu *cpu, struct hf_soft_stats *out);
+
+/*
+ * A device that knows physical addresses only. Each transfer is queued and done by the
+ * engine's own thread, in order; hf_soft_dma_wait returns when the queue is empty.
+ * `buf` must stay valid until then. HF_ERR_RANGE: not RAM.
+ */
+enum hf_status hf_soft_dma_create(struct hf_soft *soft, struct hf_soft_dma **out);
+void hf_soft_dma_destroy(struct hf_soft_dma *dma);
+enum hf_status hf_soft_dma_write(struct hf_soft_dma *dma, hf_pa pa, const void *buf, uint64_t len); /* buf -> RAM */
+enum hf_status hf_soft_dma_read(struct hf_soft_dma *dma, hf_pa pa, void *buf, uint64_t len);	    /* RAM -> buf */
+void hf_soft_dma_wait(struct hf_soft_dma *dma);
+
+#endif
