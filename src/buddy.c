@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The buddy allocator. Free blocks of each order hang in a doubly linked list through
+ * their first frames' descriptors. A block never spans two RAM ranges.
+ */
+#include "frame.h"
+
+/* phys->lock held. */
+static void push(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean)
+{
+	struct hf_frame *f = hf_frame(phys, pfn);
+	uint32_t next = phys->free_head[order];
+
+	f->kind = HF_FRAME_FREE;
+	f->order = (uint8_t)order;
+	f->clean = clean;
+	f->prev = HF_NIL;
+	f->next = next;
+	if (next != HF_NIL)
+		hf_frame(phys, (hf_pfn){ next })->prev = pfn.v;
+	phys->free_head[order] = pfn.v;
+}
+
+/* phys->lock held. */
+static void unlink_free(struct hf_phys *phys, struct hf_frame *f)
+{
+	if (f->next != HF_NIL)
+		hf_frame(phys, (hf_pfn){ f->next })->prev = f->prev;
+	if (f->prev != HF_NIL)
+		hf_frame(phys, (hf_pfn){ f->prev })->next = f->next;
+	else
+		phys->free_head[f->order] = f->next;
+	f->kind = HF_FRAME_PLAIN;
+}
+
+/* The free block that holds all of [pfn, pfn + 2^order), or false. phys->lock held. */
+static bool find_free(struct hf_phys *phys, hf_pfn pfn, unsigned order, hf_pfn *out)
+{
+	for (unsigned o = order; o <= HF_MAX_ORDER; o++) {
+		hf_pfn base = { pfn.v & ~((1u << o) - 1) };
+		struct hf_frame *f = hf_frame(phys, base);
+
+		if (!f)
+			return false;
+		if (f->kind == HF_FRAME_FREE) {
+			*out = base;
+			return f->order >= o;
+		}
+	}
+	return false;
+}
+
+static bool find_any(struct hf_phys *phys, unsigned order, hf_pfn *out)
+{
+	for (unsigned o = order; o <= HF_MAX_ORDER; o++) {
+		if (phys->free_head[o] != HF_NIL) {
+			out->v = phys->free_head[o];
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Cut the free block at `base` down until [pfn, pfn + 2^order) stands alone, and take it.
+ * phys->lock held.
+ */
+static void carve(struct hf_phys *phys, hf_pfn base, hf_pfn pfn, unsigned order)
+{
+	struct hf_frame *f = hf_frame(phys, base);
+	unsigned o = f->order;
+	bool clean = f->clean;
+
+	unlink_free(phys, f);
+	while (o > order) {
+		hf_pfn upper;
+
+		o--;
+		upper.v = base.v + (1u << o);
+		if (pfn.v >= upper.v) {
+			push(phys, base, o, clean);
+			base = upper;
+		} else {
+			push(phys, upper, o, clean);
+		}
+	}
+	hf_frame(phys, base)->clean = clean;
+}
+
+/* Fault injection: whether this allocation has to fail. phys->lock held. */
+static bool must_fail(struct hf_phys *phys)
+{
+	if (phys->fail_after == 1)
+		return true;
+	if (phys->fail_after > 1)
+		phys->fail_after--;
+	return false;
+}
+
+bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, const hf_pfn *want, hf_pfn *out,
+			   bool *clean)
+{
+	hf_pfn base;
+
+	if (must_fail(phys))
+		return false;
+	if (want && find_free(phys, *want, order, &base)) {
+		*out = *want;
+	} else {
+		if (!find_any(phys, order, &base))
+			return false;
+		*out = base;
+	}
+	carve(phys, base, *out, order);
+	*clean = hf_frame(phys, *out)->clean;
+	phys->free_frames -= (uint64_t)1 << order;
+	phys->allocs++;
+	return true;
+}
+
+void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order)
+{
+	const struct hf_ram *ram = hf_ram_of(phys, pfn);
+	bool clean = false;
+
+	phys->free_frames += (uint64_t)1 << order;
+	while (order < HF_MAX_ORDER) {
+		hf_pfn buddy = { pfn.v ^ (1u << order) };
+		struct hf_frame *f;
+
+		if (hf_ram_of(phys, buddy) != ram)
+			break;
+		f = hf_frame(phys, buddy);
+		if (f->kind != HF_FRAME_FREE || f->order != order)
+			break;
+		unlink_free(phys, f);
+		pfn.v &= ~(1u << order);
+		order++;
+	}
+	push(phys, pfn, order, clean);
+}
+
+bool hf_reserve_fill(struct hf_phys *phys, struct hf_reserve *r, uint64_t count)
+{
+	struct hf_reserve got = HF_RESERVE_EMPTY;
+	bool clean, ok = true;
+
+	hf_phys_lock(phys);
+	while (ok && got.count < count) {
+		hf_pfn pfn;
+
+		ok = hf_block_alloc_locked(phys, 0, NULL, &pfn, &clean);
+		if (ok) {
+			hf_frame(phys, pfn)->next = got.head;
+			got.head = pfn.v;
+			got.count++;
+		}
+	}
+	hf_phys_unlock(phys);
+	if (!ok) {
+		hf_reserve_drain(phys, &got);
+		return false;
+	}
+	while (got.count) {
+		hf_pfn pfn = hf_reserve_take(phys, &got);
+
+		hf_frame(phys, pfn)->next = r->head;
+		r->head = pfn.v;
+		r->count++;
+	}
+	return true;
+}
+
+hf_pfn hf_reserve_take(struct hf_phys *phys, struct hf_reserve *r)
+{
+	hf_pfn pfn = { r->head };
+
+	if (!r->count)
+		hf_panic(phys, "a reserve ran out: the need was reckoned too small");
+	r->head = hf_frame(phys, pfn)->next;
+	r->count--;
+	return pfn;
+}
+
+void hf_reserve_drain(struct hf_phys *phys, struct hf_reserve *r)
+{
+	if (!r->count)
+		return;
+	hf_phys_lock(phys);
+	while (r->count)
+		hf_block_free_locked(phys, hf_reserve_take(phys, r), 0);
+	hf_phys_unlock(phys);
+}

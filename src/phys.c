@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* Physical memory as the host sees it: start, stop, blocks of its own, trim. */
+#include "frame.h"
+
+#define MAX_PA ((uint64_t)1 << (32 + HF_PAGE_SHIFT))
+
+_Noreturn void hf_panic(const struct hf_phys *phys, const char *what)
+{
+	phys->port->panic(phys->host, what);
+	for (;;)
+		; /* the port has broken its contract; nothing may go on from here */
+}
+
+uint64_t hf_phys_meta_size(uint64_t len)
+{
+	return (len >> HF_PAGE_SHIFT) * HF_FRAME_META;
+}
+
+static enum hf_status check_port(const struct hf_port *port)
+{
+	if (!port || !port->flush || !port->panic || !port->wait != !port->wake)
+		return HF_ERR_INVAL;
+	return HF_OK;
+}
+
+static enum hf_status check_ram(const struct hf_ram *ram, uint64_t above)
+{
+	const uint64_t mask = HF_PAGE_SIZE - 1;
+
+	if (!ram->map || !ram->meta)
+		return HF_ERR_INVAL;
+	if ((ram->base.v & mask) || (ram->len & mask) || ((uintptr_t)ram->meta & 7))
+		return HF_ERR_ALIGN;
+	if (!ram->len)
+		return HF_ERR_EMPTY;
+	if (ram->base.v + ram->len < ram->base.v)
+		return HF_ERR_WRAP;
+	/* The last frame number is HF_NIL. */
+	if (ram->base.v + ram->len > MAX_PA - HF_PAGE_SIZE)
+		return HF_ERR_RANGE;
+	return ram->base.v < above ? HF_ERR_OVERLAP : HF_OK;
+}
+
+static enum hf_status check_config(const struct hf_phys_config *c)
+{
+	enum hf_status st = check_port(c->port);
+	uint64_t above = 0;
+
+	if (st)
+		return st;
+	if (c->count_limit == 1 || c->count_limit > INT32_MAX)
+		return HF_ERR_FLAGS;
+	if (!c->ram_count)
+		return HF_ERR_EMPTY;
+	for (size_t i = 0; i < c->ram_count; i++) {
+		st = check_ram(&c->ram[i], above);
+		if (st)
+			return st;
+		above = c->ram[i].base.v + c->ram[i].len;
+	}
+	return HF_OK;
+}
+
+/* Put one range into the free lists, in the largest aligned blocks that fit. */
+static void add_ram(struct hf_phys *phys, const struct hf_ram *ram)
+{
+	uint32_t pfn = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
+	uint32_t end = pfn + (uint32_t)(ram->len >> HF_PAGE_SHIFT);
+
+	memset(ram->meta, 0, hf_phys_meta_size(ram->len));
+	phys->total_frames += end - pfn;
+	while (pfn < end) {
+		unsigned order = 0;
+
+		while (order < HF_MAX_ORDER && !(pfn & (1u << order)) &&
+		       end - pfn >= 2u << order)
+			order++;
+		hf_block_free_locked(phys, (hf_pfn){ pfn }, order);
+		pfn += 1u << order;
+	}
+}
+
+enum hf_status hf_phys_init(struct hf_phys *phys, const struct hf_phys_config *config)
+{
+	enum hf_status st = check_config(config);
+	hf_pfn zero;
+
+	if (st)
+		return st;
+	*phys = (struct hf_phys){
+		.port = config->port,
+		.host = config->host,
+		.ram = config->ram,
+		.ram_count = config->ram_count,
+		.count_limit = config->count_limit ? config->count_limit : INT32_MAX,
+		.zero = { { HF_NIL }, { HF_NIL } },
+	};
+	for (unsigned o = 0; o <= HF_MAX_ORDER; o++)
+		phys->free_head[o] = HF_NIL;
+	for (size_t i = 0; i < phys->ram_count; i++)
+		add_ram(phys, &phys->ram[i]);
+
+	hf_phys_lock(phys);
+	if (hf_zero_get_locked(phys, HF_LEVEL_PTE, &zero))
+		hf_map_put_locked(phys, zero, HF_LEVEL_PTE);
+	hf_phys_unlock(phys);
+	return HF_OK;
+}
+
+enum hf_status hf_phys_fini(struct hf_phys *phys)
+{
+	enum hf_status st = HF_OK;
+	uint64_t own = 1;
+
+	hf_phys_lock(phys);
+	if (phys->zero[1].v != HF_NIL)
+		own += HF_TABLE_ENTRIES;
+	if (phys->spaces || phys->free_frames + own != phys->total_frames)
+		st = HF_ERR_BUSY;
+	hf_phys_unlock(phys);
+	return st;
+}
+
+enum hf_status hf_phys_alloc(struct hf_phys *phys, unsigned order, hf_pa *out)
+{
+	hf_pfn pfn;
+	bool clean, ok;
+
+	if (order > HF_MAX_ORDER)
+		return HF_ERR_INVAL;
+	hf_phys_lock(phys);
+	ok = hf_block_alloc_locked(phys, order, NULL, &pfn, &clean);
+	if (ok) {
+		struct hf_frame *f = hf_frame(phys, pfn);
+
+		f->kind = HF_FRAME_HOST;
+		f->order = (uint8_t)order;
+	}
+	hf_phys_unlock(phys);
+	if (!ok)
+		return HF_ERR_NOMEM;
+	*out = hf_pfn_pa(pfn);
+	return HF_OK;
+}
+
+enum hf_status hf_phys_free(struct hf_phys *phys, hf_pa pa, unsigned order)
+{
+	hf_pfn pfn = { (uint32_t)(pa.v >> HF_PAGE_SHIFT) };
+	enum hf_status st = HF_ERR_INVAL;
+	struct hf_frame *f;
+
+	if (!hf_phys_ptr(phys, pa))
+		return HF_ERR_RANGE;
+	f = hf_frame(phys, pfn);
+	hf_phys_lock(phys);
+	if (!(pa.v & (HF_PAGE_SIZE - 1)) && f->kind == HF_FRAME_HOST && f->order == order) {
+		f->kind = HF_FRAME_PLAIN;
+		hf_block_free_locked(phys, pfn, order);
+		st = HF_OK;
+	}
+	hf_phys_unlock(phys);
+	return st;
+}
+
+void *hf_phys_ptr(const struct hf_phys *phys, hf_pa pa)
+{
+	hf_pfn pfn = { (uint32_t)(pa.v >> HF_PAGE_SHIFT) };
+
+	if (pa.v >= MAX_PA || !hf_ram_of(phys, pfn))
+		return NULL;
+	return (char *)hf_frame_ptr(phys, pfn) + (pa.v & (HF_PAGE_SIZE - 1));
+}
+
+enum hf_status hf_phys_pins(struct hf_phys *phys, hf_pa pa, uint32_t *out)
+{
+	if (!hf_phys_ptr(phys, pa))
+		return HF_ERR_RANGE;
+	hf_phys_lock(phys);
+	*out = hf_frame(phys, (hf_pfn){ (uint32_t)(pa.v >> HF_PAGE_SHIFT) })->pins;
+	hf_phys_unlock(phys);
+	return HF_OK;
+}
+
+void hf_phys_stats(struct hf_phys *phys, struct hf_phys_stats *out)
+{
+	memset(out, 0, sizeof(*out));
+	hf_phys_lock(phys);
+	out->total_bytes = phys->total_frames << HF_PAGE_SHIFT;
+	out->free_bytes = phys->free_frames << HF_PAGE_SHIFT;
+	out->allocs = phys->allocs;
+	for (unsigned o = 0; o <= HF_MAX_ORDER; o++) {
+		uint32_t i = phys->free_head[o];
+
+		while (i != HF_NIL) {
+			out->free_blocks[o]++;
+			i = hf_frame(phys, (hf_pfn){ i })->next;
+		}
+	}
+	hf_phys_unlock(phys);
+}
+
+uint64_t hf_phys_trim(struct hf_phys *phys, unsigned min_order)
+{
+	uint64_t bytes = 0;
+
+	if (!phys->port->discard)
+		return 0;
+	hf_phys_lock(phys);
+	for (unsigned o = min_order; o <= HF_MAX_ORDER; o++) {
+		uint32_t i = phys->free_head[o];
+
+		while (i != HF_NIL) {
+			struct hf_frame *f = hf_frame(phys, (hf_pfn){ i });
+
+			if (!f->clean) {
+				phys->port->discard(phys->host, hf_pfn_pa((hf_pfn){ i }),
+						    HF_PAGE_SIZE << o);
+				f->clean = true;
+				bytes += HF_PAGE_SIZE << o;
+			}
+			i = f->next;
+		}
+	}
+	hf_phys_unlock(phys);
+	return bytes;
+}
+
+void hf_phys_fail_after(struct hf_phys *phys, uint64_t n)
+{
+	hf_phys_lock(phys);
+	phys->fail_after = n;
+	hf_phys_unlock(phys);
+}

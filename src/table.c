@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+#include "table.h"
+
+hf_pfn hf_table_new(struct hf_phys *phys, struct hf_reserve *r)
+{
+	hf_pfn table = hf_reserve_take(phys, r);
+	struct hf_frame *f = hf_frame(phys, table);
+
+	f->kind = HF_FRAME_TABLE;
+	f->refs = 1;
+	f->lock = 0;
+	hf_block_clear(phys, table, 0);
+	return table;
+}
+
+bool hf_table_shared(struct hf_phys *phys, hf_pfn table)
+{
+	bool shared;
+
+	hf_phys_lock(phys);
+	shared = hf_frame(phys, table)->refs > 1;
+	hf_phys_unlock(phys);
+	return shared;
+}
+
+bool hf_table_get_locked(struct hf_phys *phys, hf_pfn table)
+{
+	struct hf_frame *f = hf_frame(phys, table);
+
+	if (f->refs >= phys->count_limit)
+		return false;
+	f->refs++;
+	return true;
+}
+
+/* Let go of all that a table without references leads to, and of the table. */
+static void destroy(struct hf_phys *phys, hf_pfn table, unsigned level)
+{
+	const hf_pte *e = hf_table_entries(phys, table);
+
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
+		if (hf_pte_branch(e[i], level))
+			hf_table_put(phys, hf_pte_pfn(e[i]), level - 1);
+	hf_phys_lock(phys);
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
+		if (hf_pte_leaf(e[i], level))
+			hf_map_put_locked(phys, hf_pte_pfn(e[i]), level);
+	hf_frame(phys, table)->kind = HF_FRAME_PLAIN;
+	hf_block_free_locked(phys, table, 0);
+	hf_phys_unlock(phys);
+}
+
+void hf_table_put(struct hf_phys *phys, hf_pfn table, unsigned level)
+{
+	struct hf_frame *f = hf_frame(phys, table);
+	bool last;
+
+	hf_phys_lock(phys);
+	if (!f->refs)
+		hf_panic(phys, "a table was dropped that nothing led to");
+	last = --f->refs == 0;
+	hf_phys_unlock(phys);
+	if (last)
+		destroy(phys, table, level);
+}
+
+/* One entry more leads to what `e`, at `level`, leads to. phys->lock held. */
+static bool get_target(struct hf_phys *phys, hf_pte e, unsigned level)
+{
+	if (hf_pte_none(e))
+		return true;
+	if (hf_pte_leaf(e, level))
+		return hf_map_get_locked(phys, hf_pte_pfn(e), level);
+	return hf_table_get_locked(phys, hf_pte_pfn(e));
+}
+
+/* The reverse, for what keeps another reference: nothing is freed. phys->lock held. */
+static void unget_target(struct hf_phys *phys, hf_pte e, unsigned level)
+{
+	if (hf_pte_leaf(e, level))
+		hf_map_put_locked(phys, hf_pte_pfn(e), level);
+	else if (!hf_pte_none(e))
+		hf_frame(phys, hf_pte_pfn(e))->refs--;
+}
+
+/* One more reference to everything that a table leads to, or to nothing. phys->lock held. */
+static bool get_targets(struct hf_phys *phys, const hf_pte *e, unsigned level)
+{
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+		if (get_target(phys, hf_pte_get(&e[i]), level))
+			continue;
+		while (i--)
+			unget_target(phys, hf_pte_get(&e[i]), level);
+		return false;
+	}
+	return true;
+}
+
+/*
+ * Copy a shared table's entries; write permission goes from both, for what they lead to
+ * now has two entries. No TLB can hold a writable translation through the old table:
+ * every branch to it was write-protected when it became shared. The old table's lock is held.
+ */
+static void copy_entries(hf_pte *dst, hf_pte *src)
+{
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+		hf_pte e = hf_pte_get(&src[i]);
+
+		if (hf_pte_writable(e))
+			e = hf_pte_update(&src[i], hf_pte_wrprotect);
+		dst[i] = hf_pte_wrprotect(e);
+	}
+}
+
+enum hf_status hf_table_own(struct hf_mm *mm, hf_pte *branch, unsigned level, hf_va va,
+			    struct hf_reserve *r)
+{
+	struct hf_phys *phys = mm->phys;
+	hf_pfn old = hf_pte_pfn(hf_pte_get(branch)), copy;
+	bool shared, ok = true;
+
+	if (hf_pte_writable(hf_pte_get(branch)))
+		return HF_OK;
+	hf_table_lock(phys, old);
+	hf_phys_lock(phys);
+	shared = hf_frame(phys, old)->refs > 1;
+	if (shared)
+		ok = get_targets(phys, hf_table_entries(phys, old), level);
+	hf_phys_unlock(phys);
+	if (!shared)
+		hf_pte_update(branch, hf_pte_mkwrite);
+	if (!shared || !ok) {
+		hf_table_unlock(phys, old);
+		return ok ? HF_OK : HF_ERR_OVERFLOW;
+	}
+	copy = hf_table_new(phys, r);
+	copy_entries(hf_table_entries(phys, copy), hf_table_entries(phys, old));
+	hf_table_unlock(phys, old);
+
+	/*
+	 * Our CPUs may still walk through the old table by their branch caches. Once we
+	 * have let go of it, its other owner may put his own pages into it.
+	 */
+	hf_pte_set(branch, hf_pte_make_branch(copy));
+	phys->port->flush(phys->host, mm, hf_level_base(va, level + 1),
+			  hf_level_size(level + 1), HF_FLUSH_TABLES);
+	hf_table_put(phys, old, level);
+	return HF_OK;
+}
+
+enum hf_status hf_table_split(struct hf_phys *phys, hf_pte *entry, unsigned level, bool look,
+			      struct hf_reserve *r)
+{
+	hf_pte leaf = hf_pte_get(entry), branch;
+	hf_pfn table;
+	hf_pte *parts;
+	bool ok;
+
+	hf_phys_lock(phys);
+	ok = hf_map_split_locked(phys, hf_pte_pfn(leaf), level);
+	hf_phys_unlock(phys);
+	if (!ok)
+		return HF_ERR_OVERFLOW;
+	table = hf_table_new(phys, r);
+	parts = hf_table_entries(phys, table);
+	branch = hf_pte_make_branch(table);
+	if (look)
+		branch = hf_pte_mklook(branch);
+	/* A CPU may mark the leaf dirty until the moment that the branch is there. */
+	do {
+		for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
+			parts[i] = hf_pte_part(leaf, level, i);
+	} while (!hf_cas64(&entry->v, &leaf.v, branch.v));
+	return HF_OK;
+}

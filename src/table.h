@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page tables. A table is a frame of 512 entries with a reference count, the number of
+ * branch entries that lead to it, and a lock that guards its entries whoever maps it.
+ *
+ * A table is *shared* while it has more than one reference. Shared tables change in two
+ * ways only: the hardware sets accessed bits, and hf_table_own takes W out of them.
+ *
+ * Lock order: mm lock, table locks from parent to child, phys->lock. Reference counts are
+ * guarded by phys->lock.
+ */
+#ifndef HF_TABLE_H
+#define HF_TABLE_H
+
+#include "arch/x86_64.h"
+#include "frame.h"
+#include "lib/atomic.h"
+
+static inline hf_pte *hf_table_entries(const struct hf_phys *phys, hf_pfn table)
+{
+	return hf_frame_ptr(phys, table);
+}
+
+static inline unsigned hf_table_index(hf_va va, unsigned level)
+{
+	return (unsigned)(va >> (HF_PAGE_SHIFT + hf_level_order(level))) &
+	       (HF_TABLE_ENTRIES - 1);
+}
+
+/* First address of the entry at `level` that `va` lies in. */
+static inline hf_va hf_level_base(hf_va va, unsigned level)
+{
+	return va & ~(hf_level_size(level) - 1);
+}
+
+static inline hf_pte hf_pte_get(const hf_pte *p)
+{
+	return (hf_pte){ hf_load64(&p->v) };
+}
+
+static inline void hf_pte_set(hf_pte *p, hf_pte e)
+{
+	hf_store64(&p->v, e.v);
+}
+
+/* Change an entry that a CPU may mark accessed or dirty meanwhile. Returns the old one. */
+static inline hf_pte hf_pte_update(hf_pte *p, hf_pte (*change)(hf_pte))
+{
+	hf_pte old = hf_pte_get(p);
+
+	while (!hf_cas64(&p->v, &old.v, change(old).v))
+		;
+	return old;
+}
+
+static inline void hf_table_lock(struct hf_phys *phys, hf_pfn table)
+{
+	hf_lock(phys, &hf_frame(phys, table)->lock);
+}
+
+static inline void hf_table_unlock(struct hf_phys *phys, hf_pfn table)
+{
+	hf_unlock(phys, &hf_frame(phys, table)->lock);
+}
+
+/* An empty table with one reference, made of a frame of the reserve. */
+hf_pfn hf_table_new(struct hf_phys *phys, struct hf_reserve *r);
+
+/* More than one entry leads to the table. Takes phys->lock. */
+bool hf_table_shared(struct hf_phys *phys, hf_pfn table);
+
+/* One entry more leads to the table. False at the limit. phys->lock held. */
+bool hf_table_get_locked(struct hf_phys *phys, hf_pfn table);
+
+/*
+ * One entry less leads to the table at `level`; with the last, all that it leads to is let
+ * go as well. No CPU may use that entry any more. Takes phys->lock.
+ */
+void hf_table_put(struct hf_phys *phys, hf_pfn table, unsigned level);
+
+/*
+ * Make the table behind *branch this space's own, so that it may be changed: by taking it
+ * over if nobody else leads to it, else by putting a copy (from the reserve, one frame)
+ * in its place. `level` is the table's own; `va` lies in it.
+ * => the table that *branch is in is exclusive, and locked or its mm locked exclusively.
+ * HF_ERR_OVERFLOW: nothing changed.
+ */
+enum hf_status hf_table_own(struct hf_mm *mm, hf_pte *branch, unsigned level, hf_va va,
+			    struct hf_reserve *r);
+
+/*
+ * Put a table of 512 leaves (one frame of the reserve) in the place of the leaf *entry at
+ * `level`. Addresses and permissions stay as they are, so there is nothing to flush.
+ * `look`: the new branch gets LOOK; it must if the branch above has it.
+ * => the table that *entry is in is exclusive, and locked or its mm locked exclusively.
+ * HF_ERR_OVERFLOW: nothing changed.
+ */
+enum hf_status hf_table_split(struct hf_phys *phys, hf_pte *entry, unsigned level, bool look,
+			      struct hf_reserve *r);
+
+#endif

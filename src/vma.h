@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mappings (VMAs) of a space, in a B+ tree whose nodes are frames with reference counts.
+ * A node with more than one reference is never changed but copied, so a tree can be
+ * shared by taking one reference on its root: that is how fork shares all mappings at
+ * once, and how a change can be given up when it fails in the middle.
+ *
+ * A tree is changed only under its mm's exclusive lock and read under the shared one. Node
+ * reference counts are guarded by phys->lock, which the functions here take.
+ */
+#ifndef HF_VMA_H
+#define HF_VMA_H
+
+#include "frame.h"
+
+#include <holdfast/mm.h>
+
+/* What a mapping is, besides where. The low bits are HF_PROT_*. */
+enum hf_vma_flags {
+	HF_VMA_PROT = HF_PROT_READ | HF_PROT_WRITE | HF_PROT_EXEC,
+	HF_VMA_HUGE = 1 << 3,	  /* leaves at PMD level where they fit */
+	HF_VMA_HUGE_1G = 1 << 4,  /* and at PUD level */
+	HF_VMA_DONTFORK = 1 << 5, /* absent in children */
+	HF_VMA_WIPE = 1 << 6,	  /* empty in children */
+};
+/* Fork must look at what such a mapping maps: it is not shared with the child. */
+#define HF_VMA_LOOK (HF_VMA_DONTFORK | HF_VMA_WIPE)
+
+struct hf_vma {
+	hf_va start, end; /* [start, end) */
+	uint32_t flags;
+};
+
+static inline unsigned hf_vma_prot(const struct hf_vma *vma)
+{
+	return vma->flags & HF_VMA_PROT;
+}
+
+/* A tree: the frame of its root node, HF_NIL when there are no mappings. */
+
+/* One reference more to the tree. */
+void hf_vmas_get(struct hf_phys *phys, hf_pfn root);
+/* One less; frees the nodes that nobody else has. */
+void hf_vmas_put(struct hf_phys *phys, hf_pfn root);
+
+/* The first mapping that ends above `va`. */
+bool hf_vmas_next(const struct hf_phys *phys, hf_pfn root, hf_va va, struct hf_vma *out);
+/* The first that ends above `va` and has any of `flags`; whole subtrees are passed over. */
+bool hf_vmas_next_with(const struct hf_phys *phys, hf_pfn root, hf_va va, uint32_t flags,
+		       struct hf_vma *out);
+
+/*
+ * The highest start, at most hi - len and at least lo, aligned to `align` (a power of two),
+ * of a gap of `len` bytes.
+ */
+bool hf_vmas_gap(const struct hf_phys *phys, hf_pfn root, hf_va lo, hf_va hi, uint64_t len,
+		 uint64_t align, hf_va *out);
+
+/*
+ * Make [lo, hi) unmapped, or one mapping with `flags` that joins its like neighbours. What
+ * was there goes, partly covered mappings are cut. HF_ERR_NOMEM: *root leads to a tree in
+ * an undefined but whole state, to be given up with hf_vmas_put.
+ */
+enum hf_status hf_vmas_clear(struct hf_phys *phys, hf_pfn *root, hf_va lo, hf_va hi);
+enum hf_status hf_vmas_set(struct hf_phys *phys, hf_pfn *root, const struct hf_vma *vma);
+
+/* For hf_mm_check: see check.c. */
+struct hf_violation;
+bool hf_vmas_check_uncount(struct hf_phys *phys, hf_pfn root, struct hf_violation *out);
+void hf_vmas_check_recount(struct hf_phys *phys, hf_pfn root);
+
+#endif
