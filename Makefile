@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+# Thin: meson builds, scripts/ does the rest. Each target sees to what it needs by itself.
+
+DIR =
+ARGS =
+PREFIX = /usr/local
+export PREFIX
+
+.PHONY: help run check mutants install format clean
+
+help:
+	@echo 'make run        fork a heap that devices write into, beside fork(2)'
+	@echo '                  DIR=/some/files  what to read (default: holdfast chooses)'
+	@echo '                  ARGS="..."       more options; see build/holdfast run --help'
+	@echo 'make check      every test, with gcc, clang and the sanitizers'
+	@echo '                  ARGS="..."       a part of it; see scripts/check --help'
+	@echo 'make mutants    take every protecting rule out in turn; a test must notice'
+	@echo '                  ARGS="--only NAME" or "--sample N"'
+	@echo 'make install    under PREFIX (now $(PREFIX)), below DESTDIR if set'
+	@echo 'make format     lay the sources out with clang-format'
+	@echo 'make clean      remove build/'
+
+run:
+	@scripts/bootstrap run scripts/build run holdfast
+	@build/holdfast run $(ARGS) $(DIR)
+
+check:
+	@scripts/bootstrap check scripts/check $(ARGS)
+
+mutants:
+	@scripts/bootstrap check scripts/mutants $(ARGS)
+
+install:
+	@scripts/bootstrap run scripts/build run
+	@scripts/bootstrap run meson install -C build --no-rebuild
+
+format:
+	@scripts/bootstrap check scripts/format
+
+clean:
+	rm -rf build
