@@ -63,6 +63,16 @@ struct hf_port {
 	void (*fill)(void *host, struct hf_mm *mm, const struct hf_translation *t);
 
 	/*
+	 * [pa, pa+len), one or more aligned blocks of 2 MiB that were free until now, will
+	 * be written next and then mapped by a huge leaf: the moment for a host that
+	 * has page tables of its own to put a huge page behind each block, before
+	 * anything is in it or a device holds it. Nobody needs the contents; each
+	 * byte stays as it is or becomes zero. Returns true if all of the range
+	 * reads as zeros now. May be called with any lock held. Optional (NULL: false).
+	 */
+	bool (*prepare)(void *host, hf_pa pa, uint64_t len);
+
+	/*
 	 * [pa, pa+len) is free memory whose contents nobody needs: the host may
 	 * take its backing away. The range must read as zeros when it is next
 	 * touched. Called from hf_phys_trim() only, with the physical-memory lock
