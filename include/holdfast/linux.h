@@ -37,7 +37,7 @@ struct hf_linux_config {
 /* One address space with its window. Caller-owned; fields other than mm are the port's own. */
 struct hf_linux_space {
 	struct hf_mm mm;	/* give &space->mm to the core's calls */
-	struct hf_linux *linux;
+	struct hf_linux *lin;
 	char *window;		/* host address of mm.va_lo */
 	uint64_t window_len;
 	struct hf_linux_window *state;
