@@ -121,7 +121,6 @@ bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, const hf_pfn *w
 void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 {
 	const struct hf_ram *ram = hf_ram_of(phys, pfn);
-	bool clean = false;
 
 	phys->free_frames += (uint64_t)1 << order;
 	while (order < HF_MAX_ORDER) {
@@ -137,7 +136,7 @@ void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 		pfn.v &= ~(1u << order);
 		order++;
 	}
-	push(phys, pfn, order, clean);
+	push(phys, pfn, order, false);
 }
 
 bool hf_reserve_fill(struct hf_phys *phys, struct hf_reserve *r, uint64_t count)

@@ -29,7 +29,7 @@ static bool mapped(const struct hf_frame *b, unsigned level)
 }
 
 /* A leaf at a higher level covers the block. */
-static bool covered(const struct hf_phys *phys, hf_pfn pfn, unsigned level)
+bool hf_covered_locked(const struct hf_phys *phys, hf_pfn pfn, unsigned level)
 {
 	while (++level < HF_LEAF_LEVELS) {
 		const struct hf_frame *b = hf_block(phys, pfn, level);
@@ -56,7 +56,7 @@ static void tell_above(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool no
 	}
 }
 
-static void add_maps(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool more)
+void hf_map_count_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool more)
 {
 	struct hf_frame *b = hf_block(phys, pfn, level);
 	bool before = mapped(b, level);
@@ -75,7 +75,7 @@ bool hf_map_get_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 {
 	if (hf_map_full_locked(phys, pfn, level))
 		return false;
-	add_maps(phys, pfn, level, true);
+	hf_map_count_locked(phys, pfn, level, true);
 	return true;
 }
 
@@ -104,8 +104,8 @@ void hf_map_put_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 
 	if (!*maps)
 		hf_panic(phys, "a leaf was dropped that was never counted");
-	add_maps(phys, pfn, level, false);
-	if (!*maps && !covered(phys, pfn, level))
+	hf_map_count_locked(phys, pfn, level, false);
+	if (!*maps && !hf_covered_locked(phys, pfn, level))
 		release(phys, pfn, level);
 }
 
@@ -115,8 +115,8 @@ bool hf_map_split_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 		if (hf_map_full_locked(phys, hf_block_part(pfn, level, i), level - 1))
 			return false;
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
-		add_maps(phys, hf_block_part(pfn, level, i), level - 1, true);
-	add_maps(phys, pfn, level, false);
+		hf_map_count_locked(phys, hf_block_part(pfn, level, i), level - 1, true);
+	hf_map_count_locked(phys, pfn, level, false);
 	return true;
 }
 
@@ -126,7 +126,7 @@ bool hf_mapped_once_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 
 	if (*maps_of(b, level) != 1 || (level > HF_LEVEL_PTE && b->block_inner))
 		return false;
-	return !covered(phys, pfn, level);
+	return !hf_covered_locked(phys, pfn, level);
 }
 
 bool hf_pinned_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
@@ -181,7 +181,7 @@ void hf_frames_release_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count)
 	for (uint64_t i = 0; i < count; i++, pfn.v++) {
 		const struct hf_frame *f = hf_frame(phys, pfn);
 
-		if (!f->pins && !f->maps && !covered(phys, pfn, HF_LEVEL_PTE))
+		if (!f->pins && !f->maps && !hf_covered_locked(phys, pfn, HF_LEVEL_PTE))
 			hf_block_free_locked(phys, pfn, 0);
 	}
 }
@@ -221,7 +221,7 @@ bool hf_zero_get_locked(struct hf_phys *phys, unsigned level, hf_pfn *out)
 			return false;
 		if (!clean)
 			hf_block_clear(phys, fresh, hf_level_order(level));
-		add_maps(phys, fresh, level, true);
+		hf_map_count_locked(phys, fresh, level, true);
 		*zero = fresh;
 	}
 	*out = *zero;

@@ -124,6 +124,10 @@ bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, const hf_pfn *w
 			   hf_pfn *out, bool *clean);
 void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order);
 
+/* The bare count of leaves at `level` to a block, one more or less: no limit, nothing freed. */
+void hf_map_count_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool more);
+/* A leaf above `level` leads to more than the block and so to the block. */
+bool hf_covered_locked(const struct hf_phys *phys, hf_pfn pfn, unsigned level);
 /* One leaf entry at `level` more leads to the block. False, and no change, at the limit. */
 bool hf_map_get_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
 /* One less; what nobody uses any more becomes free. */

@@ -61,22 +61,24 @@ static enum hf_status check_config(const struct hf_phys_config *c)
 	return HF_OK;
 }
 
-/* Put one range into the free lists, in the largest aligned blocks that fit. */
+/*
+ * Put one range into the free lists, in the largest aligned blocks that fit, from the top
+ * down so that the lowest block of each order is handed out first.
+ */
 static void add_ram(struct hf_phys *phys, const struct hf_ram *ram)
 {
-	uint32_t pfn = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
-	uint32_t end = pfn + (uint32_t)(ram->len >> HF_PAGE_SHIFT);
+	uint32_t start = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
+	uint32_t end = start + (uint32_t)(ram->len >> HF_PAGE_SHIFT);
 
 	memset(ram->meta, 0, hf_phys_meta_size(ram->len));
-	phys->total_frames += end - pfn;
-	while (pfn < end) {
+	phys->total_frames += end - start;
+	while (end > start) {
 		unsigned order = 0;
 
-		while (order < HF_MAX_ORDER && !(pfn & (1u << order)) &&
-		       end - pfn >= 2u << order)
+		while (order < HF_MAX_ORDER && !(end & (1u << order)) && end - start >= 2u << order)
 			order++;
-		hf_block_free_locked(phys, (hf_pfn){ pfn }, order);
-		pfn += 1u << order;
+		end -= 1u << order;
+		hf_block_free_locked(phys, (hf_pfn){ end }, order);
 	}
 }
 
@@ -97,7 +99,7 @@ enum hf_status hf_phys_init(struct hf_phys *phys, const struct hf_phys_config *c
 	};
 	for (unsigned o = 0; o <= HF_MAX_ORDER; o++)
 		phys->free_head[o] = HF_NIL;
-	for (size_t i = 0; i < phys->ram_count; i++)
+	for (size_t i = phys->ram_count; i--;)
 		add_ram(phys, &phys->ram[i]);
 
 	hf_phys_lock(phys);

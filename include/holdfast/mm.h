@@ -93,10 +93,10 @@ struct hf_mm {
 	uint32_t lock[2];	/* read/write lock: guards the fields below and the tables' shape */
 	hf_pfn root;		/* the top table */
 	hf_pfn vmas;		/* root of the tree of mappings */
+	/* Under phys->lock: */
 	hf_va place_va;		/* see DESIGN.md, "Placement" */
 	hf_pfn place_pfn;
-	uint32_t place_lock;	/* guards the two above */
-	struct hf_mm *next, *prev; /* phys->spaces, under phys->lock */
+	struct hf_mm *next, *prev; /* in phys->spaces */
 };
 
 /*

@@ -20,17 +20,26 @@ struct hf_soft_config {
 	uint64_t ram_base;	/* physical address of the first byte, 4 KiB aligned; default 1 GiB */
 	uint32_t count_limit;	/* see struct hf_phys_config */
 	unsigned ranges;	/* cut the RAM into this many ranges with 2 MiB holes between; 0 means 1 */
-	unsigned tlb_entries;	/* per CPU and page size, a power of two; 0 means 1024 */
+	unsigned tlb_entries;	/* per CPU and page size, a power of two up to 2^20; 0 means 1024 */
 };
 
-/* The panic of this port prints to stderr and calls abort(). HF_ERR_NOMEM, or hf_phys_init's. */
+/*
+ * The panic of this port prints to stderr and calls abort(); it also says so there when a
+ * walk finds an entry that no CPU would accept (a reserved bit, an address outside the RAM).
+ * HF_ERR_INVAL: tlb_entries. HF_ERR_ALIGN: ram_bytes, ram_base. HF_ERR_EMPTY: no RAM, or
+ * not a page for each range. HF_ERR_RANGE, HF_ERR_FLAGS: as hf_phys_init. HF_ERR_NOMEM.
+ */
 enum hf_status hf_soft_create(const struct hf_soft_config *config, struct hf_soft **out);
 /* HF_ERR_BUSY while CPUs, DMA engines or spaces remain; see hf_phys_fini. */
 enum hf_status hf_soft_destroy(struct hf_soft *soft);
 struct hf_phys *hf_soft_phys(struct hf_soft *soft);
 const struct hf_port *hf_soft_port(void);
 
-/* A CPU with empty caches. hf_soft_switch says which space it runs in (NULL: none). */
+/*
+ * A CPU with empty caches. hf_soft_switch says which space it runs in (NULL: none) and
+ * empties its caches, as loading CR3 does. Switch a CPU away from a space, or destroy it,
+ * before the space's storage is given up. A CPU may pass from one thread to another.
+ */
 enum hf_status hf_soft_cpu_create(struct hf_soft *soft, struct hf_soft_cpu **out);
 void hf_soft_cpu_destroy(struct hf_soft_cpu *cpu);
 void hf_soft_switch(struct hf_soft_cpu *cpu, struct hf_mm *mm);
@@ -39,7 +48,7 @@ void hf_soft_switch(struct hf_soft_cpu *cpu, struct hf_mm *mm);
  * Loads and stores of 1, 2, 4 or 8 bytes, little-endian, any alignment (those that cross
  * a page are done in two parts). Faults are resolved through hf_fault; what it cannot
  * resolve comes back as its status and the access has not happened.
- * HF_ERR_INVAL: size, or no space on the CPU.
+ * Those that are aligned are atomic. HF_ERR_INVAL: size, or no space on the CPU.
  */
 enum hf_status hf_soft_load(struct hf_soft_cpu *cpu, hf_va va, unsigned size, uint64_t *out);
 enum hf_status hf_soft_store(struct hf_soft_cpu *cpu, hf_va va, unsigned size, uint64_t value);
@@ -51,20 +60,29 @@ enum hf_status hf_soft_fetch(struct hf_soft_cpu *cpu, hf_va va, unsigned size, u
  */
 enum hf_status hf_soft_cmpxchg(struct hf_soft_cpu *cpu, hf_va va, unsigned size,
 			       uint64_t *expected, uint64_t desired, bool *swapped);
-/* Bulk copies through the CPU's translations. On error *done (may be NULL) bytes were copied. */
+/*
+ * Bulk copies through the CPU's translations, page by page. *done (may be NULL) receives
+ * how many bytes were copied, on error too. HF_ERR_EMPTY, and the errors of load and store.
+ */
 enum hf_status hf_soft_copy_out(struct hf_soft_cpu *cpu, hf_va va, void *buf, uint64_t len, uint64_t *done);
 enum hf_status hf_soft_copy_in(struct hf_soft_cpu *cpu, hf_va va, const void *buf, uint64_t len, uint64_t *done);
 
 struct hf_soft_stats {
-	uint64_t accesses, tlb_hits, branch_hits, walks, faults;
-	uint64_t flushes;	/* flush requests that reached this CPU */
+	uint64_t accesses;	/* translations asked for: one for each page that an access touches */
+	uint64_t tlb_hits;	/* of these, found in the TLB */
+	uint64_t walks;		/* of the tables; one that fails is tried again from the root */
+	uint64_t branch_hits;	/* walks that began at a cached branch */
+	uint64_t faults;	/* calls of hf_fault */
+	uint64_t flushes;	/* flushes of the space that the CPU was in */
 };
 void hf_soft_cpu_stats(const struct hf_soft_cpu *cpu, struct hf_soft_stats *out);
 
 /*
  * A device that knows physical addresses only. Each transfer is queued and done by the
  * engine's own thread, in order; hf_soft_dma_wait returns when the queue is empty.
- * `buf` must stay valid until then. HF_ERR_RANGE: not RAM.
+ * `buf` must stay valid until then. hf_soft_dma_destroy finishes the queue first.
+ * HF_ERR_EMPTY. HF_ERR_RANGE: not RAM, or not of one range. hf_soft_dma_create: HF_ERR_NOMEM,
+ * HF_ERR_HOST: no thread.
  */
 enum hf_status hf_soft_dma_create(struct hf_soft *soft, struct hf_soft_dma **out);
 void hf_soft_dma_destroy(struct hf_soft_dma *dma);

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hf_mm_check: every invariant, by brute force. Three passes:
+ *   1. every space: its tree of mappings, and each entry of its tables by itself;
+ *   2. every frame: is it where the free lists, the descriptors and its users say;
+ *   3. the counts: take one off for every entry that there is, see that all of them end at
+ *      zero, and put them back.
+ * Rules are named as in DESIGN.md.
+ */
+#include "space.h"
+
+#include <holdfast/check.h>
+
+struct check {
+	struct hf_phys *phys;
+	struct hf_mm *mm;	/* the space being walked */
+	struct hf_violation *out;
+};
+
+static bool fail(struct check *c, const char *rule, hf_va va, hf_pfn pfn)
+{
+	*c->out = (struct hf_violation){ rule, c->mm, va, hf_pfn_pa(pfn) };
+	return false;
+}
+
+/* ---- Pass 1: spaces ---- */
+
+/* What the way from the root to a table says about it. */
+struct path {
+	bool ours;	/* no table on it is shared */
+	bool look;	/* every branch on it has LOOK */
+	bool special;	/* a branch on it lies whole in one DONTFORK or WIPEONFORK mapping */
+};
+
+static bool check_vmas(struct check *c)
+{
+	struct hf_mm *mm = c->mm;
+	struct hf_vma v = { 0 }, prev = { 0 };
+
+	while (hf_vmas_next(c->phys, mm->vmas, v.end, &v)) {
+		if (v.start < prev.end || v.start >= v.end || v.start < mm->va_lo ||
+		    v.end > mm->va_hi || ((v.start | v.end) & (HF_PAGE_SIZE - 1)))
+			return fail(c, "vmas-in-order", v.start, mm->vmas);
+		if (prev.end && v.start == prev.end && v.flags == prev.flags)
+			return fail(c, "vmas-merged", v.start, mm->vmas);
+		prev = v;
+	}
+	return true;
+}
+
+/* How many leaf entries lead to a frame, at any level. */
+static uint64_t leaves_to(const struct hf_phys *phys, hf_pfn pfn)
+{
+	uint64_t n = hf_frame(phys, pfn)->maps;
+
+	for (unsigned level = 1; level < HF_LEAF_LEVELS; level++) {
+		const struct hf_frame *b = hf_block(phys, pfn, level);
+
+		n += b ? b->block_maps : 0;
+	}
+	return n;
+}
+
+static bool check_pinned(struct check *c, const struct path *p, hf_pfn pfn, unsigned level,
+			 hf_va va)
+{
+	if (!hf_pinned_locked(c->phys, pfn, level))
+		return true;
+	if (!p->ours)
+		return fail(c, "pinned-implies-exclusive", va, pfn);
+	if (!p->look)
+		return fail(c, "look-on-path", va, pfn);
+	for (uint64_t i = 0; i < (uint64_t)1 << hf_level_order(level); i++) {
+		hf_pfn frame = { pfn.v + (uint32_t)i };
+
+		if (hf_frame(c->phys, frame)->pins && leaves_to(c->phys, frame) != 1)
+			return fail(c, "pinned-implies-exclusive", va + i * HF_PAGE_SIZE, frame);
+	}
+	return true;
+}
+
+static bool check_leaf(struct check *c, const struct path *p, hf_pte e, unsigned level, hf_va va)
+{
+	hf_pfn pfn = hf_pte_pfn(e);
+	struct hf_vma v;
+	unsigned prot;
+
+	if (!hf_block(c->phys, pfn, level))
+		return fail(c, "entry-leads-to-ram", va, pfn);
+	if (!hf_vmas_next(c->phys, c->mm->vmas, va, &v) || v.start > va ||
+	    v.end - va < hf_level_size(level))
+		return fail(c, "leaf-in-one-mapping", va, pfn);
+	prot = hf_vma_prot(&v);
+	if (hf_pte_present(e) != (prot != HF_PROT_NONE) ||
+	    (hf_pte_writable(e) && !(prot & HF_PROT_WRITE)) ||
+	    (hf_pte_present(e) && hf_pte_executable(e) != !!(prot & HF_PROT_EXEC)))
+		return fail(c, "leaf-permission", va, pfn);
+	if (hf_pte_writable(e) && !hf_mapped_once_locked(c->phys, pfn, level))
+		return fail(c, "writable-implies-exclusive", va, pfn);
+	if ((v.flags & HF_VMA_LOOK) && !p->look && !p->special)
+		return fail(c, "look-on-path", va, pfn);
+	return check_pinned(c, p, pfn, level, va);
+}
+
+static bool check_table(struct check *c, const struct path *p, hf_pfn table, unsigned level,
+			hf_va base);
+
+static bool check_branch(struct check *c, const struct path *p, hf_pte e, unsigned level,
+			 hf_va va)
+{
+	hf_pfn table = hf_pte_pfn(e);
+	struct hf_frame *f = hf_frame(c->phys, table);
+	struct path below = *p;
+	struct hf_vma v;
+
+	if (!f || f->kind != HF_FRAME_TABLE || !f->refs)
+		return fail(c, "branch-leads-to-table", va, table);
+	if (hf_pte_writable(e) && f->refs > 1)
+		return fail(c, "writable-implies-exclusive", va, table);
+	if (hf_pte_look(e) && !p->ours)
+		return fail(c, "shared-without-look", va, table);
+	below.ours &= f->refs == 1;
+	below.look &= hf_pte_look(e);
+	if (p->look && hf_pte_look(e) &&
+	    hf_vmas_next_with(c->phys, c->mm->vmas, va, HF_VMA_LOOK, &v))
+		below.special |= v.start <= va && v.end - va >= hf_level_size(level);
+	return check_table(c, &below, table, level - 1, va);
+}
+
+static bool check_table(struct check *c, const struct path *p, hf_pfn table, unsigned level,
+			hf_va base)
+{
+	const hf_pte *entries = hf_table_entries(c->phys, table);
+
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+		hf_pte e = hf_pte_get(&entries[i]);
+		hf_va va = base + i * hf_level_size(level);
+		bool ok = true;
+
+		if (!hf_pte_wellformed(e, level))
+			return fail(c, "entry-wellformed", va, hf_pte_pfn(e));
+		if (hf_pte_leaf(e, level))
+			ok = check_leaf(c, p, e, level, va);
+		else if (hf_pte_branch(e, level))
+			ok = check_branch(c, p, e, level, va);
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+static bool check_space(struct check *c)
+{
+	const struct path root = { .ours = true, .look = true };
+
+	return check_vmas(c) && check_table(c, &root, c->mm->root, HF_TOP_LEVEL, 0);
+}
+
+/* ---- Pass 2: frames ---- */
+
+static bool counts_nothing(const struct hf_frame *f)
+{
+	return !f->maps && !f->pins && f->kind == HF_FRAME_PLAIN;
+}
+
+/* A free block: rightly linked, as large as can be, and used by nobody. */
+static bool check_free(struct check *c, const struct hf_ram *ram, hf_pfn pfn)
+{
+	struct hf_phys *phys = c->phys;
+	struct hf_frame *f = hf_frame(phys, pfn), *buddy;
+	hf_pfn other = { pfn.v ^ (1u << f->order) };
+	uint32_t frames = 1u << f->order;
+
+	if (f->order > HF_MAX_ORDER || (pfn.v & (frames - 1)) ||
+	    hf_ram_of(phys, (hf_pfn){ pfn.v + frames - 1 }) != ram)
+		return fail(c, "free-block-whole", 0, pfn);
+	if (f->prev == HF_NIL ? phys->free_head[f->order] != pfn.v
+			      : hf_frame(phys, (hf_pfn){ f->prev })->next != pfn.v)
+		return fail(c, "free-list-linked", 0, pfn);
+	buddy = hf_ram_of(phys, other) == ram ? hf_frame(phys, other) : NULL;
+	if (f->order < HF_MAX_ORDER && buddy && buddy->kind == HF_FRAME_FREE &&
+	    buddy->order == f->order)
+		return fail(c, "free-block-coalesced", 0, pfn);
+	if (f->maps || f->pins || hf_covered_locked(phys, pfn, HF_LEVEL_PTE))
+		return fail(c, "free-means-unused", 0, pfn);
+	for (uint32_t i = 1; i < frames; i++)
+		if (!counts_nothing(&f[i]) ||
+		    hf_covered_locked(phys, (hf_pfn){ pfn.v + i }, HF_LEVEL_PTE))
+			return fail(c, "free-means-unused", 0, (hf_pfn){ pfn.v + i });
+	return true;
+}
+
+/* A block's number of pinned frames is that of its frames that hold pins. */
+static bool check_block_pins(struct check *c, hf_pfn base, unsigned level)
+{
+	const struct hf_frame *b = hf_block(c->phys, base, level);
+	uint32_t pinned = 0;
+
+	if (!b || hf_block_base(base, level).v != base.v)
+		return true;
+	for (uint32_t i = 0; i < 1u << hf_level_order(level); i++)
+		pinned += hf_frame(c->phys, (hf_pfn){ base.v + i })->pins != 0;
+	return pinned == b->block_pinned || fail(c, "pin-counts", 0, base);
+}
+
+static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *free)
+{
+	uint32_t pfn = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
+	uint32_t end = pfn + (uint32_t)(ram->len >> HF_PAGE_SHIFT);
+
+	for (uint32_t i = pfn; i < end; i++)
+		if (!check_block_pins(c, (hf_pfn){ i }, 1) || !check_block_pins(c, (hf_pfn){ i }, 2))
+			return false;
+	while (pfn < end) {
+		const struct hf_frame *f = hf_frame(c->phys, (hf_pfn){ pfn });
+		uint32_t frames = 1;
+
+		switch (f->kind) {
+		case HF_FRAME_FREE:
+			if (!check_free(c, ram, (hf_pfn){ pfn }))
+				return false;
+			frames = 1u << f->order;
+			*free += frames;
+			break;
+		case HF_FRAME_HOST:
+			frames = 1u << f->order;
+			break;
+		case HF_FRAME_PLAIN:
+			if (!f->pins && !leaves_to(c->phys, (hf_pfn){ pfn }))
+				return fail(c, "no-frame-leaked", 0, (hf_pfn){ pfn });
+			break;
+		default:
+			if (f->maps || f->pins)
+				return fail(c, "tables-are-not-data", 0, (hf_pfn){ pfn });
+		}
+		pfn += frames;
+	}
+	return true;
+}
+
+/* ---- Pass 3: counts ---- */
+
+/* Take one off for this entry to the table; behind the last one, for all that is below. */
+static void uncount(struct hf_phys *phys, hf_pfn table, unsigned level)
+{
+	const hf_pte *entries = hf_table_entries(phys, table);
+
+	if (--hf_frame(phys, table)->refs)
+		return;
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+		if (hf_pte_branch(entries[i], level))
+			uncount(phys, hf_pte_pfn(entries[i]), level - 1);
+		else if (hf_pte_leaf(entries[i], level))
+			hf_map_count_locked(phys, hf_pte_pfn(entries[i]), level, false);
+	}
+}
+
+static void recount(struct hf_phys *phys, hf_pfn table, unsigned level)
+{
+	const hf_pte *entries = hf_table_entries(phys, table);
+
+	if (++hf_frame(phys, table)->refs != 1)
+		return;
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+		if (hf_pte_branch(entries[i], level))
+			recount(phys, hf_pte_pfn(entries[i]), level - 1);
+		else if (hf_pte_leaf(entries[i], level))
+			hf_map_count_locked(phys, hf_pte_pfn(entries[i]), level, true);
+	}
+}
+
+/* The core's own mapping of each zero page. */
+static void count_zero(struct hf_phys *phys, bool more)
+{
+	for (unsigned level = 0; level < 2; level++)
+		if (phys->zero[level].v != HF_NIL)
+			hf_map_count_locked(phys, phys->zero[level], level, more);
+}
+
+static bool all_zero(struct check *c, const struct hf_ram *ram)
+{
+	uint32_t pfn = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
+	uint32_t end = pfn + (uint32_t)(ram->len >> HF_PAGE_SHIFT);
+
+	for (; pfn < end; pfn++) {
+		const struct hf_frame *f = hf_frame(c->phys, (hf_pfn){ pfn });
+
+		if (f->maps || f->block_maps || f->block_inner)
+			return fail(c, "mapping-counts", 0, (hf_pfn){ pfn });
+		if ((f->kind == HF_FRAME_TABLE || f->kind == HF_FRAME_NODE) && f->refs)
+			return fail(c, "reference-counts", 0, (hf_pfn){ pfn });
+	}
+	return true;
+}
+
+static bool check_counts(struct check *c)
+{
+	struct hf_phys *phys = c->phys;
+	bool ok = true;
+
+	c->mm = NULL;
+	for (struct hf_mm *mm = phys->spaces; mm; mm = mm->next) {
+		uncount(phys, mm->root, HF_TOP_LEVEL);
+		ok = hf_vmas_check_uncount(phys, mm->vmas, c->out) && ok;
+	}
+	count_zero(phys, false);
+	for (size_t i = 0; i < phys->ram_count && ok; i++)
+		ok = all_zero(c, &phys->ram[i]);
+	count_zero(phys, true);
+	for (struct hf_mm *mm = phys->spaces; mm; mm = mm->next) {
+		recount(phys, mm->root, HF_TOP_LEVEL);
+		hf_vmas_check_recount(phys, mm->vmas);
+	}
+	return ok;
+}
+
+enum hf_status hf_mm_check(struct hf_phys *phys, struct hf_violation *out)
+{
+	struct hf_violation ignored;
+	struct check c = { .phys = phys, .out = out ? out : &ignored };
+	uint64_t free = 0;
+
+	for (c.mm = phys->spaces; c.mm; c.mm = c.mm->next)
+		if (!check_space(&c))
+			return HF_ERR_CORRUPT;
+	for (size_t i = 0; i < phys->ram_count; i++)
+		if (!check_frames(&c, &phys->ram[i], &free))
+			return HF_ERR_CORRUPT;
+	if (free != phys->free_frames) {
+		fail(&c, "free-frames-counted", 0, (hf_pfn){ 0 });
+		return HF_ERR_CORRUPT;
+	}
+	return check_counts(&c) ? HF_OK : HF_ERR_CORRUPT;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Copies into, out of and between spaces. Writing prepares the whole range first: every
+ * page present, writable, and so exclusive. Only operations with the mm lock held
+ * exclusively take that away again, so the bytes can then be moved without a failure.
+ */
+#include "space.h"
+
+/* Table locks are held for one chunk at a time. */
+#define CHUNK ((uint64_t)64 << 10)
+
+/*
+ * Stand at the leaf for `va`, its table locked. *len is cut to what the leaf covers. NULL:
+ * nothing was ever written there, and it reads as zeros. mm lock held.
+ */
+static char *chunk_at(struct hf_walk *w, struct hf_mm *mm, hf_va va, uint64_t *len)
+{
+	hf_va base;
+	hf_pte e;
+
+	hf_walk_to(w, mm, va);
+	base = hf_level_base(va, w->level);
+	*len = hf_min_va(*len, hf_level_size(w->level) - (va - base));
+	*len = hf_min_va(*len, CHUNK);
+	e = hf_pte_get(w->entry);
+	if (hf_pte_none(e))
+		return NULL;
+	return (char *)hf_frame_ptr(mm->phys, hf_pte_pfn(e)) + (va - base);
+}
+
+/* Read [va, va+len), which allows it, to `buf`. mm lock held. */
+static void read_range(struct hf_mm *mm, hf_va va, char *buf, uint64_t len)
+{
+	while (len) {
+		uint64_t n = len;
+		struct hf_walk w;
+		const char *from = chunk_at(&w, mm, va, &n);
+
+		if (from)
+			memcpy(buf, from, n);
+		else
+			memset(buf, 0, n);
+		hf_walk_end(&w);
+		va += n;
+		buf += n;
+		len -= n;
+	}
+}
+
+enum hf_status hf_read(struct hf_mm *mm, hf_va va, void *buf, uint64_t len)
+{
+	enum hf_status st = hf_check_bytes(mm, va, len);
+
+	if (st)
+		return st;
+	hf_lock_shared(mm->phys, mm->lock);
+	st = hf_check_mapped(mm, va, va + len, HF_ACCESS_READ);
+	if (!st)
+		read_range(mm, va, buf, len);
+	hf_unlock_shared(mm->phys, mm->lock);
+	return st;
+}
+
+/* Make [va, va+len) present and writable, or find why not. mm lock held. */
+static enum hf_status prepare(struct hf_mm *mm, hf_va va, uint64_t len)
+{
+	enum hf_status st = hf_check_mapped(mm, va, va + len, HF_ACCESS_WRITE);
+
+	return st ? st : hf_fault_range(mm, va, va + len, HF_ACCESS_WRITE);
+}
+
+enum hf_status hf_write(struct hf_mm *mm, hf_va va, const void *buf, uint64_t len)
+{
+	enum hf_status st = hf_check_bytes(mm, va, len);
+	const char *from = buf;
+
+	if (st)
+		return st;
+	hf_lock_shared(mm->phys, mm->lock);
+	st = prepare(mm, va, len);
+	while (len && !st) {
+		uint64_t n = len;
+		struct hf_walk w;
+		char *to = chunk_at(&w, mm, va, &n);
+
+		memcpy(to, from, n);
+		hf_walk_end(&w);
+		va += n;
+		from += n;
+		len -= n;
+	}
+	hf_unlock_shared(mm->phys, mm->lock);
+	return st;
+}
+
+/* Two spaces' locks, or one; by address, so that two such copies cannot wait for each other. */
+static void lock_both(struct hf_mm *a, struct hf_mm *b)
+{
+	struct hf_mm *first = (uintptr_t)a < (uintptr_t)b ? a : b;
+
+	hf_lock_shared(first->phys, first->lock);
+	if (a != b)
+		hf_lock_shared(a->phys, first == a ? b->lock : a->lock);
+}
+
+static void unlock_both(struct hf_mm *a, struct hf_mm *b)
+{
+	hf_unlock_shared(a->phys, a->lock);
+	if (a != b)
+		hf_unlock_shared(b->phys, b->lock);
+}
+
+enum hf_status hf_copy(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va src_va,
+		       uint64_t len)
+{
+	enum hf_status st;
+
+	if (dst->phys != src->phys)
+		return HF_ERR_INVAL;
+	st = hf_check_bytes(dst, dst_va, len);
+	if (!st)
+		st = hf_check_bytes(src, src_va, len);
+	if (!st && dst == src && dst_va < src_va + len && src_va < dst_va + len)
+		st = HF_ERR_OVERLAP;
+	if (st)
+		return st;
+
+	lock_both(dst, src);
+	st = hf_check_mapped(src, src_va, src_va + len, HF_ACCESS_READ);
+	if (!st)
+		st = prepare(dst, dst_va, len);
+	while (len && !st) {
+		uint64_t n = len;
+		struct hf_walk w;
+		char *to = chunk_at(&w, dst, dst_va, &n);
+
+		/* Exclusive and writable, so it stays where it is without its table's lock. */
+		hf_walk_end(&w);
+		read_range(src, src_va, to, n);
+		dst_va += n;
+		src_va += n;
+		len -= n;
+	}
+	unlock_both(dst, src);
+	return st;
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page faults. Phases:
+ *   1. find the mapping and ask it for permission;
+ *   2. go down the tables, making them ours if something is going to change;
+ *   3. where there is nothing: make a page (or map the zero page);
+ *   4. where there is a leaf: keep it, reuse it, copy it, or split it and go on down.
+ * Whatever may be needed below is reserved at the first entry that has to change, so from
+ * the first change on nothing can fail for want of memory.
+ */
+#include "space.h"
+
+/* What a phase returns besides an error: */
+enum step {
+	DONE = 0,  /* the walk stands at the leaf that was wanted */
+	DOWN = 1,  /* the entry is a branch now: go on */
+	AGAIN = 2, /* begin again, making tables our own */
+};
+
+static bool writes(const struct hf_fault *f)
+{
+	return f->access == HF_ACCESS_WRITE;
+}
+
+/* Phase 1. mm lock held. */
+static enum hf_status find_vma(struct hf_fault *f)
+{
+	struct hf_mm *mm = f->mm;
+
+	if (f->va < mm->va_lo || f->va >= mm->va_hi)
+		return HF_ERR_RANGE;
+	if (!hf_vmas_next(mm->phys, mm->vmas, f->va, &f->vma) || f->vma.start > f->va)
+		return HF_ERR_UNMAPPED;
+	return hf_vma_allows(&f->vma, f->access) ? HF_OK : HF_ERR_ACCESS;
+}
+
+/*
+ * Set aside what the walk may need from here down: a table for each level below, and one
+ * page. Called with the table of the first entry that has to change locked.
+ */
+static int reserve(struct hf_fault *f)
+{
+	if (f->reserved)
+		return DONE;
+	if (!hf_reserve_fill(f->mm->phys, &f->reserve, f->walk.level + 1))
+		return HF_ERR_NOMEM;
+	f->reserved = true;
+	return DONE;
+}
+
+/* Phase 2, at a branch: into the table below it, ours if need be. */
+static int go_down(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	hf_pte e = hf_pte_get(w->entry);
+	bool look = f->unshare || (f->vma.flags & HF_VMA_LOOK);
+
+	if (f->own && !hf_pte_writable(e)) {
+		int st = hf_table_shared(f->mm->phys, hf_pte_pfn(e)) ? reserve(f) : DONE;
+
+		if (!st)
+			st = hf_table_own(f->mm, w->entry, w->level - 1, f->va, &f->reserve);
+		if (st)
+			return st;
+		e = hf_pte_get(w->entry);
+	}
+	if (look && w->ours && hf_pte_writable(e) && !hf_pte_look(e))
+		hf_pte_update(w->entry, hf_pte_mklook);
+	hf_walk_down(w);
+	return DOWN;
+}
+
+/* The leaf entry for a page of the fault's mapping that nobody else has. */
+static hf_pte private_leaf(const struct hf_fault *f, hf_pfn pfn, unsigned level)
+{
+	hf_pte e = hf_pte_make_leaf(pfn, level, hf_vma_prot(&f->vma));
+
+	if (f->vma.flags & HF_PROT_WRITE)
+		e = hf_pte_mkwrite(e);
+	return hf_pte_mkaccessed(e, writes(f));
+}
+
+/*
+ * A block for the leaf at the walk's level, counted as mapped once. Small ones come out of
+ * the reserve when there is one and memory is full.
+ */
+static bool new_block(struct hf_fault *f, hf_pfn *pfn, bool *clean)
+{
+	struct hf_phys *phys = f->mm->phys;
+	unsigned level = f->walk.level;
+
+	if (hf_place_alloc(f->mm, &f->vma, f->va, level, pfn, clean))
+		return true;
+	if (level > HF_LEVEL_PTE || !f->reserve.count)
+		return false;
+	*pfn = hf_reserve_take(phys, &f->reserve);
+	*clean = false;
+	hf_phys_lock(phys);
+	hf_map_get_locked(phys, *pfn, level);
+	hf_phys_unlock(phys);
+	return true;
+}
+
+/* The mapping wants a leaf of this size here, and it fits. */
+static bool leaf_fits(const struct hf_fault *f, unsigned level)
+{
+	static const uint32_t wants[HF_LEAF_LEVELS] = {
+		[HF_LEVEL_PTE] = ~0u,
+		[HF_LEVEL_PMD] = HF_VMA_HUGE,
+		[HF_LEVEL_PUD] = HF_VMA_HUGE_1G,
+	};
+	hf_va base = hf_level_base(f->va, level);
+
+	if (level == HF_LEVEL_PTE)
+		return true;
+	return level < HF_LEAF_LEVELS && (f->vma.flags & wants[level]) && base >= f->vma.start &&
+	       f->vma.end - base >= hf_level_size(level);
+}
+
+/* Read of memory that was never written: map the zero page, if there is one of this size. */
+static bool map_zero(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	struct hf_phys *phys = f->mm->phys;
+	hf_pfn zero;
+	bool ok;
+
+	if (writes(f) || f->unshare || w->level > HF_LEVEL_PMD)
+		return false;
+	hf_phys_lock(phys);
+	ok = hf_zero_get_locked(phys, w->level, &zero);
+	hf_phys_unlock(phys);
+	if (ok)
+		hf_pte_set(w->entry, hf_pte_mkaccessed(hf_pte_make_leaf(zero, w->level,
+						       hf_vma_prot(&f->vma)), false));
+	return ok;
+}
+
+/* Map fresh zeros at the walk's entry, which is empty or holds the zero page's leaf. */
+static bool map_fresh(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	hf_pfn pfn;
+	bool clean;
+
+	if (!new_block(f, &pfn, &clean))
+		return false;
+	if (!clean)
+		hf_block_clear(f->mm->phys, pfn, hf_level_order(w->level));
+	hf_pte_set(w->entry, private_leaf(f, pfn, w->level));
+	return true;
+}
+
+/* Phase 3: the entry is empty. */
+static int at_nothing(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	hf_pte branch;
+	int st;
+
+	if (!w->ours)
+		return AGAIN;
+	if (w->level < HF_LEAF_LEVELS && leaf_fits(f, w->level)) {
+		/* A reading fault does not take 1 GiB of RAM to show zeros. */
+		bool too_large = w->level == HF_LEVEL_PUD && !writes(f) && !f->unshare;
+
+		if (!too_large && (map_zero(f) || map_fresh(f)))
+			return DONE;
+	}
+	if (w->level == HF_LEVEL_PTE)
+		return HF_ERR_NOMEM;
+	st = reserve(f);
+	if (st)
+		return st;
+	branch = hf_pte_make_branch(hf_table_new(f->mm->phys, &f->reserve));
+	if (f->unshare || (f->vma.flags & HF_VMA_LOOK))
+		branch = hf_pte_mklook(branch);
+	hf_pte_set(w->entry, branch);
+	return DOWN;
+}
+
+/* Put a private copy of the leaf's block, or fresh zeros, in its place. */
+static bool copy_block(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	struct hf_phys *phys = f->mm->phys;
+	hf_pfn old = hf_pte_pfn(hf_pte_get(w->entry)), pfn;
+	bool clean;
+
+	if (hf_is_zero(phys, old)) {
+		if (!map_fresh(f))
+			return false;
+	} else {
+		if (!new_block(f, &pfn, &clean))
+			return false;
+		hf_block_copy(phys, pfn, old, hf_level_order(w->level));
+		hf_pte_set(w->entry, private_leaf(f, pfn, w->level));
+	}
+	/* Before the old page can be freed or reused by its other owner. */
+	phys->port->flush(phys->host, f->mm, hf_level_base(f->va, w->level),
+			  hf_level_size(w->level), HF_FLUSH_LEAVES);
+	hf_phys_lock(phys);
+	hf_map_put_locked(phys, old, w->level);
+	hf_phys_unlock(phys);
+	return true;
+}
+
+/* The leaf's page must become ours and is not: copy it, or split the leaf. */
+static int break_share(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	int st;
+
+	if (w->level == HF_LEVEL_PTE)
+		return copy_block(f) ? DONE : HF_ERR_NOMEM;
+	/* A 1 GiB page is shared and copied by its 2 MiB parts. */
+	if (w->level == HF_LEVEL_PMD && f->mm->huge_cow == HF_HUGE_COW_WHOLE && copy_block(f))
+		return DONE;
+	st = reserve(f);
+	if (!st)
+		st = hf_table_split(f->mm->phys, w->entry, w->level, w->look, &f->reserve);
+	return st ? st : DOWN;
+}
+
+static bool mapped_once(const struct hf_fault *f, hf_pte e)
+{
+	struct hf_phys *phys = f->mm->phys;
+	bool once;
+
+	hf_phys_lock(phys);
+	once = hf_mapped_once_locked(phys, hf_pte_pfn(e), f->walk.level);
+	hf_phys_unlock(phys);
+	return once;
+}
+
+/* Phase 4: there is a leaf, present or held. */
+static int at_leaf(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	hf_pte e = hf_pte_get(w->entry);
+
+	if (!writes(f) && !f->unshare) {
+		if (!hf_pte_present(e))
+			hf_panic(f->mm->phys, "a held leaf in a mapping that allows access");
+		return DONE;
+	}
+	if (!w->ours)
+		return AGAIN;
+	if (!hf_pte_writable(e)) {
+		if (!mapped_once(f, e))
+			return break_share(f);
+		if (writes(f))
+			hf_pte_update(w->entry, hf_pte_mkwrite);
+	}
+	return DONE;
+}
+
+/* One walk from the root. On DONE the leaf's table stays locked, else nothing is. */
+static int descend(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	int st;
+
+	hf_walk_start(w, f->mm, f->va);
+	do {
+		hf_pte e = hf_pte_get(w->entry);
+
+		if (hf_pte_none(e))
+			st = at_nothing(f);
+		else if (hf_pte_leaf(e, w->level))
+			st = at_leaf(f);
+		else
+			st = go_down(f);
+	} while (st == DOWN);
+	if (st != DONE)
+		hf_walk_end(w);
+	return st;
+}
+
+enum hf_status hf_fault_begin(struct hf_fault *f)
+{
+	int st = find_vma(f);
+
+	if (st)
+		return (enum hf_status)st;
+	f->reserve = HF_RESERVE_EMPTY;
+	f->reserved = false;
+	/* Writers and pinners always end on a path of their own. Readers seldom need one. */
+	f->own = writes(f) || f->unshare;
+	st = descend(f);
+	if (st == AGAIN) {
+		f->own = true;
+		st = descend(f);
+	}
+	hf_reserve_drain(f->mm->phys, &f->reserve);
+	return (enum hf_status)st;
+}
+
+void hf_fault_end(struct hf_fault *f)
+{
+	hf_walk_end(&f->walk);
+}
+
+enum hf_status hf_fault_range(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned access)
+{
+	hf_va va = lo;
+
+	while (va < hi) {
+		struct hf_fault f = { .mm = mm, .va = va, .access = access };
+		enum hf_status st = hf_fault_begin(&f);
+
+		if (st)
+			return st;
+		va = hf_level_base(va, f.walk.level) + hf_level_size(f.walk.level);
+		hf_fault_end(&f);
+	}
+	return HF_OK;
+}
+
+/* The neighbour `step` entries on continues the run of leaf `e`. */
+static bool continues(const struct hf_walk *w, hf_pte e, int step)
+{
+	hf_pte n = hf_pte_get(w->entry + step);
+	uint32_t frames = 1u << hf_level_order(w->level);
+	uint32_t pfn = hf_pte_pfn(e).v + (uint32_t)step * frames;
+
+	return hf_pte_leaf(n, w->level) && hf_pte_present(n) && hf_pte_pfn(n).v == pfn &&
+	       hf_pte_writable(n) == hf_pte_writable(e) &&
+	       hf_pte_executable(n) == hf_pte_executable(e);
+}
+
+/* Tell the port of the longest run of leaves alike around the one just resolved. */
+static void fill(const struct hf_walk *w)
+{
+	struct hf_phys *phys = w->mm->phys;
+	struct hf_translation t = hf_walk_translation(w);
+	hf_pte e = hf_pte_get(w->entry);
+	int index = (int)hf_table_index(w->va, w->level), below = 0, above = 0;
+
+	while (index - below > 0 && continues(w, e, -(below + 1)))
+		below++;
+	while (index + above + 1 < (int)HF_TABLE_ENTRIES && continues(w, e, above + 1))
+		above++;
+	t.va -= (uint64_t)below * hf_level_size(w->level);
+	t.pa.v -= (uint64_t)below * hf_level_size(w->level);
+	t.len *= (uint64_t)(below + 1 + above);
+	phys->port->fill(phys->host, w->mm, &t);
+}
+
+enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access, struct hf_translation *out)
+{
+	struct hf_fault f = { .mm = mm, .va = va, .access = access };
+	enum hf_status st;
+
+	if (access != HF_ACCESS_READ && access != HF_ACCESS_WRITE && access != HF_ACCESS_EXEC)
+		return HF_ERR_INVAL;
+	hf_lock_shared(mm->phys, mm->lock);
+	st = hf_fault_begin(&f);
+	if (!st) {
+		if (out)
+			*out = hf_walk_translation(&f.walk);
+		if (mm->phys->port->fill)
+			fill(&f.walk);
+		hf_fault_end(&f);
+	}
+	hf_unlock_shared(mm->phys, mm->lock);
+	return st;
+}

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fork, a transaction in four phases under the parent's exclusive lock:
+ *   1. reserve  survey what fork must look at, and allocate all that it will need;
+ *   2. arm      build the child's tables, write-protect what is shared and, for the
+ *               moment, what is pinned; then flush: this is the snapshot's instant;
+ *   3. copy     the pinned pages, and give their write permission back;
+ *   4. publish  the child.
+ * Only the first can fail.
+ *
+ * Branches without LOOK are shared whole. Pins can go away at any time (hf_unpin needs no
+ * space), so every phase decides about a leaf anew: a page that was pinned when it was
+ * reserved for and is not when it is armed, is shared, and the reserve has one to give back.
+ */
+#include "space.h"
+
+struct need {
+	uint64_t tables, small, huge;
+	bool overflow;		/* a count is at its limit */
+};
+
+struct fork {
+	struct hf_mm *parent;
+	struct hf_phys *phys;
+	enum hf_fork_policy policy;
+	struct need need;
+	struct hf_vma special;	/* the next mapping that fork does not share, for `fate` */
+	struct hf_reserve frames;
+	uint32_t huge_head;	/* 2 MiB blocks, linked like a reserve */
+	hf_pfn root, vmas;	/* the child's */
+	bool armed;		/* something was writable: flush */
+};
+
+enum fate {
+	FATE_SKIP,	/* nothing there, or nothing for the child */
+	FATE_SHARE,	/* parent and child share it as it is */
+	FATE_LOOK,	/* a branch with something below that cannot be shared */
+	FATE_COPY,	/* a pinned leaf */
+};
+
+/* [va, va+size) is a DONTFORK or WIPEONFORK mapping. Asked in rising order of addresses. */
+static bool is_special(struct fork *f, hf_va va, uint64_t size)
+{
+	if (f->special.end <= va && f->special.start != UINT64_MAX &&
+	    !hf_vmas_next_with(f->phys, f->parent->vmas, va, HF_VMA_LOOK, &f->special))
+		f->special = (struct hf_vma){ .start = UINT64_MAX };
+	return f->special.start <= va && va + size <= f->special.end;
+}
+
+/*
+ * What becomes of an entry at `va`. phys->lock held. A branch with LOOK whose table is
+ * shared can hold no pin, and lies in one kind of mapping: it is shared on.
+ */
+static enum fate fate(struct fork *f, hf_pte e, hf_va va, unsigned level)
+{
+	if (hf_pte_none(e) || is_special(f, va, hf_level_size(level)))
+		return FATE_SKIP;
+	if (hf_pte_leaf(e, level))
+		return hf_pinned_locked(f->phys, hf_pte_pfn(e), level) ? FATE_COPY : FATE_SHARE;
+	if (hf_pte_look(e) && hf_frame(f->phys, hf_pte_pfn(e))->refs == 1)
+		return FATE_LOOK;
+	return FATE_SHARE;
+}
+
+/* ---- Phase 1: reserve ---- */
+
+/* What sharing one entry needs is room in a count. phys->lock held. */
+static void need_share(struct fork *f, hf_pfn pfn, unsigned level, bool leaf)
+{
+	uint32_t limit = f->phys->count_limit;
+
+	if (leaf ? hf_map_full_locked(f->phys, pfn, level) : hf_frame(f->phys, pfn)->refs >= limit)
+		f->need.overflow = true;
+}
+
+/* What the child's share of a pinned leaf needs. phys->lock held. */
+static void need_copy(struct fork *f, hf_pfn pfn, unsigned level)
+{
+	bool split = f->policy == HF_FORK_SPLIT;
+
+	if (level == HF_LEVEL_PTE) {
+		f->need.small++;
+		return;
+	}
+	if (level == HF_LEVEL_PMD && !split) {
+		f->need.huge++;
+		return;
+	}
+	f->need.tables += split ? 2 : 1; /* split: one for the parent as well */
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+		hf_pfn part = hf_block_part(pfn, level, i);
+
+		if (hf_pinned_locked(f->phys, part, level - 1))
+			need_copy(f, part, level - 1);
+		else
+			need_share(f, part, level - 1, true);
+	}
+}
+
+/*
+ * Reckon for one table; returns whether anything in it keeps fork from sharing the table
+ * whole. Clears LOOK where nothing does. phys->lock held.
+ */
+static bool survey(struct fork *f, hf_pfn table, hf_va base, unsigned level)
+{
+	hf_pte *entries = hf_table_entries(f->phys, table);
+	bool look = false;
+
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+		hf_va va = base + i * hf_level_size(level);
+		hf_pte e = hf_pte_get(&entries[i]);
+		hf_pfn pfn = hf_pte_pfn(e);
+		struct need before = f->need;
+
+		switch (fate(f, e, va, level)) {
+		case FATE_SKIP:
+			look |= !hf_pte_none(e);
+			continue;
+		case FATE_COPY:
+			look = true;
+			need_copy(f, pfn, level);
+			continue;
+		case FATE_LOOK:
+			if (survey(f, pfn, va, level - 1)) {
+				look = true;
+				f->need.tables++;
+				continue;
+			}
+			f->need = before;
+			break;
+		case FATE_SHARE:
+			break;
+		}
+		if (hf_pte_branch(e, level) && hf_pte_look(e))
+			hf_pte_update(&entries[i], hf_pte_clear_look);
+		need_share(f, pfn, level, hf_pte_leaf(e, level));
+	}
+	return look;
+}
+
+/* 2 MiB blocks for pinned huge pages; small ones for the child where there are none left. */
+static bool allocate(struct fork *f)
+{
+	uint64_t huge = f->need.huge;
+	bool clean;
+	hf_pfn pfn;
+
+	hf_phys_lock(f->phys);
+	while (huge && hf_block_alloc_locked(f->phys, hf_level_order(HF_LEVEL_PMD), NULL, &pfn,
+					     &clean)) {
+		hf_frame(f->phys, pfn)->next = f->huge_head;
+		f->huge_head = pfn.v;
+		huge--;
+	}
+	hf_phys_unlock(f->phys);
+	return hf_reserve_fill(f->phys, &f->frames,
+			       f->need.tables + f->need.small + huge * (1 + HF_TABLE_ENTRIES));
+}
+
+/* The child's mappings: the parent's, less those that it does not inherit. */
+static enum hf_status fork_vmas(struct fork *f)
+{
+	enum hf_status st = HF_OK;
+	struct hf_vma v = { 0 };
+
+	f->vmas = f->parent->vmas;
+	hf_vmas_get(f->phys, f->vmas);
+	while (!st && hf_vmas_next_with(f->phys, f->parent->vmas, v.end, HF_VMA_DONTFORK, &v))
+		st = hf_vmas_clear(f->phys, &f->vmas, v.start, v.end);
+	return st;
+}
+
+/* Give back what was reserved and not used. */
+static void drain(struct fork *f)
+{
+	hf_reserve_drain(f->phys, &f->frames);
+	hf_phys_lock(f->phys);
+	while (f->huge_head != HF_NIL) {
+		hf_pfn pfn = { f->huge_head };
+
+		f->huge_head = hf_frame(f->phys, pfn)->next;
+		hf_block_free_locked(f->phys, pfn, hf_level_order(HF_LEVEL_PMD));
+	}
+	hf_phys_unlock(f->phys);
+}
+
+static enum hf_status reserve(struct fork *f)
+{
+	enum hf_status st = HF_ERR_OVERFLOW;
+
+	f->need.tables = 1; /* the root */
+	hf_phys_lock(f->phys);
+	survey(f, f->parent->root, 0, HF_TOP_LEVEL);
+	hf_phys_unlock(f->phys);
+	if (f->need.overflow)
+		return st;
+	st = fork_vmas(f);
+	if (!st && !allocate(f))
+		st = HF_ERR_NOMEM;
+	if (st) {
+		hf_vmas_put(f->phys, f->vmas);
+		drain(f);
+	}
+	return st;
+}
+
+/* ---- Phase 2: arm ---- */
+
+/* Take write permission from a parent's entry; returns the entry as it was. */
+static hf_pte disarm(struct fork *f, hf_pte *entry)
+{
+	hf_pte e = hf_pte_update(entry, hf_pte_wrprotect);
+
+	f->armed |= hf_pte_writable(e);
+	return e;
+}
+
+/* Count one more leaf to a block that the survey found room for. phys->lock held. */
+static void must_get(struct fork *f, hf_pfn pfn, unsigned level)
+{
+	if (!hf_map_get_locked(f->phys, pfn, level))
+		hf_panic(f->phys, "fork: a mapping count passed its limit after the survey");
+}
+
+/* phys->lock held. */
+static void share(struct fork *f, hf_pte *parent, hf_pte *child, unsigned level)
+{
+	hf_pte e = disarm(f, parent);
+
+	if (hf_pte_leaf(e, level))
+		must_get(f, hf_pte_pfn(e), level);
+	else if (!hf_table_get_locked(f->phys, hf_pte_pfn(e)))
+		hf_panic(f->phys, "fork: a table count passed its limit after the survey");
+	hf_pte_set(child, hf_pte_wrprotect(hf_pte_clear_look(e)));
+}
+
+/* Give the child a frame of its own for a pinned page; phase 3 fills it. phys->lock held. */
+static hf_pte own_leaf(struct fork *f, hf_pte e, hf_pfn pfn, unsigned level)
+{
+	must_get(f, pfn, level);
+	return hf_pte_with_pfn(e, pfn);
+}
+
+/*
+ * The child's entry for a pinned leaf `e` of the parent, which keeps it. What has no pins of
+ * a 1 GiB page is shared by 2 MiB parts. phys->lock held.
+ */
+static hf_pte copied_leaf(struct fork *f, hf_pte e, unsigned level)
+{
+	hf_pfn pfn, table;
+	hf_pte *parts;
+
+	if (level == HF_LEVEL_PTE)
+		return own_leaf(f, e, hf_reserve_take(f->phys, &f->frames), level);
+	if (level == HF_LEVEL_PMD && f->huge_head != HF_NIL) {
+		pfn.v = f->huge_head;
+		f->huge_head = hf_frame(f->phys, pfn)->next;
+		return own_leaf(f, e, pfn, level);
+	}
+	table = hf_table_new(f->phys, &f->frames);
+	parts = hf_table_entries(f->phys, table);
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+		hf_pte part = hf_pte_part(e, level, i);
+
+		pfn = hf_pte_pfn(part);
+		if (level == HF_LEVEL_PMD || hf_pinned_locked(f->phys, pfn, level - 1)) {
+			parts[i] = copied_leaf(f, part, level - 1);
+		} else {
+			must_get(f, pfn, level - 1);
+			parts[i] = hf_pte_wrprotect(part);
+		}
+	}
+	return hf_pte_make_branch(table);
+}
+
+static void arm(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigned level);
+
+/* One entry that needs more than sharing. No lock but the mm's. */
+static void arm_entry(struct fork *f, hf_pte *parent, hf_pte *child, hf_va va, unsigned level)
+{
+	enum fate what;
+	hf_pfn table;
+
+	hf_phys_lock(f->phys);
+	what = fate(f, hf_pte_get(parent), va, level);
+	if (what == FATE_SHARE)
+		share(f, parent, child, level);
+	else if (what == FATE_COPY && (f->policy == HF_FORK_COPY || level == HF_LEVEL_PTE))
+		hf_pte_set(child, copied_leaf(f, disarm(f, parent), level));
+	else
+		what = FATE_LOOK;
+	hf_phys_unlock(f->phys);
+	if (what != FATE_LOOK)
+		return;
+	/* The seed's way: split the parent's huge leaf, and look at the small ones. */
+	if (hf_pte_leaf(hf_pte_get(parent), level) &&
+	    hf_table_split(f->phys, parent, level, true, &f->frames))
+		hf_panic(f->phys, "fork: a mapping count passed its limit after the survey");
+	table = hf_table_new(f->phys, &f->frames);
+	hf_pte_set(child, hf_pte_make_branch(table));
+	arm(f, hf_pte_pfn(hf_pte_get(parent)), table, va, level - 1);
+}
+
+/* Build the child's table beside the parent's: first what is only shared, then the rest. */
+static void arm(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigned level)
+{
+	hf_pte *from = hf_table_entries(f->phys, parent), *to = hf_table_entries(f->phys, child);
+	const uint64_t size = hf_level_size(level);
+	uint64_t rest[HF_TABLE_ENTRIES / 64] = { 0 };
+	struct hf_vma special = f->special;
+
+	hf_phys_lock(f->phys);
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+		switch (fate(f, hf_pte_get(&from[i]), base + i * size, level)) {
+		case FATE_SKIP:
+			break;
+		case FATE_SHARE:
+			share(f, &from[i], &to[i], level);
+			break;
+		case FATE_LOOK:
+		case FATE_COPY:
+			rest[i / 64] |= (uint64_t)1 << (i % 64);
+			break;
+		}
+	}
+	hf_phys_unlock(f->phys);
+	f->special = special; /* begin again from the left */
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
+		if (rest[i / 64] >> (i % 64) & 1)
+			arm_entry(f, &from[i], &to[i], base + i * size, level);
+}
+
+/* ---- Phase 3: copy ---- */
+
+/*
+ * Copy what the child has frames of its own for, of the parent's block at `from`. Returns
+ * whether one of them is writable, as the parent's leaf then was.
+ */
+static bool copy_leaf(struct fork *f, hf_pfn from, hf_pte child, unsigned level)
+{
+	bool writable = false;
+	const hf_pte *parts;
+
+	if (hf_pte_leaf(child, level)) {
+		if (hf_pte_pfn(child).v == from.v)
+			return false;
+		hf_block_copy(f->phys, hf_pte_pfn(child), from, hf_level_order(level));
+		return hf_pte_writable(child);
+	}
+	parts = hf_table_entries(f->phys, hf_pte_pfn(child));
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
+		writable |= copy_leaf(f, hf_block_part(from, level, i), parts[i], level - 1);
+	return writable;
+}
+
+/* Give write permission back to a pinned leaf, if no part of it came to be shared. */
+static void rearm(struct fork *f, hf_pte *entry, unsigned level)
+{
+	bool once;
+
+	hf_phys_lock(f->phys);
+	once = hf_mapped_once_locked(f->phys, hf_pte_pfn(hf_pte_get(entry)), level);
+	hf_phys_unlock(f->phys);
+	if (once)
+		hf_pte_update(entry, hf_pte_mkwrite);
+}
+
+static void copy(struct fork *f, hf_pfn parent, hf_pfn child, unsigned level)
+{
+	hf_pte *from = hf_table_entries(f->phys, parent), *to = hf_table_entries(f->phys, child);
+
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+		hf_pte p = hf_pte_get(&from[i]), c = hf_pte_get(&to[i]);
+
+		if (hf_pte_none(c) || hf_pte_pfn(c).v == hf_pte_pfn(p).v)
+			continue;
+		if (hf_pte_branch(p, level))
+			copy(f, hf_pte_pfn(p), hf_pte_pfn(c), level - 1);
+		else if (copy_leaf(f, hf_pte_pfn(p), c, level))
+			rearm(f, &from[i], level);
+	}
+}
+
+/* ---- Phase 4: publish ---- */
+
+static void publish(struct fork *f, struct hf_mm *child, void *child_host)
+{
+	const struct hf_mm *parent = f->parent;
+
+	*child = (struct hf_mm){
+		.phys = f->phys,
+		.host = child_host,
+		.va_lo = parent->va_lo,
+		.va_hi = parent->va_hi,
+		.huge_cow = parent->huge_cow,
+		.root = f->root,
+		.vmas = f->vmas,
+		.place_pfn = { HF_NIL },
+	};
+	hf_mm_enlist(child);
+}
+
+/* mm lock held exclusively. */
+static enum hf_status fork_locked(struct fork *f, struct hf_mm *child, void *child_host)
+{
+	struct hf_mm *parent = f->parent;
+	enum hf_status st = reserve(f);
+
+	if (st)
+		return st;
+	f->root = hf_table_new(f->phys, &f->frames);
+	f->special = (struct hf_vma){ 0 };
+	arm(f, parent->root, f->root, 0, HF_TOP_LEVEL);
+	if (f->armed)
+		f->phys->port->flush(f->phys->host, parent, parent->va_lo,
+				     parent->va_hi - parent->va_lo, HF_FLUSH_WRITE);
+	copy(f, parent->root, f->root, HF_TOP_LEVEL);
+	drain(f);
+	publish(f, child, child_host);
+	return HF_OK;
+}
+
+enum hf_status hf_fork(struct hf_mm *parent, struct hf_mm *child, void *child_host,
+		       enum hf_fork_policy policy)
+{
+	struct fork f = {
+		.parent = parent,
+		.phys = parent->phys,
+		.policy = policy,
+		.frames = HF_RESERVE_EMPTY,
+		.huge_head = HF_NIL,
+	};
+	enum hf_status st;
+
+	if (policy != HF_FORK_COPY && policy != HF_FORK_SPLIT)
+		return HF_ERR_INVAL;
+	hf_lock_exclusive(parent->phys, parent->lock);
+	st = fork_locked(&f, child, child_host);
+	hf_unlock_exclusive(parent->phys, parent->lock);
+	return st;
+}

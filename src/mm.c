@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/* Address spaces: begin, end, argument checks, counts. */
+#include "space.h"
+
+static enum hf_status check_config(const struct hf_mm_config *c)
+{
+	const uint64_t mask = HF_PAGE_SIZE - 1;
+
+	if (c->huge_cow != HF_HUGE_COW_WHOLE && c->huge_cow != HF_HUGE_COW_SMALL)
+		return HF_ERR_INVAL;
+	if ((c->va_lo | c->va_hi) & mask)
+		return HF_ERR_ALIGN;
+	if (c->va_hi > HF_VA_END || c->va_lo >= c->va_hi)
+		return HF_ERR_RANGE;
+	return HF_OK;
+}
+
+enum hf_status hf_mm_create(struct hf_mm *mm, struct hf_phys *phys,
+			    const struct hf_mm_config *config)
+{
+	struct hf_mm_config c = config ? *config : (struct hf_mm_config){ 0 };
+	struct hf_reserve r = HF_RESERVE_EMPTY;
+	enum hf_status st;
+
+	if (!c.va_lo && !c.va_hi) {
+		c.va_lo = (hf_va)1 << 16;
+		c.va_hi = HF_VA_END;
+	}
+	st = check_config(&c);
+	if (st)
+		return st;
+	if (!hf_reserve_fill(phys, &r, 1))
+		return HF_ERR_NOMEM;
+	*mm = (struct hf_mm){
+		.phys = phys,
+		.host = c.host,
+		.va_lo = c.va_lo,
+		.va_hi = c.va_hi,
+		.huge_cow = c.huge_cow,
+		.root = hf_table_new(phys, &r),
+		.vmas = { HF_NIL },
+		.place_pfn = { HF_NIL },
+	};
+	hf_mm_enlist(mm);
+	return HF_OK;
+}
+
+void hf_mm_enlist(struct hf_mm *mm)
+{
+	struct hf_phys *phys = mm->phys;
+
+	hf_phys_lock(phys);
+	mm->prev = NULL;
+	mm->next = phys->spaces;
+	if (mm->next)
+		mm->next->prev = mm;
+	phys->spaces = mm;
+	hf_phys_unlock(phys);
+}
+
+static void delist(struct hf_mm *mm)
+{
+	struct hf_phys *phys = mm->phys;
+
+	hf_phys_lock(phys);
+	if (mm->next)
+		mm->next->prev = mm->prev;
+	if (mm->prev)
+		mm->prev->next = mm->next;
+	else
+		phys->spaces = mm->next;
+	hf_phys_unlock(phys);
+}
+
+void hf_mm_destroy(struct hf_mm *mm)
+{
+	struct hf_phys *phys = mm->phys;
+
+	phys->port->flush(phys->host, mm, mm->va_lo, mm->va_hi - mm->va_lo,
+			  HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
+	delist(mm);
+	hf_table_put(phys, mm->root, HF_TOP_LEVEL);
+	hf_vmas_put(phys, mm->vmas);
+	mm->root.v = HF_NIL;
+}
+
+enum hf_status hf_check_bytes(const struct hf_mm *mm, hf_va va, uint64_t len)
+{
+	if (!len)
+		return HF_ERR_EMPTY;
+	if (va + len < va)
+		return HF_ERR_WRAP;
+	if (va < mm->va_lo || va + len > mm->va_hi)
+		return HF_ERR_RANGE;
+	return HF_OK;
+}
+
+enum hf_status hf_check_pages(const struct hf_mm *mm, hf_va va, uint64_t *len)
+{
+	if (va & (HF_PAGE_SIZE - 1))
+		return HF_ERR_ALIGN;
+	if (*len && !hf_page_up(*len))
+		return HF_ERR_WRAP;
+	*len = hf_page_up(*len);
+	return hf_check_bytes(mm, va, *len);
+}
+
+bool hf_vma_allows(const struct hf_vma *vma, unsigned access)
+{
+	if ((access & HF_ACCESS_WRITE) && !(vma->flags & HF_PROT_WRITE))
+		return false;
+	if ((access & HF_ACCESS_EXEC) && !(vma->flags & HF_PROT_EXEC))
+		return false;
+	return !access || hf_vma_prot(vma) != HF_PROT_NONE;
+}
+
+enum hf_status hf_check_mapped(const struct hf_mm *mm, hf_va lo, hf_va hi, unsigned access)
+{
+	bool allowed = true;
+	struct hf_vma v;
+
+	for (hf_va va = lo; va < hi; va = v.end) {
+		if (!hf_vmas_next(mm->phys, mm->vmas, va, &v) || v.start > va)
+			return HF_ERR_UNMAPPED;
+		allowed = allowed && hf_vma_allows(&v, access);
+	}
+	return allowed ? HF_OK : HF_ERR_ACCESS;
+}
+
+enum hf_status hf_vma_next(struct hf_mm *mm, hf_va va, struct hf_vma_info *out)
+{
+	struct hf_vma v;
+	bool found;
+
+	hf_lock_shared(mm->phys, mm->lock);
+	found = hf_vmas_next(mm->phys, mm->vmas, va, &v);
+	hf_unlock_shared(mm->phys, mm->lock);
+	if (!found)
+		return HF_ERR_UNMAPPED;
+	*out = (struct hf_vma_info){
+		.start = v.start,
+		.end = v.end,
+		.prot = hf_vma_prot(&v),
+		.huge = v.flags & HF_VMA_HUGE,
+		.huge_1g = v.flags & HF_VMA_HUGE_1G,
+		.dontfork = v.flags & HF_VMA_DONTFORK,
+		.wipeonfork = v.flags & HF_VMA_WIPE,
+	};
+	return HF_OK;
+}
+
+/* Pinned frames of a block. phys->lock held. */
+static uint64_t pinned_frames(const struct hf_phys *phys, hf_pfn pfn, unsigned level)
+{
+	const struct hf_frame *b = hf_block(phys, pfn, level);
+
+	return level == HF_LEVEL_PTE ? b->pins != 0 : b->block_pinned;
+}
+
+/* mm lock held exclusively, so no entry but those of shared tables can change. */
+static void count_table(struct hf_phys *phys, hf_pfn table, unsigned level,
+			struct hf_mm_stats *out)
+{
+	const hf_pte *entries = hf_table_entries(phys, table);
+
+	out->tables++;
+	if (hf_frame(phys, table)->refs > 1)
+		out->shared_tables++;
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+		hf_pte e = hf_pte_get(&entries[i]);
+		hf_pfn pfn = hf_pte_pfn(e);
+
+		if (hf_pte_branch(e, level)) {
+			count_table(phys, pfn, level - 1, out);
+		} else if (hf_pte_leaf(e, level) && !hf_is_zero(phys, pfn)) {
+			out->leaves[level]++;
+			out->pinned_frames += pinned_frames(phys, pfn, level);
+		}
+	}
+}
+
+void hf_mm_stats(struct hf_mm *mm, struct hf_mm_stats *out)
+{
+	struct hf_vma v = { 0 };
+
+	memset(out, 0, sizeof(*out));
+	hf_lock_exclusive(mm->phys, mm->lock);
+	while (hf_vmas_next(mm->phys, mm->vmas, v.end, &v)) {
+		out->mapped_bytes += v.end - v.start;
+		out->vmas++;
+	}
+	hf_phys_lock(mm->phys);
+	count_table(mm->phys, mm->root, HF_TOP_LEVEL, out);
+	hf_phys_unlock(mm->phys);
+	hf_unlock_exclusive(mm->phys, mm->lock);
+}

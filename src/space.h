@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the operations on a space share: argument checks, walks down the tables, page
+ * faults, changes of ranges. Public functions check arguments, take the mm lock and call
+ * these; each says what it wants held.
+ */
+#ifndef HF_SPACE_H
+#define HF_SPACE_H
+
+#include "table.h"
+#include "vma.h"
+
+static inline uint64_t hf_page_up(uint64_t len)
+{
+	return (len + HF_PAGE_SIZE - 1) & ~(HF_PAGE_SIZE - 1);
+}
+
+static inline hf_va hf_min_va(hf_va a, hf_va b)
+{
+	return a < b ? a : b;
+}
+
+static inline hf_va hf_max_va(hf_va a, hf_va b)
+{
+	return a > b ? a : b;
+}
+
+/* Put a space into its memory's list of spaces. Takes phys->lock. */
+void hf_mm_enlist(struct hf_mm *mm);
+
+/* EMPTY, WRAP, RANGE for [va, va+len) in the space. No lock. */
+enum hf_status hf_check_bytes(const struct hf_mm *mm, hf_va va, uint64_t len);
+/* The same after ALIGN of va; *len is rounded up to pages. No lock. */
+enum hf_status hf_check_pages(const struct hf_mm *mm, hf_va va, uint64_t *len);
+/*
+ * Every address of [lo, hi) is mapped (else UNMAPPED) and allows `access`, HF_ACCESS_*
+ * bits or 0 (else ACCESS). mm lock held.
+ */
+enum hf_status hf_check_mapped(const struct hf_mm *mm, hf_va lo, hf_va hi, unsigned access);
+
+/* Whether the mapping allows all of `access`. */
+bool hf_vma_allows(const struct hf_vma *vma, unsigned access);
+
+/*
+ * A walk: a position in the tables. The table that `entry` is in is locked; going down
+ * takes the child's lock before it lets the parent's go, so nothing can come between.
+ */
+struct hf_walk {
+	struct hf_mm *mm;
+	hf_va va;
+	hf_pfn table;
+	unsigned level;	 /* of `table` and `entry` */
+	hf_pte *entry;	 /* the one for `va` */
+	bool ours;	 /* every branch above allows writing: no table on the path is shared */
+	bool look;	 /* the branch above has LOOK */
+};
+
+/* Begin at the root. mm lock held. */
+void hf_walk_start(struct hf_walk *w, struct hf_mm *mm, hf_va va);
+/* Into the table that *entry, a branch, leads to. */
+void hf_walk_down(struct hf_walk *w);
+/* Down to what is not a branch: a leaf or nothing. Begins at the root. */
+void hf_walk_to(struct hf_walk *w, struct hf_mm *mm, hf_va va);
+void hf_walk_end(struct hf_walk *w);
+
+/* The leaf at *w->entry as a translation, not widened. */
+struct hf_translation hf_walk_translation(const struct hf_walk *w);
+
+/*
+ * Where a new block for `va` had best lie, so that memory which is near in the space is
+ * near in RAM; and the block itself, counted as mapped once. False: no memory.
+ * Takes phys->lock.
+ */
+bool hf_place_alloc(struct hf_mm *mm, const struct hf_vma *vma, hf_va va, unsigned level,
+		    hf_pfn *out, bool *clean);
+
+/* A fault: what is wanted, and where the walk for it has come to. */
+struct hf_fault {
+	struct hf_mm *mm;
+	hf_va va;
+	unsigned access;	/* one HF_ACCESS_* */
+	bool unshare;		/* make the page exclusive, for a pin */
+
+	struct hf_vma vma;
+	struct hf_walk walk;
+	bool own;		/* make every table on the way this space's own */
+	bool reserved;		/* the reserve has been filled: nothing can fail for memory now */
+	struct hf_reserve reserve;
+};
+
+/*
+ * Resolve the fault. On HF_OK the walk stands at a present leaf that allows the access
+ * (and leads to an exclusive page, if `unshare`), its table locked, until hf_fault_end.
+ * On an error everything is released. mm lock held, shared or exclusive.
+ */
+enum hf_status hf_fault_begin(struct hf_fault *f);
+void hf_fault_end(struct hf_fault *f);
+/* Fault in every page of [lo, hi), which is mapped and allows it. */
+enum hf_status hf_fault_range(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned access);
+
+/*
+ * Make tables and leaves end where a range does.
+ *
+ * hf_isolate makes every table that [lo, hi) covers a part of this space's own, and splits
+ * every leaf that it covers a part of. With `deep` also the tables it covers whole.
+ * hf_isolate_need says how many frames that takes. mm lock held exclusively.
+ * HF_ERR_OVERFLOW: some may have been done, none shows.
+ */
+uint64_t hf_isolate_need(struct hf_mm *mm, hf_va lo, hf_va hi, bool deep);
+enum hf_status hf_isolate(struct hf_mm *mm, hf_va lo, hf_va hi, bool deep, struct hf_reserve *r);
+
+/* After hf_isolate: take all pages out of [lo, hi). mm lock held exclusively. */
+void hf_zap(struct hf_mm *mm, hf_va lo, hf_va hi);
+/* After hf_isolate, deep: every leaf in [lo, hi) gets protection `prot`. Same lock. */
+void hf_protect(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned prot);
+/* After hf_isolate: fork must look at [lo, hi). Same lock. */
+void hf_mark_look(struct hf_mm *mm, hf_va lo, hf_va hi);
+
+#endif

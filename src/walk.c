@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* Walks down the tables, and what a walk finds. */
+#include "space.h"
+
+static void enter(struct hf_walk *w, hf_pfn table, unsigned level)
+{
+	w->table = table;
+	w->level = level;
+	w->entry = hf_table_entries(w->mm->phys, table) + hf_table_index(w->va, level);
+}
+
+void hf_walk_start(struct hf_walk *w, struct hf_mm *mm, hf_va va)
+{
+	*w = (struct hf_walk){ .mm = mm, .va = va, .ours = true, .look = true };
+	hf_table_lock(mm->phys, mm->root);
+	enter(w, mm->root, HF_TOP_LEVEL);
+}
+
+void hf_walk_down(struct hf_walk *w)
+{
+	struct hf_phys *phys = w->mm->phys;
+	hf_pte branch = hf_pte_get(w->entry);
+	hf_pfn parent = w->table;
+
+	w->ours = w->ours && hf_pte_writable(branch);
+	w->look = hf_pte_look(branch);
+	hf_table_lock(phys, hf_pte_pfn(branch));
+	enter(w, hf_pte_pfn(branch), w->level - 1);
+	hf_table_unlock(phys, parent);
+}
+
+void hf_walk_to(struct hf_walk *w, struct hf_mm *mm, hf_va va)
+{
+	hf_walk_start(w, mm, va);
+	while (hf_pte_branch(hf_pte_get(w->entry), w->level))
+		hf_walk_down(w);
+}
+
+void hf_walk_end(struct hf_walk *w)
+{
+	hf_table_unlock(w->mm->phys, w->table);
+}
+
+struct hf_translation hf_walk_translation(const struct hf_walk *w)
+{
+	hf_pte e = hf_pte_get(w->entry);
+	unsigned access = 0;
+
+	if (hf_pte_present(e))
+		access = HF_ACCESS_READ;
+	if (hf_pte_writable(e) && w->ours)
+		access |= HF_ACCESS_WRITE;
+	if (hf_pte_executable(e))
+		access |= HF_ACCESS_EXEC;
+	return (struct hf_translation){
+		.va = hf_level_base(w->va, w->level),
+		.pa = hf_pfn_pa(hf_pte_pfn(e)),
+		.len = hf_level_size(w->level),
+		.access = access,
+		.level = w->level,
+	};
+}
+
+enum hf_status hf_translate(struct hf_mm *mm, hf_va va, struct hf_translation *out)
+{
+	enum hf_status st = HF_ERR_UNMAPPED;
+	struct hf_walk w;
+
+	if (va < mm->va_lo || va >= mm->va_hi)
+		return HF_ERR_RANGE;
+	hf_lock_shared(mm->phys, mm->lock);
+	hf_walk_to(&w, mm, va);
+	if (!hf_pte_none(hf_pte_get(w.entry))) {
+		*out = hf_walk_translation(&w);
+		st = HF_OK;
+	}
+	hf_walk_end(&w);
+	hf_unlock_shared(mm->phys, mm->lock);
+	return st;
+}
