@@ -68,7 +68,7 @@ enum hf_status hf_soft_copy_out(struct hf_soft_cpu *cpu, hf_va va, void *buf, ui
 enum hf_status hf_soft_copy_in(struct hf_soft_cpu *cpu, hf_va va, const void *buf, uint64_t len, uint64_t *done);
 
 struct hf_soft_stats {
-	uint64_t accesses;	/* translations asked for: one for each page that an access touches */
+	uint64_t accesses;	/* looks into the TLB: one for each page of an access, and after each fault */
 	uint64_t tlb_hits;	/* of these, found in the TLB */
 	uint64_t walks;		/* of the tables; one that fails is tried again from the root */
 	uint64_t branch_hits;	/* walks that began at a cached branch */

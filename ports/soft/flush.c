@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* The flush, and who owns a CPU: the rare side of the protocol in machine.h. */
+#define _GNU_SOURCE
+#include "machine.h"
+
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* An access is a matter of nanoseconds, unless its thread has lost its processor. */
+#define SPINS 256
+
+_Thread_local char hf_soft_self;
+
+static void set_owner(struct hf_soft_cpu *cpu, const void *owner)
+{
+	__atomic_store_n(&cpu->owner, owner, __ATOMIC_SEQ_CST);
+}
+
+void hf_soft_claim(struct hf_soft_cpu *cpu)
+{
+	pthread_mutex_lock(&cpu->soft->lock);
+	set_owner(cpu, &hf_soft_self);
+	pthread_mutex_unlock(&cpu->soft->lock);
+}
+
+/* Take the space's CPUs away from other threads. False if they own none. soft->lock held. */
+static bool disown(struct hf_soft *soft, const struct hf_mm *mm)
+{
+	bool any = false;
+
+	for (struct hf_soft_cpu *cpu = soft->cpus; cpu; cpu = cpu->next) {
+		if (cpu->mm != mm || !cpu->owner || cpu->owner == &hf_soft_self)
+			continue;
+		set_owner(cpu, NULL);
+		any = true;
+	}
+	return any;
+}
+
+/* The full barrier between disown's stores and await_idle's loads, and in each access. */
+static void barrier(struct hf_soft *soft)
+{
+	if (soft->fenced)
+		return;
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0))
+		hf_soft_panic(soft, "membarrier(2) failed after it was registered");
+}
+
+static void await_idle(const struct hf_soft_cpu *cpu)
+{
+	const struct hf_port *port = hf_soft_port();
+
+	for (unsigned i = 0; __atomic_load_n(&cpu->busy, __ATOMIC_SEQ_CST); i++) {
+		if (i < SPINS)
+			port->pause(cpu->soft);
+		else
+			sched_yield();
+	}
+}
+
+void hf_soft_flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned what)
+{
+	struct hf_soft *soft = host;
+
+	pthread_mutex_lock(&soft->lock);
+	if (disown(soft, mm))
+		barrier(soft);
+	for (struct hf_soft_cpu *cpu = soft->cpus; cpu; cpu = cpu->next) {
+		if (cpu->mm != mm)
+			continue;
+		await_idle(cpu);
+		hf_soft_forget(cpu, va, len, what);
+		count(&cpu->flushes);
+	}
+	pthread_mutex_unlock(&soft->lock);
+}

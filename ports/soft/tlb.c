@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* What a CPU remembers: leaves in the TLB, branches in the paging-structure cache. */
+#include "machine.h"
+
+#include <string.h>
+
+void hf_soft_fill(struct hf_soft_cpu *cpu, hf_va va, unsigned level, char *host, unsigned rights)
+{
+	struct tlb_entry *e = tlb_slot(cpu, va, level);
+	hf_va page = level_base(va, level);
+
+	for (unsigned kind = 0; kind < KINDS; kind++)
+		e->tag[kind] = rights & 1u << kind ? page | cpu->gen[kind] : 0;
+	e->addend = (uintptr_t)host - page;
+}
+
+struct branch *hf_soft_branch(struct hf_soft_cpu *cpu, hf_va va, unsigned level)
+{
+	return &cpu->branches[level - 1][(va >> level_shift(level)) % BRANCHES];
+}
+
+/* Forget every leaf for one kind of access. */
+static void forget_kind(struct hf_soft_cpu *cpu, unsigned kind)
+{
+	if (++cpu->gen[kind] < TAG_GENS)
+		return;
+	cpu->gen[kind] = 1;
+	for (uint64_t i = 0; i < HF_LEAF_LEVELS * (cpu->tlb_mask + 1); i++)
+		cpu->tlb[i].tag[kind] = 0;
+}
+
+/* Forget the leaves of one size in a range, for the kinds of access in `rights`. */
+static void forget_leaves(struct hf_soft_cpu *cpu, unsigned level, hf_va va, uint64_t len,
+			  unsigned rights)
+{
+	hf_va first = level_base(va, level);
+	uint64_t span = level_base(va + len - 1, level) + hf_level_size(level) - first;
+	uint64_t slots = span >> level_shift(level);
+
+	/* A long range visits each slot once. */
+	if (slots > cpu->tlb_mask + 1)
+		slots = cpu->tlb_mask + 1;
+	for (uint64_t i = 0; i < slots; i++) {
+		uint64_t *tag = tlb_slot(cpu, first + (i << level_shift(level)), level)->tag;
+
+		/* What tags an entry has are of one page. */
+		if ((tag[KIND_READ] | tag[KIND_WRITE] | tag[KIND_EXEC]) - first >= span)
+			continue;
+		for (unsigned kind = 0; kind < KINDS; kind++)
+			if (rights & 1u << kind)
+				tag[kind] = 0;
+	}
+}
+
+static bool overlap(hf_va a, uint64_t a_len, hf_va b, uint64_t b_len)
+{
+	return a < b + b_len && b < a + a_len;
+}
+
+static void forget_branches(struct hf_soft_cpu *cpu, hf_va va, uint64_t len, unsigned what)
+{
+	for (unsigned level = 1; level <= BRANCH_LEVELS; level++) {
+		for (unsigned i = 0; i < BRANCHES; i++) {
+			struct branch *b = &cpu->branches[level - 1][i];
+
+			if (!overlap(b->base, hf_level_size(level), va, len))
+				continue;
+			if (what & (HF_FLUSH_TABLES | HF_FLUSH_LEAVES))
+				b->table = NULL;
+			else
+				b->rights &= ~(unsigned)HF_ACCESS_WRITE;
+		}
+	}
+}
+
+void hf_soft_forget(struct hf_soft_cpu *cpu, hf_va va, uint64_t len, unsigned what)
+{
+	bool whole = va <= cpu->mm->va_lo && va + len >= cpu->mm->va_hi;
+	unsigned rights = 0;
+
+	if (what & HF_FLUSH_WRITE)
+		rights = HF_ACCESS_WRITE;
+	if (what & HF_FLUSH_LEAVES)
+		rights = HF_ACCESS_READ | HF_ACCESS_WRITE | HF_ACCESS_EXEC;
+	for (unsigned kind = 0; whole && kind < KINDS; kind++)
+		if (rights & 1u << kind)
+			forget_kind(cpu, kind);
+	for (unsigned level = 0; !whole && rights && level < HF_LEAF_LEVELS; level++)
+		forget_leaves(cpu, level, va, len, rights);
+	forget_branches(cpu, va, len, what);
+}
+
+void hf_soft_forget_all(struct hf_soft_cpu *cpu)
+{
+	for (unsigned kind = 0; kind < KINDS; kind++)
+		forget_kind(cpu, kind);
+	memset(cpu->branches, 0, sizeof(cpu->branches));
+}
