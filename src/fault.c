@@ -89,8 +89,10 @@ static bool new_block(struct hf_fault *f, hf_pfn *pfn, bool *clean)
 	struct hf_phys *phys = f->mm->phys;
 	unsigned level = f->walk.level;
 
-	if (hf_place_alloc(f->mm, &f->vma, f->va, level, pfn, clean))
+	if (hf_place_alloc(f->mm, &f->vma, f->va, level, pfn, clean)) {
+		*clean |= hf_block_prepare(phys, *pfn, level);
 		return true;
+	}
 	if (level > HF_LEVEL_PTE || !f->reserve.count)
 		return false;
 	*pfn = hf_reserve_take(phys, &f->reserve);

@@ -141,18 +141,22 @@ static bool survey(struct fork *f, hf_pfn table, hf_va base, unsigned level)
 /* 2 MiB blocks for pinned huge pages; small ones for the child where there are none left. */
 static bool allocate(struct fork *f)
 {
+	const unsigned order = hf_level_order(HF_LEVEL_PMD);
 	uint64_t huge = f->need.huge;
-	bool clean;
+	bool clean, ok = true;
 	hf_pfn pfn;
 
-	hf_phys_lock(f->phys);
-	while (huge && hf_block_alloc_locked(f->phys, hf_level_order(HF_LEVEL_PMD), NULL, &pfn,
-					     &clean)) {
-		hf_frame(f->phys, pfn)->next = f->huge_head;
-		f->huge_head = pfn.v;
-		huge--;
+	while (huge && ok) {
+		hf_phys_lock(f->phys);
+		ok = hf_block_alloc_locked(f->phys, order, NULL, &pfn, &clean);
+		hf_phys_unlock(f->phys);
+		if (ok) {
+			hf_block_prepare(f->phys, pfn, HF_LEVEL_PMD);
+			hf_frame(f->phys, pfn)->next = f->huge_head;
+			f->huge_head = pfn.v;
+			huge--;
+		}
 	}
-	hf_phys_unlock(f->phys);
 	return hf_reserve_fill(f->phys, &f->frames,
 			       f->need.tables + f->need.small + huge * (1 + HF_TABLE_ENTRIES));
 }
