@@ -29,10 +29,11 @@ struct fork {
 	uint32_t huge_head;	/* 2 MiB blocks, linked like a reserve */
 	hf_pfn root, vmas;	/* the child's */
 	bool armed;		/* something was writable: flush */
+	bool copies;		/* the child has frames of its own to fill */
 };
 
 enum fate {
-	FATE_SKIP,	/* nothing there, or nothing for the child */
+	FATE_SKIP,	/* the child does not get it */
 	FATE_SHARE,	/* parent and child share it as it is */
 	FATE_LOOK,	/* a branch with something below that cannot be shared */
 	FATE_COPY,	/* a pinned leaf */
@@ -48,12 +49,12 @@ static bool is_special(struct fork *f, hf_va va, uint64_t size)
 }
 
 /*
- * What becomes of an entry at `va`. phys->lock held. A branch with LOOK whose table is
+ * What becomes of an entry at `va` that is not empty. phys->lock held. A branch with LOOK whose table is
  * shared can hold no pin, and lies in one kind of mapping: it is shared on.
  */
 static enum fate fate(struct fork *f, hf_pte e, hf_va va, unsigned level)
 {
-	if (hf_pte_none(e) || is_special(f, va, hf_level_size(level)))
+	if (is_special(f, va, hf_level_size(level)))
 		return FATE_SKIP;
 	if (hf_pte_leaf(e, level))
 		return hf_pinned_locked(f->phys, hf_pte_pfn(e), level) ? FATE_COPY : FATE_SHARE;
@@ -110,11 +111,14 @@ static bool survey(struct fork *f, hf_pfn table, hf_va base, unsigned level)
 		hf_va va = base + i * hf_level_size(level);
 		hf_pte e = hf_pte_get(&entries[i]);
 		hf_pfn pfn = hf_pte_pfn(e);
-		struct need before = f->need;
+		struct need before;
 
+		if (hf_pte_none(e))
+			continue;
+		before = f->need;
 		switch (fate(f, e, va, level)) {
 		case FATE_SKIP:
-			look |= !hf_pte_none(e);
+			look = true;
 			continue;
 		case FATE_COPY:
 			look = true;
@@ -242,6 +246,7 @@ static void share(struct fork *f, hf_pte *parent, hf_pte *child, unsigned level)
 static hf_pte own_leaf(struct fork *f, hf_pte e, hf_pfn pfn, unsigned level)
 {
 	must_get(f, pfn, level);
+	f->copies = true;
 	return hf_pte_with_pfn(e, pfn);
 }
 
@@ -315,23 +320,25 @@ static void arm(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigne
 
 	hf_phys_lock(f->phys);
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
-		switch (fate(f, hf_pte_get(&from[i]), base + i * size, level)) {
-		case FATE_SKIP:
-			break;
-		case FATE_SHARE:
+		hf_pte e = hf_pte_get(&from[i]);
+		enum fate what;
+
+		if (hf_pte_none(e))
+			continue;
+		what = fate(f, e, base + i * size, level);
+		if (what == FATE_SHARE)
 			share(f, &from[i], &to[i], level);
-			break;
-		case FATE_LOOK:
-		case FATE_COPY:
+		else if (what != FATE_SKIP)
 			rest[i / 64] |= (uint64_t)1 << (i % 64);
-			break;
-		}
 	}
 	hf_phys_unlock(f->phys);
 	f->special = special; /* begin again from the left */
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
-		if (rest[i / 64] >> (i % 64) & 1)
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+		if (!(rest[i / 64] >> (i % 64)))
+			i |= 63; /* nothing in what is left of this word */
+		else if (rest[i / 64] >> (i % 64) & 1)
 			arm_entry(f, &from[i], &to[i], base + i * size, level);
+	}
 }
 
 /* ---- Phase 3: copy ---- */
@@ -418,7 +425,8 @@ static enum hf_status fork_locked(struct fork *f, struct hf_mm *child, void *chi
 	if (f->armed)
 		f->phys->port->flush(f->phys->host, parent, parent->va_lo,
 				     parent->va_hi - parent->va_lo, HF_FLUSH_WRITE);
-	copy(f, parent->root, f->root, HF_TOP_LEVEL);
+	if (f->copies)
+		copy(f, parent->root, f->root, HF_TOP_LEVEL);
 	drain(f);
 	publish(f, child, child_host);
 	return HF_OK;
