@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* How large a run can be on this machine. */
+#include "host.h"
+#include "run.h"
+#include "units.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define MAX_PIECES ((size_t)16384) /* up to 2 GiB of files, more than a run reads */
+#define LEAST_HEAP ((size_t)8 << 20)
+#define UNPINNED_ZONE ((size_t)32 << 20)
+
+void run_note(struct run *run, const char *format, ...)
+{
+	va_list args;
+
+	if (run->notes == RUN_NOTES)
+		return;
+	va_start(args, format);
+	vsnprintf(run->note[run->notes++], sizeof(run->note[0]), format, args);
+	va_end(args);
+}
+
+static size_t whole_blocks(uint64_t bytes)
+{
+	return (size_t)((bytes + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES);
+}
+
+/*
+ * Two heaps, and once more the whole of Holdfast's: its pages are copied 2 MiB at a time when
+ * they are written to while a child lives. Keep a fifth of the memory for everybody else.
+ */
+static void plan_heap(struct run *run)
+{
+	uint64_t available = host_memory_available() / 5 * 4;
+	size_t heap = whole_blocks(run->options->heap);
+
+	while (available && heap > LEAST_HEAP && 3 * (uint64_t)heap > available)
+		heap = whole_blocks(heap / 2);
+	if (heap < LEAST_HEAP)
+		heap = LEAST_HEAP;
+	if (heap < run->options->heap)
+		run_note(run, "memory is short: a heap of %s, not %s", size_text(heap).s,
+			 size_text(run->options->heap).s);
+	run->plan.layout.heap = heap;
+}
+
+/* Everything that registered buffers may use is allowed to be asked for. */
+static void raise_memlock(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_MEMLOCK, &limit);
+	}
+}
+
+static void plan_pins(struct run *run)
+{
+	struct plan *plan = &run->plan;
+	size_t want = whole_blocks(run->options->pinned);
+	size_t most = plan->layout.heap / 2 / HUGE_BYTES * HUGE_BYTES;
+	size_t can;
+
+	if (want > most) {
+		run_note(run, "at most half of the heap is pinned: %s, not %s", size_text(most).s,
+			 size_text(want).s);
+		want = most;
+	}
+	raise_memlock();
+	can = reader_probe(want, &plan->use_uring);
+	if (!plan->use_uring)
+		run_note(run,
+			 "no io_uring here: plain %s reads, so nothing is pinned on the fork(2) "
+			 "side",
+			 "O_DIRECT");
+	else if (want && !can)
+		run_note(run, "no buffer can be registered (RLIMIT_MEMLOCK): nothing is pinned on "
+			      "the fork(2) side");
+	else if (can < want)
+		run_note(run,
+			 "RLIMIT_MEMLOCK allows %s of registered buffers: that much is pinned, not "
+			 "%s",
+			 size_text(can).s, size_text(want).s);
+	plan->pinned = can ? can : want;
+	plan->layout.zone = plan->pinned ? plan->pinned : UNPINNED_ZONE;
+	if (plan->layout.zone > most)
+		plan->layout.zone = most;
+}
+
+bool run_plan(struct run *run)
+{
+	const char *dir = run->options->dir;
+
+	run->plan.policy = run->options->policy;
+	plan_heap(run);
+	plan_pins(run);
+	if (!files_walk(&run->plan.files, dir, SLOT_BYTES, MAX_PIECES)) {
+		fprintf(stderr, "holdfast run: %s: %s\n", dir, strerror(errno));
+		return false;
+	}
+	if (run->plan.files.pieces)
+		return true;
+	fprintf(stderr, "holdfast run: %s holds no file that can be read: name another directory\n",
+		dir);
+	return false;
+}

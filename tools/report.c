@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+#include "report.h"
+
+#include "checks.h"
+#include "units.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCKS_PER_S_TO_GB ((double)HUGE_BYTES / 1e9)
+
+void report_header(const struct run *run, FILE *out)
+{
+	const struct plan *plan = &run->plan;
+
+	fprintf(out, "A heap of %s in 2 MiB pages, %s of it pinned. ",
+		size_text(plan->layout.heap).s, plan->pinned ? size_text(plan->pinned).s : "none");
+	fprintf(out, "The device reads %s files of %s (%s) %s.\n", count_text(plan->files.files).s,
+		run->options->dir, size_text(plan->files.bytes).s,
+		plan->use_uring ? "by io_uring" : "with plain reads");
+	for (unsigned i = 0; i < run->notes; i++)
+		fprintf(out, "Note: %s.\n", run->note[i]);
+	fflush(out);
+}
+
+/* A cell of the table. */
+__attribute__((format(printf, 1, 2))) static struct text cell(const char *format, ...)
+{
+	struct text text;
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text.s, sizeof(text.s), format, args);
+	va_end(args);
+	return text;
+}
+
+static const struct text none = { "" };
+
+static void row(FILE *out, const char *name, struct text heap, struct text fork, struct text ratio)
+{
+	fprintf(out, "  %-34s %16s %16s %10s\n", name, heap.s, fork.s, ratio.s);
+}
+
+static struct text times(double less, double more)
+{
+	return less > 0 && more > 0 ? cell("%.*fx", more / less < 10 ? 1 : 0, more / less) : none;
+}
+
+/* 0 stands for a time that was not measured. */
+static struct text time_cell(double us)
+{
+	return us > 0 ? time_text(us) : cell("-");
+}
+
+static void time_row(FILE *out, const char *name, double heap, double fork)
+{
+	row(out, name, time_cell(heap), time_cell(fork), times(heap, fork));
+}
+
+static struct text number_cell(uint64_t n)
+{
+	return n == UNKNOWN ? cell("not known") : count_text(n);
+}
+
+static struct text of_cell(uint64_t n, uint64_t all)
+{
+	return cell("%s of %s", count_text(n).s, count_text(all).s);
+}
+
+static void latency_rows(struct run *run, FILE *out)
+{
+	struct spread heap = samples_spread(&run->heap->fork_us);
+	struct spread fork = samples_spread(&run->fork->fork_us);
+
+	time_row(out, "fork, p50", heap.p50, fork.p50);
+	time_row(out, "fork, p99", heap.p99, fork.p99);
+	time_row(out, "fork, max", heap.max, fork.max);
+	time_row(out, "fork again, huge pages not mended", heap.p50,
+		 samples_percentile(&run->fork->refork_us, 50));
+	row(out, "fork of an empty process, p50", none,
+	    time_cell(samples_percentile(&run->empty_fork_us, 50)), none);
+}
+
+/*
+ * What pinned memory costs: each 2 MiB page of it, in time, as a rate, and against memcpy. For
+ * Holdfast it is what one page more adds to a fork; for fork(2), simply the fork's time over the
+ * pages: next to them the rest of it does not count.
+ */
+static void pinned_rows(struct run *run, FILE *out)
+{
+	double blocks = (double)(run->plan.pinned / HUGE_BYTES);
+	double floor = samples_percentile(&run->heap->memcpy_us, 50);
+	double heap = samples_percentile(&run->heap->pinned_us, 50);
+	double fork = samples_percentile(&run->fork->fork_us, 50) / blocks;
+
+	if (!run->heap->pinned_us.count)
+		return;
+	time_row(out, "each pinned 2 MiB page", heap, fork);
+	row(out, "  copied, GB/s", cell("%.1f", BLOCKS_PER_S_TO_GB * 1e6 / heap),
+	    cell("%.1f", BLOCKS_PER_S_TO_GB * 1e6 / fork), none);
+	row(out, cell("  in memcpy's of 2 MiB (%s)", time_text(floor).s).s,
+	    cell("%.2f", heap / floor), cell("%.2f", fork / floor), none);
+}
+
+static void finding_rows(const struct run *run, FILE *out)
+{
+	const struct tally *heap = run->heap;
+	const struct tally *fork = run->fork;
+
+	row(out, "snapshots torn", of_cell(heap->torn, heap->forks),
+	    of_cell(fork->torn, fork->forks), none);
+	row(out, "pinned pages moved", number_cell(heap->pinned_moved),
+	    number_cell(fork->pinned_moved), none);
+	row(out, "huge pages kept", of_cell(heap->huge_after, heap->huge_before),
+	    of_cell(fork->huge_after, fork->huge_before), none);
+	row(out, "device: bytes landed", size_text(heap->device.landed),
+	    size_text(fork->device.landed), none);
+	row(out, "device: errors", number_cell(heap->device.errors),
+	    number_cell(fork->device.errors), none);
+	row(out, "file bytes checked after forks", size_text(heap->compared),
+	    size_text(fork->compared), none);
+}
+
+/* What makes the comparison less than it should be. */
+static void print_caveats(const struct run *run, FILE *out)
+{
+	const struct tally *fork = run->fork;
+
+	if (fork->failure[0])
+		fprintf(out, "The fork(2) side gave up: %s\n", fork->failure);
+	if (fork->forks && fork->huge_before < run->plan.layout.heap / HUGE_BYTES)
+		fprintf(out, "Note: fork(2) got no huge pages for some of its heap.\n");
+	if (fork->ragged_rounds)
+		fprintf(out, "Note: in %s of %s rounds fork(2)'s huge pages could not be mended.\n",
+			count_text(fork->ragged_rounds).s, count_text(fork->rounds).s);
+	if (run->plan.use_uring && fork->unpinned_rounds)
+		fprintf(out, "Note: in %s of %s rounds nothing was pinned on the fork(2) side.\n",
+			count_text(fork->unpinned_rounds).s, count_text(fork->rounds).s);
+}
+
+static unsigned print_verdict(const struct run *run, FILE *out)
+{
+	struct check check[CHECKS];
+	unsigned failed = 0;
+
+	checks_make(run, check);
+	for (int i = 0; i < CHECKS; i++) {
+		if (!check[i].failures)
+			continue;
+		failed++;
+		fprintf(out, "FAILED: %s: %s%s%s\n", check[i].name, count_text(check[i].failures).s,
+			check[i].detail ? ": " : "", check[i].detail ? check[i].detail : "");
+	}
+	if (!failed)
+		fprintf(out, "%s: every check of %s snapshots passed, in %.0f s.\n",
+			run->interrupted ? "Interrupted" : "OK", count_text(run->heap->forks).s,
+			run->seconds);
+	return failed;
+}
+
+unsigned report_table(struct run *run, FILE *out)
+{
+	fprintf(out, "\n");
+	row(out, "", cell("Holdfast"), cell("fork(2)"), cell("ratio"));
+	latency_rows(run, out);
+	pinned_rows(run, out);
+	finding_rows(run, out);
+	fprintf(out, "\n");
+	print_caveats(run, out);
+	return print_verdict(run, out);
+}
