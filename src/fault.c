@@ -22,6 +22,12 @@ static bool writes(const struct hf_fault *f)
 	return f->access == HF_ACCESS_WRITE;
 }
 
+/* Fork will have to look at what is being made. */
+static bool looks(const struct hf_fault *f)
+{
+	return f->unshare || (f->vma.flags & HF_VMA_LOOK);
+}
+
 /* Phase 1. mm lock held. */
 static enum hf_status find_vma(struct hf_fault *f)
 {
@@ -53,7 +59,6 @@ static int go_down(struct hf_fault *f)
 {
 	struct hf_walk *w = &f->walk;
 	hf_pte e = hf_pte_get(w->entry);
-	bool look = f->unshare || (f->vma.flags & HF_VMA_LOOK);
 
 	if (f->own && !hf_pte_writable(e)) {
 		int st = hf_table_shared(f->mm->phys, hf_pte_pfn(e)) ? reserve(f) : DONE;
@@ -64,7 +69,7 @@ static int go_down(struct hf_fault *f)
 			return st;
 		e = hf_pte_get(w->entry);
 	}
-	if (look && w->ours && hf_pte_writable(e) && !hf_pte_look(e))
+	if (looks(f) && w->ours && hf_pte_writable(e) && !hf_pte_look(e))
 		hf_pte_update(w->entry, hf_pte_mklook);
 	hf_walk_down(w);
 	return DOWN;
@@ -175,7 +180,7 @@ static int at_nothing(struct hf_fault *f)
 	if (st)
 		return st;
 	branch = hf_pte_make_branch(hf_table_new(f->mm->phys, &f->reserve));
-	if (f->unshare || (f->vma.flags & HF_VMA_LOOK))
+	if (looks(f))
 		branch = hf_pte_mklook(branch);
 	hf_pte_set(w->entry, branch);
 	return DOWN;
@@ -263,7 +268,7 @@ static int descend(struct hf_fault *f)
 	struct hf_walk *w = &f->walk;
 	int st;
 
-	hf_walk_start(w, f->mm, f->va);
+	hf_walk_start(w, f->mm, f->va, looks(f));
 	do {
 		hf_pte e = hf_pte_get(w->entry);
 

@@ -44,6 +44,7 @@ bool hf_vma_allows(const struct hf_vma *vma, unsigned access);
 /*
  * A walk: a position in the tables. The table that `entry` is in is locked; going down
  * takes the child's lock before it lets the parent's go, so nothing can come between.
+ * The mm lock is held, shared or exclusive.
  */
 struct hf_walk {
 	struct hf_mm *mm;
@@ -55,8 +56,11 @@ struct hf_walk {
 	bool look;	 /* the branch above has LOOK */
 };
 
-/* Begin at the root. mm lock held. */
-void hf_walk_start(struct hf_walk *w, struct hf_mm *mm, hf_va va);
+/*
+ * Begin: from the root down through every branch that allows writing, to the first entry
+ * that does not. `mark`: set LOOK in the branches on the way.
+ */
+void hf_walk_start(struct hf_walk *w, struct hf_mm *mm, hf_va va, bool mark);
 /* Into the table that *entry, a branch, leads to. */
 void hf_walk_down(struct hf_walk *w);
 /* Down to what is not a branch: a leaf or nothing. Begins at the root. */

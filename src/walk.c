@@ -9,11 +9,27 @@ static void enter(struct hf_walk *w, hf_pfn table, unsigned level)
 	w->entry = hf_table_entries(w->mm->phys, table) + hf_table_index(w->va, level);
 }
 
-void hf_walk_start(struct hf_walk *w, struct hf_mm *mm, hf_va va)
+/*
+ * Through a branch that allows writing no lock is needed: nobody else leads to the table
+ * behind it, and only an operation with the mm lock held exclusively takes it away again.
+ */
+void hf_walk_start(struct hf_walk *w, struct hf_mm *mm, hf_va va, bool mark)
 {
+	struct hf_phys *phys = mm->phys;
+
 	*w = (struct hf_walk){ .mm = mm, .va = va, .ours = true, .look = true };
-	hf_table_lock(mm->phys, mm->root);
 	enter(w, mm->root, HF_TOP_LEVEL);
+	for (;;) {
+		hf_pte e = hf_pte_get(w->entry);
+
+		if (!hf_pte_branch(e, w->level) || !hf_pte_writable(e))
+			break;
+		if (mark && !hf_pte_look(e))
+			e = hf_pte_mklook(hf_pte_update(w->entry, hf_pte_mklook));
+		w->look = hf_pte_look(e);
+		enter(w, hf_pte_pfn(e), w->level - 1);
+	}
+	hf_table_lock(phys, w->table);
 }
 
 void hf_walk_down(struct hf_walk *w)
@@ -31,7 +47,7 @@ void hf_walk_down(struct hf_walk *w)
 
 void hf_walk_to(struct hf_walk *w, struct hf_mm *mm, hf_va va)
 {
-	hf_walk_start(w, mm, va);
+	hf_walk_start(w, mm, va, false);
 	while (hf_pte_branch(hf_pte_get(w->entry), w->level))
 		hf_walk_down(w);
 }
