@@ -14,6 +14,8 @@
 #define LEAST_HEAP ((size_t)8 << 20)
 #define UNPINNED_ZONE ((size_t)32 << 20)
 
+#define UNPINNED_FORK "; so fork(2) has nothing pinned to copy, and the two do not compare"
+
 void run_note(struct run *run, const char *format, ...)
 {
 	va_list args;
@@ -66,6 +68,7 @@ static void plan_pins(struct run *run)
 	size_t want = whole_blocks(run->options->pinned);
 	size_t most = plan->layout.heap / 2 / HUGE_BYTES * HUGE_BYTES;
 	size_t can;
+	int error;
 
 	if (want > most) {
 		run_note(run, "at most half of the heap is pinned: %s, not %s", size_text(most).s,
@@ -73,18 +76,16 @@ static void plan_pins(struct run *run)
 		want = most;
 	}
 	raise_memlock();
-	can = reader_probe(want, &plan->use_uring);
-	if (!plan->use_uring)
-		run_note(run,
-			 "no io_uring here: plain %s reads, so nothing is pinned on the fork(2) "
-			 "side",
-			 "O_DIRECT");
+	can = reader_probe(want, &error);
+	plan->use_uring = error == 0;
+	if (error)
+		run_note(run, "no io_uring here (%s): plain reads with O_DIRECT%s", strerror(error),
+			 want ? UNPINNED_FORK : "");
 	else if (want && !can)
-		run_note(run, "no buffer can be registered (RLIMIT_MEMLOCK): nothing is pinned on "
-			      "the fork(2) side");
+		run_note(run, "no buffer can be registered (RLIMIT_MEMLOCK)" UNPINNED_FORK);
 	else if (can < want)
 		run_note(run,
-			 "RLIMIT_MEMLOCK allows %s of registered buffers: that much is pinned, not "
+			 "RLIMIT_MEMLOCK allows %s of registered buffers: pinned is that much, not "
 			 "%s",
 			 size_text(can).s, size_text(want).s);
 	plan->pinned = can ? can : want;

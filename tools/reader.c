@@ -112,15 +112,33 @@ static void issue(struct reader *r, struct op *op)
 	io_uring_sqe_set_data(sqe, op);
 }
 
+/* How many slots hold files, without those of the pairs: one half of them. */
+static size_t half_of_slots(const struct reader *r)
+{
+	return (layout_slots(r->layout) - 2) / 2;
+}
+
+/* The next slot in turn. There are fewer reads under way than slots in a half. */
+static size_t choose_slot(struct reader *r)
+{
+	size_t count = half_of_slots(r);
+	size_t first = 1 + atomic_load(&r->turns) % 2 * count;
+	size_t slot;
+
+	do {
+		slot = first + r->next_slot % count;
+		r->next_slot++;
+	} while (slot_in_flight(reader_slot(r, slot)));
+	return slot;
+}
+
 /* Start reading the next piece into the next slot. */
 static void begin(struct reader *r, struct op *op)
 {
 	struct reader_engine *engine = r->engine;
-	size_t slots = layout_slots(r->layout) - 2; /* without those of the pairs */
 	uint64_t gen;
 
-	op->slot = 1 + r->next_slot;
-	r->next_slot = (r->next_slot + 1) % slots;
+	op->slot = choose_slot(r);
 	op->piece = (uint32_t)r->next_piece;
 	r->next_piece = (r->next_piece + 1) % r->files->pieces;
 	op->direct = true;
@@ -222,7 +240,7 @@ static void engine_free(struct reader_engine *engine)
 	free(engine);
 }
 
-static struct reader_engine *engine_alloc(bool bounce)
+static struct reader_engine *engine_alloc(bool bounce, size_t depth)
 {
 	struct reader_engine *engine = calloc(1, sizeof(*engine));
 
@@ -235,7 +253,7 @@ static struct reader_engine *engine_alloc(bool bounce)
 			return NULL;
 		}
 	}
-	for (size_t i = 0; i < DEPTH; i++) {
+	for (size_t i = 0; i < depth; i++) {
 		struct op *op = &engine->op[i];
 
 		op->bounce = bounce ? engine->bounce + i * SLOT_BYTES : NULL;
@@ -258,7 +276,9 @@ bool reader_open(struct reader *r)
 
 bool reader_start(struct reader *r)
 {
-	r->engine = engine_alloc(!r->block);
+	size_t most = half_of_slots(r) / 2;
+
+	r->engine = engine_alloc(!r->block, most < DEPTH ? most : DEPTH);
 	if (!r->engine)
 		return false;
 	if (r->use_uring && io_uring_queue_init(DEPTH, &r->engine->ring, 0) != 0)
@@ -284,6 +304,11 @@ void reader_stop(struct reader *r)
 	if (r->use_uring)
 		io_uring_queue_exit(&r->engine->ring);
 	engine_free(r->engine);
+}
+
+void reader_turn(struct reader *r)
+{
+	atomic_fetch_add(&r->turns, 1);
 }
 
 void reader_close(struct reader *r)
@@ -315,15 +340,24 @@ static bool registers(struct io_uring *ring, size_t bytes)
 	return ok;
 }
 
-size_t reader_probe(size_t want, bool *have_uring)
+size_t reader_probe(size_t want, int *error)
 {
+	size_t least = 0, most = want / HUGE_BYTES; /* blocks */
 	struct io_uring ring;
 
-	*have_uring = io_uring_queue_init(DEPTH, &ring, 0) == 0;
-	if (!*have_uring)
+	*error = -io_uring_queue_init(DEPTH, &ring, 0);
+	if (*error)
 		return 0;
-	while (want && !registers(&ring, want))
-		want = want / 2 / HUGE_BYTES * HUGE_BYTES;
+	if (most && registers(&ring, most * HUGE_BYTES))
+		least = most;
+	while (most - least > 1) {
+		size_t middle = (least + most) / 2;
+
+		if (registers(&ring, middle * HUGE_BYTES))
+			least = middle;
+		else
+			most = middle;
+	}
 	io_uring_queue_exit(&ring);
-	return want;
+	return least * HUGE_BYTES;
 }

@@ -2,7 +2,8 @@
 /*
  * The device: a thread that reads files into the slots of a heap's zone without end, by
  * io_uring and O_DIRECT into registered buffers where it may, and compares every slot with
- * its file again before the next bytes go there.
+ * its file again before the next bytes go there. It works in one half of the slots until it
+ * is told to turn to the other: so at any fork there are slots being written and slots at rest.
  */
 #ifndef TOOLS_READER_H
 #define TOOLS_READER_H
@@ -37,6 +38,7 @@ struct reader {
 	_Atomic uint64_t *slot; /* see reader_slot */
 	char *scratch;
 	size_t next_slot, next_piece;
+	_Atomic unsigned turns;
 	bool registered; /* the blocks are with the kernel, that is, really pinned */
 	_Atomic bool stop;
 	struct reader_engine *engine;
@@ -47,6 +49,8 @@ bool reader_open(struct reader *reader);
 /* Start reading, registering the buffers first; stop after the reads under way have landed. */
 bool reader_start(struct reader *reader);
 void reader_stop(struct reader *reader);
+/* Go on in the other half. */
+void reader_turn(struct reader *reader);
 /* Compare all slots for the last time. */
 void reader_close(struct reader *reader);
 
@@ -59,9 +63,13 @@ static inline uint64_t reader_slot(const struct reader *reader, size_t slot)
 {
 	return atomic_load(&reader->slot[slot]);
 }
+static inline bool slot_in_flight(uint64_t word)
+{
+	return word >> 32 & 1;
+}
 static inline bool slot_settled(uint64_t word)
 {
-	return (uint32_t)word && !(word >> 32 & 1);
+	return (uint32_t)word && !slot_in_flight(word);
 }
 static inline const struct piece *slot_piece(const struct files *files, uint64_t word)
 {
@@ -69,9 +77,9 @@ static inline const struct piece *slot_piece(const struct files *files, uint64_t
 }
 
 /*
- * How many of `want` bytes, in 2 MiB blocks, io_uring can register for this user now. 0 if it
- * registers none; *have_uring tells whether there is io_uring at all.
+ * How many of `want` bytes, in 2 MiB blocks, io_uring can register for this user now. *error is
+ * why there is no io_uring at all (an errno), or 0.
  */
-size_t reader_probe(size_t want, bool *have_uring);
+size_t reader_probe(size_t want, int *error);
 
 #endif

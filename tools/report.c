@@ -112,8 +112,9 @@ static void finding_rows(const struct run *run, FILE *out)
 
 	row(out, "snapshots torn", of_cell(heap->torn, heap->forks),
 	    of_cell(fork->torn, fork->forks), none);
-	row(out, "pinned pages moved", number_cell(heap->pinned_moved),
-	    number_cell(fork->pinned_moved), none);
+	if (run->plan.pinned)
+		row(out, "pinned pages moved", number_cell(heap->pinned_moved),
+		    number_cell(fork->pinned_moved), none);
 	row(out, "huge pages kept", of_cell(heap->huge_after, heap->huge_before),
 	    of_cell(fork->huge_after, fork->huge_before), none);
 	row(out, "device: bytes landed", size_text(heap->device.landed),

@@ -55,12 +55,16 @@ static void stop(struct side *side)
 static bool fill(struct side *side)
 {
 	uint64_t deadline = host_now() + (uint64_t)FIRST_FILL_US * 1000;
+	size_t slots = layout_slots(&side->plan->layout);
 
 	if (!reader_start(&side->reader))
 		return side_fail(side, "cannot start the reader: %s", strerror(errno));
-	while (atomic_load(&side->tally->device.reads) < layout_slots(&side->plan->layout) &&
-	       host_now() < deadline && !atomic_load(side->stop))
-		host_sleep_us(1000);
+	for (size_t half = 1; half <= 2; half++) {
+		while (atomic_load(&side->tally->device.reads) < half * slots &&
+		       host_now() < deadline && !atomic_load(side->stop))
+			host_sleep_us(1000);
+		reader_turn(&side->reader);
+	}
 	reader_stop(&side->reader);
 	return true;
 }
@@ -133,6 +137,7 @@ static bool fork_once(struct side *side, struct samples *samples)
 	if (!side->ops->look(side))
 		return false;
 	moment_parent_look(moment, layout, side->base);
+	reader_turn(&side->reader);
 	count(side);
 	return true;
 }
