@@ -29,7 +29,7 @@ static bool fail(struct check *c, const char *rule, hf_va va, hf_pfn pfn)
 struct path {
 	bool ours;	/* no table on it is shared */
 	bool look;	/* every branch on it has LOOK */
-	bool special;	/* a branch on it lies whole in one DONTFORK or WIPEONFORK mapping */
+	bool special;	/* fork passes it over: see check_branch */
 };
 
 static bool check_vmas(struct check *c)
@@ -97,7 +97,7 @@ static bool check_leaf(struct check *c, const struct path *p, hf_pte e, unsigned
 		return fail(c, "leaf-permission", va, pfn);
 	if (hf_pte_writable(e) && !hf_mapped_once_locked(c->phys, pfn, level))
 		return fail(c, "writable-implies-exclusive", va, pfn);
-	if ((v.flags & HF_VMA_LOOK) && !p->look && !p->special)
+	if ((v.flags & HF_VMA_LOOK) && !(p->ours && p->look) && !p->special)
 		return fail(c, "look-on-path", va, pfn);
 	return check_pinned(c, p, pfn, level, va);
 }
@@ -121,8 +121,8 @@ static bool check_branch(struct check *c, const struct path *p, hf_pte e, unsign
 		return fail(c, "shared-without-look", va, table);
 	below.ours &= f->refs == 1;
 	below.look &= hf_pte_look(e);
-	if (p->look && hf_pte_look(e) &&
-	    hf_vmas_next_with(c->phys, c->mm->vmas, va, HF_VMA_LOOK, &v))
+	/* Fork comes as far as this entry, and finds it whole in a mapping it does not share. */
+	if (p->ours && p->look && hf_vmas_next_with(c->phys, c->mm->vmas, va, HF_VMA_LOOK, &v))
 		below.special |= v.start <= va && v.end - va >= hf_level_size(level);
 	return check_table(c, &below, table, level - 1, va);
 }

@@ -351,7 +351,7 @@ static void fill(const struct hf_walk *w)
 	t.va -= (uint64_t)below * hf_level_size(w->level);
 	t.pa.v -= (uint64_t)below * hf_level_size(w->level);
 	t.len *= (uint64_t)(below + 1 + above);
-	phys->port->fill(phys->host, w->mm, &t);
+	phys->port->fill(phys->host, w->mm, w->va, &t);
 }
 
 enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access, struct hf_translation *out)

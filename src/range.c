@@ -94,6 +94,19 @@ uint64_t hf_isolate_need(struct hf_mm *mm, hf_va lo, hf_va hi, bool deep)
 	return need_for_table(&r, mm->root, 0, HF_TOP_LEVEL, deep, false);
 }
 
+/* Some of the entry's addresses are of a mapping that fork does not share. */
+static bool special_in(const struct hf_mm *mm, const struct spot *s)
+{
+	struct hf_vma v;
+
+	return hf_vmas_next_with(mm->phys, mm->vmas, s->va, HF_VMA_LOOK, &v) &&
+	       v.start < s->va + hf_level_size(s->level);
+}
+
+/*
+ * A branch that lay whole in a DONTFORK or WIPEONFORK mapping may lie on its border after
+ * this edit. Fork passed it over as a whole until now, and must look inside from now on.
+ */
 static enum hf_status isolate(const struct range *r, hf_pfn table, hf_va base, unsigned level,
 			      bool deep, bool look, struct hf_reserve *reserve)
 {
@@ -110,10 +123,12 @@ static enum hf_status isolate(const struct range *r, hf_pfn table, hf_va base, u
 			st = hf_table_split(r->mm->phys, s.entry, level, look, reserve);
 		else
 			st = hf_table_own(r->mm, s.entry, level - 1, s.va, reserve);
+		if (st)
+			break;
+		if (special_in(r->mm, &s))
+			hf_pte_update(s.entry, hf_pte_mklook);
 		e = hf_pte_get(s.entry);
-		if (!st)
-			st = isolate(r, hf_pte_pfn(e), s.va, level - 1, deep, hf_pte_look(e),
-				     reserve);
+		st = isolate(r, hf_pte_pfn(e), s.va, level - 1, deep, hf_pte_look(e), reserve);
 	}
 	return st;
 }
