@@ -51,16 +51,17 @@ struct hf_port {
 	void (*flush)(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned what);
 
 	/*
-	 * A fault has been resolved: `t` is the translation that the entry now
+	 * A fault at `va` has been resolved: `t` is the translation that the entry now
 	 * gives (mm.h), widened to the longest run of physically contiguous leaves
-	 * of the same table with the same permissions. A software TLB may take it.
+	 * of the same table with the same permissions. A TLB may take all of it, or
+	 * what of it holds `va`.
 	 * Called with mm's lock held (shared) and the leaf's table locked, so that a
 	 * flush can only come after it; therefore a port that caches translations
 	 * anywhere but in its hardware's own walk must do so here and not after
 	 * hf_fault() has returned. Several calls for different tables of one mm may
 	 * run at once. Optional (NULL: nothing is told, runs are not computed).
 	 */
-	void (*fill)(void *host, struct hf_mm *mm, const struct hf_translation *t);
+	void (*fill)(void *host, struct hf_mm *mm, hf_va va, const struct hf_translation *t);
 
 	/*
 	 * [pa, pa+len), one or more aligned blocks of 2 MiB that were free until now, will

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The parts of the Linux machine.
+ *
+ *   machine.c	the machine, its spaces, struct hf_port
+ *   ram.c	the memfd: direct map, huge pages, giving memory back
+ *   window.c	windows: the host's mappings as the TLB
+ *   record.c	what a window has mapped
+ *   fault.c	the SIGSEGV handler and how it finds the window
+ *
+ * Locks, outermost first: the core's, lin->lock, window->lock. Nothing that could take one
+ * of the core's is called with one of ours held.
+ */
+#ifndef HF_LINUX_MACHINE_H
+#define HF_LINUX_MACHINE_H
+
+#include "record.h"
+
+#include <holdfast/linux.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/*
+ * Host addresses are handed to windows by whole GiB, so that the handler finds the window
+ * of an address by looking into one array.
+ */
+#define HF_LINUX_SLOT_SHIFT 30
+
+/* Made for one space; afterwards kept for the next of the same length. */
+struct hf_linux_window {
+	struct hf_linux *lin;
+	char *base;
+	uint64_t reserved; /* bytes of address space: the window, at least a page of guard */
+	_Atomic(struct hf_mm *) mm; /* whose window it is, once that can fault; or NULL */
+	atomic_int refused;	    /* errno of a mapping that the host refused, for the handler */
+	pthread_mutex_t lock;	    /* guards the record and the host's mappings */
+	struct hf_linux_record record;
+	unsigned upgrades; /* times that rights were given since they were last taken */
+	struct hf_linux_window *next, **link; /* in lin->live or lin->idle, under lin->lock */
+};
+
+struct hf_linux {
+	struct hf_phys phys;
+	struct hf_ram ram;
+	int memfd;
+	bool collapse;		/* make blocks huge when they are first used */
+	_Atomic uint64_t *huge; /* one bit per 2 MiB of the memfd: it has been made so */
+	size_t huge_size;	/* bytes of that */
+	pthread_mutex_t lock;	/* guards the lists */
+	struct hf_linux_window *live, *idle;
+	unsigned idle_count;
+	uint64_t map_limit;
+	_Atomic uint64_t maps; /* host mappings in all windows, and those about to be made */
+	_Atomic uint64_t faults, window_drops, huge_blocks, collapse_errors, returned_bytes;
+};
+
+static inline void hf_linux_add(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+static inline uint64_t hf_linux_get(_Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* ram.c */
+enum hf_status hf_linux_ram_open(struct hf_linux *lin, const struct hf_linux_config *config);
+void hf_linux_ram_close(struct hf_linux *lin);
+bool hf_linux_prepare(void *host, hf_pa pa, uint64_t len);
+void hf_linux_discard(void *host, hf_pa pa, uint64_t len);
+void hf_linux_copy(void *host, void *dst, const void *src, size_t len);
+/* Trim if much more memory is held than is in use. */
+void hf_linux_trim_excess(struct hf_linux *lin);
+
+/* window.c. Take: a window of `len` bytes with nothing mapped, or HF_ERR_HOST. */
+enum hf_status hf_linux_window_take(struct hf_linux *lin, uint64_t len,
+				    struct hf_linux_window **out);
+/* After a flush of all of it. */
+void hf_linux_window_give(struct hf_linux_window *w);
+/* Unmap the idle windows. */
+void hf_linux_window_reap(struct hf_linux *lin);
+void hf_linux_fill(void *host, struct hf_mm *mm, hf_va va, const struct hf_translation *t);
+void hf_linux_flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned what);
+
+/* fault.c. Install: HF_ERR_HOST. */
+enum hf_status hf_linux_handler_install(void);
+void hf_linux_handler_add(struct hf_linux_window *w);
+void hf_linux_handler_remove(struct hf_linux_window *w);
+
+/* machine.c. */
+_Noreturn void hf_linux_panic(void *host, const char *what);
+
+#endif
