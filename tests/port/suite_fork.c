@@ -276,6 +276,42 @@ static void body_of_keeponfork_undoes_wipeonfork(struct machine *m, enum hf_fork
 }
 BOTH(keeponfork_undoes_wipeonfork)
 
+/* One table of small pages, shared with a first child, then advised across two mappings. */
+static void check_advice_over_two_mappings(struct machine *m, enum hf_fork_policy policy,
+					   enum hf_advice advice)
+{
+	struct space *s = space_new(m), *first, *second;
+	hf_va va = map(s, PMD_SIZE, RW);
+
+	fill(s, va, 8 * PAGE, 1);
+	fill(s, va + PMD_SIZE - 8 * PAGE, 8 * PAGE, 1);
+	OK(hf_mprotect(s->mm, va, PMD_SIZE / 2, RO));
+	first = fork_space(s, policy);
+	OK(hf_madvise(s->mm, va, PMD_SIZE, advice));
+	CHECK(m);
+	second = fork_space(s, policy);
+	FILLED(first, va, 8 * PAGE, 1);
+	FILLED(s, va, 8 * PAGE, 1);
+	if (advice == HF_ADV_DONTFORK) {
+		assert_false(may_load(second, va));
+		assert_false(may_load(second, va + PMD_SIZE - PAGE));
+	} else {
+		ZEROS(second, va, PMD_SIZE);
+	}
+}
+
+static void body_of_wipeonfork_over_two_mappings(struct machine *m, enum hf_fork_policy policy)
+{
+	check_advice_over_two_mappings(m, policy, HF_ADV_WIPEONFORK);
+}
+BOTH(wipeonfork_over_two_mappings)
+
+static void body_of_dontfork_over_two_mappings(struct machine *m, enum hf_fork_policy policy)
+{
+	check_advice_over_two_mappings(m, policy, HF_ADV_DONTFORK);
+}
+BOTH(dontfork_over_two_mappings)
+
 /* Pinned small pages */
 
 static void check_pinned_small(struct machine *m, enum hf_fork_policy policy, unsigned flags)
@@ -855,6 +891,8 @@ static const struct CMUnitTest tests[] = {
 	TEST(dofork_undoes_dontfork),
 	TEST(wipeonfork_is_zero_in_the_child),
 	TEST(keeponfork_undoes_wipeonfork),
+	TEST(wipeonfork_over_two_mappings),
+	TEST(dontfork_over_two_mappings),
 	TEST(pinned_small_pages_are_copied_now),
 	TEST(read_pinned_small_pages_are_copied_too),
 	TEST(pinned_pages_stay_writable),

@@ -171,6 +171,25 @@ static void pin_replaces_the_zero_page(void **state)
 	CHECK(m);
 }
 
+static void two_pins_of_a_lost_page_in_one_list(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m);
+	hf_va va = map_filled(s, HF_LEVEL_PTE, 2, 1);
+	struct hf_span both[2];
+	uint64_t before;
+	struct pin pin;
+
+	pin_range(s, va, PAGE, HF_PIN_WRITE, &pin);
+	pin_range(s, va, PAGE, HF_PIN_WRITE, &pin);
+	OK(hf_munmap(s->mm, va, PAGE));
+	before = free_bytes(m);
+	both[0] = both[1] = pin.spans[0];
+	OK(hf_unpin(m->phys, both, 2));
+	CHECK(m);
+	SAME(free_bytes(m), before + PAGE); /* freed, and once */
+}
+
 /* Errors */
 
 static void pin_errors_change_nothing(void **state)
@@ -538,6 +557,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(pins_go_back_in_parts_and_any_order),
 	TEST(pin_makes_absent_memory_present),
 	TEST(pin_replaces_the_zero_page),
+	TEST(two_pins_of_a_lost_page_in_one_list),
 	TEST(pin_errors_change_nothing),
 	TEST(a_short_span_list_pins_nothing),
 	TEST(unpin_errors_change_nothing),
