@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "lock.h"
 
-#include "atomic.h"
-
 /* Polite spins before sleeping: about the time that the short critical sections take. */
 #define SPINS 64
 
@@ -31,24 +29,20 @@ static void spin(const struct hf_phys *phys, const uint32_t *word)
 			phys->port->pause(phys->host);
 }
 
-void hf_lock(const struct hf_phys *phys, uint32_t *lock)
+void hf_lock_slow(const struct hf_phys *phys, uint32_t *lock)
 {
 	uint32_t seen = 0;
 
-	if (hf_cas32(lock, &seen, 1))
-		return;
 	spin(phys, lock);
-	seen = 0;
 	if (hf_cas32(lock, &seen, 1))
 		return;
 	while (hf_exchange32(lock, 2) != 0)
 		wait_for(phys, lock, 2);
 }
 
-void hf_unlock(const struct hf_phys *phys, uint32_t *lock)
+void hf_unlock_slow(const struct hf_phys *phys, uint32_t *lock)
 {
-	if (hf_exchange32(lock, 0) == 2)
-		wake_all(phys, lock);
+	wake_all(phys, lock);
 }
 
 /* rw[0]: the number of readers, and this bit while a writer waits for them to leave. */

@@ -6,11 +6,28 @@
 #ifndef HF_LIB_LOCK_H
 #define HF_LIB_LOCK_H
 
+#include "atomic.h"
+
 #include <holdfast/phys.h>
 
+/* What follows the uncontended case. */
+void hf_lock_slow(const struct hf_phys *phys, uint32_t *lock);
+void hf_unlock_slow(const struct hf_phys *phys, uint32_t *lock);
+
 /* Mutual exclusion in one word: 0 free, 1 held, 2 held and somebody may sleep. */
-void hf_lock(const struct hf_phys *phys, uint32_t *lock);
-void hf_unlock(const struct hf_phys *phys, uint32_t *lock);
+static inline void hf_lock(const struct hf_phys *phys, uint32_t *lock)
+{
+	uint32_t seen = 0;
+
+	if (!hf_cas32(lock, &seen, 1))
+		hf_lock_slow(phys, lock);
+}
+
+static inline void hf_unlock(const struct hf_phys *phys, uint32_t *lock)
+{
+	if (hf_exchange32(lock, 0) == 2)
+		hf_unlock_slow(phys, lock);
+}
 
 /*
  * Many readers or one writer. rw[0] is the state, rw[1] a mutex that a writer holds and
