@@ -71,6 +71,7 @@ static void set_setting(json_t *all, const struct run *run)
 static void set_heap(json_t *all, struct tally *tally)
 {
 	json_object_set_new(all, "fork_us", latency(&tally->fork_us));
+	json_object_set_new(all, "first_fork_us", us(tally->first_us));
 	json_object_set_new(all, "forks", number(tally->forks));
 	json_object_set_new(all, "torn", number(tally->torn));
 	json_object_set_new(all, "pinned_moved", number(tally->pinned_moved));
@@ -87,6 +88,7 @@ static void set_fork(json_t *all, struct tally *tally)
 {
 	json_object_set_new(all, "linux_fork_us", latency(&tally->fork_us));
 	json_object_set_new(all, "linux_refork_us", latency(&tally->refork_us));
+	json_object_set_new(all, "linux_first_fork_us", us(tally->first_us));
 	json_object_set_new(all, "linux_forks", number(tally->forks));
 	json_object_set_new(all, "linux_torn", number(tally->torn));
 	json_object_set_new(all, "linux_pinned_moved", number(tally->pinned_moved));

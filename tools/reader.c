@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* O_DIRECT */
 #include "reader.h"
 
 #include <errno.h>

@@ -78,6 +78,7 @@ static void latency_rows(struct run *run, FILE *out)
 	time_row(out, "fork, p50", heap.p50, fork.p50);
 	time_row(out, "fork, p99", heap.p99, fork.p99);
 	time_row(out, "fork, max", heap.max, fork.max);
+	time_row(out, "the first fork", run->heap->first_us, run->fork->first_us);
 	time_row(out, "fork again, huge pages not mended", heap.p50,
 		 samples_percentile(&run->fork->refork_us, 50));
 	row(out, "fork of an empty process, p50", none,

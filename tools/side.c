@@ -113,8 +113,8 @@ static void count(struct side *side)
 		tally->huge_after = huge;
 }
 
-/* Fork, and check all that a fork must keep. The time it takes goes to `samples`. */
-static bool fork_once(struct side *side, struct samples *samples)
+/* Fork, and check all that a fork must keep. *us is how long the fork took. */
+static bool fork_once(struct side *side, double *us)
 {
 	const struct layout *layout = &side->plan->layout;
 	struct moment *moment = side->moment;
@@ -125,7 +125,7 @@ static bool fork_once(struct side *side, struct samples *samples)
 	moment_begin(moment, ++tally->forks, &side->reader, &side->writers);
 	began = host_now();
 	ok = side->ops->fork(side);
-	samples_add(samples, (double)(host_now() - began) / 1000);
+	*us = (double)(host_now() - began) / 1000;
 	if (!ok)
 		return false;
 	moment_end(moment, &side->reader, &side->writers);
@@ -142,6 +142,25 @@ static bool fork_once(struct side *side, struct samples *samples)
 	return true;
 }
 
+/*
+ * The first fork, and what else happens for the first time: the host provides memory that is
+ * used again ever after. Told apart from what follows.
+ */
+static bool warm_up(struct side *side)
+{
+	struct tally *tally = side->tally;
+	bool ok;
+
+	if (!start(side))
+		return false;
+	ok = (!side->ops->begin || side->ops->begin(side)) && fork_once(side, &tally->first_us);
+	stop(side);
+	ok = ok && side->ops->rest(side);
+	tally->pinned_us.count = 0;
+	tally->memcpy_us.count = 0;
+	return ok;
+}
+
 static bool round_of_forks(struct side *side)
 {
 	struct tally *tally = side->tally;
@@ -154,11 +173,16 @@ static bool round_of_forks(struct side *side)
 	tally->ragged_rounds += side->ops->huge(side) < tally->huge_before;
 	ok = !side->ops->begin || side->ops->begin(side);
 	for (unsigned i = 0; ok && i < side->ops->forks_per_round; i++) {
+		double us;
+
 		if (atomic_load(side->stop))
 			break;
 		host_sleep_us(SETTLE_US);
-		ok = fork_once(side,
-			       i < side->ops->whole_forks ? &tally->fork_us : &tally->refork_us);
+		ok = fork_once(side, &us);
+		if (ok)
+			samples_add(i < side->ops->whole_forks ? &tally->fork_us
+							       : &tally->refork_us,
+				    us);
 	}
 	stop(side);
 	return ok && side->ops->rest(side);
@@ -175,7 +199,7 @@ _Noreturn void side_main(const struct side_ops *ops, const struct plan *plan, st
 			 _Atomic bool *stop_flag, int socket)
 {
 	struct side side = { .ops = ops, .plan = plan, .tally = tally, .stop = stop_flag };
-	bool ok = prepare(&side);
+	bool ok = prepare(&side) && (atomic_load(stop_flag) || warm_up(&side));
 	char command;
 
 	while (answer(socket, ok ? SIDE_DONE : SIDE_FAILED) && ok &&

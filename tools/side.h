@@ -30,6 +30,7 @@ struct tally {
 	struct samples pinned_us; /* what each pinned 2 MiB page adds to a fork, at rest */
 	struct samples memcpy_us; /* memcpy of 2 MiB, measured beside it */
 	uint64_t forks;		  /* all of them */
+	double first_us;	  /* how long the first took, which is in none of the above */
 	struct device device;
 	uint64_t torn;			      /* snapshots */
 	uint64_t compared;		      /* file bytes, by parents and children after forks */

@@ -173,7 +173,7 @@ static void run_and_check(const struct scene *scene, preparation *prepare,
 {
 	int status = finish(scene, start(scene, prepare, options));
 
-	if (status == CANNOT_EXEC) {
+	if (prepare && status == CANNOT_EXEC) {
 		printf("skip: %s cannot be started by another user\n", scene->holdfast);
 		skip();
 	}
