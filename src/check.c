@@ -111,7 +111,6 @@ static bool check_branch(struct check *c, const struct path *p, hf_pte e, unsign
 	hf_pfn table = hf_pte_pfn(e);
 	struct hf_frame *f = hf_frame(c->phys, table);
 	struct path below = *p;
-	struct hf_vma v;
 
 	if (!f || f->kind != HF_FRAME_TABLE || !f->refs)
 		return fail(c, "branch-leads-to-table", va, table);
@@ -121,9 +120,10 @@ static bool check_branch(struct check *c, const struct path *p, hf_pte e, unsign
 		return fail(c, "shared-without-look", va, table);
 	below.ours &= f->refs == 1;
 	below.look &= hf_pte_look(e);
-	/* Fork comes as far as this entry, and finds it whole in a mapping it does not share. */
-	if (p->ours && p->look && hf_vmas_next_with(c->phys, c->mm->vmas, va, HF_VMA_LOOK, &v))
-		below.special |= v.start <= va && v.end - va >= hf_level_size(level);
+	/* Fork comes as far as this entry, and finds nothing in it that the child gets. */
+	below.special |= p->ours && p->look &&
+			 hf_vmas_only(c->phys, c->mm->vmas, va, va + hf_level_size(level),
+				      HF_VMA_LOOK);
 	return check_table(c, &below, table, level - 1, va);
 }
 

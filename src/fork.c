@@ -39,18 +39,23 @@ enum fate {
 	FATE_COPY,	/* a pinned leaf */
 };
 
-/* [va, va+size) is a DONTFORK or WIPEONFORK mapping. Asked in rising order of addresses. */
+/*
+ * All that is mapped in [va, va+size) is DONTFORK or WIPEONFORK. Asked in rising order of
+ * addresses: f->special is the next such mapping, and mostly there is none.
+ */
 static bool is_special(struct fork *f, hf_va va, uint64_t size)
 {
 	if (f->special.end <= va && f->special.start != UINT64_MAX &&
 	    !hf_vmas_next_with(f->phys, f->parent->vmas, va, HF_VMA_LOOK, &f->special))
 		f->special = (struct hf_vma){ .start = UINT64_MAX };
-	return f->special.start <= va && va + size <= f->special.end;
+	return f->special.start < va + size &&
+	       hf_vmas_only(f->phys, f->parent->vmas, va, va + size, HF_VMA_LOOK);
 }
 
 /*
  * What becomes of an entry at `va` that is not empty. phys->lock held. A branch with LOOK whose table is
- * shared can hold no pin, and lies in one kind of mapping: it is shared on.
+ * shared can hold no pin, and no border between mappings that the child gets and others:
+ * it is shared on.
  */
 static enum fate fate(struct fork *f, hf_pte e, hf_va va, unsigned level)
 {

@@ -128,18 +128,21 @@ enum hf_status hf_unpin(struct hf_phys *phys, const struct hf_span *spans, size_
 		st = check_span(phys, &spans[i]);
 	if (st)
 		return st;
-	/* A page may be in the list twice, so take the counts down first, then free. */
+	/*
+	 * A page may be in the list twice, so only taking all counts down tells whether the
+	 * list is good. Then once more, and what nobody holds any longer becomes free.
+	 */
 	hf_phys_lock(phys);
 	while (done < count && hf_pin_put_locked(phys, first_frame(&spans[done]),
 						 frames(&spans[done])))
 		done++;
-	if (done < count) {
+	if (done < count)
 		st = HF_ERR_NOT_PINNED;
-		while (done--)
-			hf_pin_get_locked(phys, first_frame(&spans[done]), frames(&spans[done]));
-	} else {
-		for (size_t i = 0; i < count; i++)
-			hf_frames_release_locked(phys, first_frame(&spans[i]), frames(&spans[i]));
+	while (done--)
+		hf_pin_get_locked(phys, first_frame(&spans[done]), frames(&spans[done]));
+	for (size_t i = 0; i < count && !st; i++) {
+		hf_pin_put_locked(phys, first_frame(&spans[i]), frames(&spans[i]));
+		hf_frames_release_locked(phys, first_frame(&spans[i]), frames(&spans[i]));
 	}
 	hf_phys_unlock(phys);
 	return st;

@@ -114,6 +114,19 @@ bool hf_vmas_next_with(const struct hf_phys *phys, hf_pfn root, hf_va va, uint32
 	return root.v != HF_NIL && next_with(phys, node_of(phys, root), va, flags, out);
 }
 
+bool hf_vmas_only(const struct hf_phys *phys, hf_pfn root, hf_va lo, hf_va hi, uint32_t flags)
+{
+	struct hf_vma v = { .end = lo };
+	bool any = false;
+
+	while (hf_vmas_next(phys, root, v.end, &v) && v.start < hi) {
+		if (!(v.flags & flags))
+			return false;
+		any = true;
+	}
+	return any;
+}
+
 struct gap_search {
 	const struct hf_phys *phys;
 	hf_va lo, hi;

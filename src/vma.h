@@ -49,6 +49,9 @@ bool hf_vmas_next(const struct hf_phys *phys, hf_pfn root, hf_va va, struct hf_v
 bool hf_vmas_next_with(const struct hf_phys *phys, hf_pfn root, hf_va va, uint32_t flags,
 		       struct hf_vma *out);
 
+/* Something is mapped in [lo, hi), and all of it with some of `flags`. */
+bool hf_vmas_only(const struct hf_phys *phys, hf_pfn root, hf_va lo, hf_va hi, uint32_t flags);
+
 /*
  * The highest start, at most hi - len and at least lo, aligned to `align` (a power of two),
  * of a gap of `len` bytes.
