@@ -14,6 +14,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define GIB ((uint64_t)1 << 30)
 
@@ -46,20 +48,30 @@ static char *address(const struct hf_linux_window *w, uint64_t page)
 	return w->base + (page << HF_PAGE_SHIFT);
 }
 
+/*
+ * mmap(2) itself, for changes within a window. ThreadSanitizer takes mmap(3) for a write to all
+ * that is mapped, by a thread that has only filled the TLB.
+ */
+static void *remap(struct hf_linux_window *w, uint64_t first, uint64_t end, int prot, int flags,
+		   int fd, uint64_t offset)
+{
+	return (void *)syscall(SYS_mmap, address(w, first), (end - first) << HF_PAGE_SHIFT, prot,
+			       flags | MAP_FIXED, fd, offset);
+}
+
 /* The host's part of a change: 0 or errno. window->lock held, as for all that follow. */
 static int host_map(struct hf_linux_window *w, uint64_t first, uint64_t end, uint64_t word)
 {
-	void *at =
-		mmap(address(w, first), (end - first) << HF_PAGE_SHIFT, (int)(word & RECORD_PROT),
-		     MAP_SHARED | MAP_FIXED, w->lin->memfd, (off_t)(word & ~(HF_PAGE_SIZE - 1)));
+	void *at = remap(w, first, end, (int)(word & RECORD_PROT), MAP_SHARED, w->lin->memfd,
+			 word & ~(HF_PAGE_SIZE - 1));
 
 	return at == MAP_FAILED ? errno : 0;
 }
 
 static int host_unmap(struct hf_linux_window *w, uint64_t first, uint64_t end)
 {
-	void *at = mmap(address(w, first), (end - first) << HF_PAGE_SHIFT, PROT_NONE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	void *at = remap(w, first, end, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			 0);
 
 	return at == MAP_FAILED ? errno : 0;
 }
