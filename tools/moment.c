@@ -61,15 +61,12 @@ void moment_parent_compare(struct moment *moment, struct reader *reader, char *s
 {
 	for (size_t i = 0; i < moment->slots; i++) {
 		const struct piece *piece;
-		enum files_verdict verdict;
 
-		if (!moment->slot[i] || moment->slot[i] != reader_slot(reader, i))
+		if (!moment->slot[i] || !reader_rests(reader, i))
 			continue;
 		piece = slot_piece(reader->files, moment->slot[i]);
-		verdict =
-			files_compare(reader->files, piece, reader->base + i * SLOT_BYTES, scratch);
-		if (moment->slot[i] == reader_slot(reader, i)) /* still not written to since */
-			count(&moment->parent, piece, verdict);
+		count(&moment->parent, piece,
+		      files_compare(reader->files, piece, reader->base + i * SLOT_BYTES, scratch));
 	}
 }
 

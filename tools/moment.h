@@ -35,8 +35,8 @@ void moment_begin(struct moment *moment, uint64_t serial, const struct reader *r
 void moment_end(struct moment *moment, const struct reader *reader, const struct writers *writers);
 
 /*
- * The parent writes what the child must not see; looks at its own slots, those that the device
- * has left alone since; and when the child has written, at whether that shows.
+ * The parent writes what the child must not see; compares its own slots, those at rest; and when
+ * the child has written, looks at whether that shows.
  */
 void moment_parent_write(const struct moment *moment, const struct layout *layout, char *base);
 void moment_parent_compare(struct moment *moment, struct reader *reader, char *scratch);

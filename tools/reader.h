@@ -4,6 +4,7 @@
  * io_uring and O_DIRECT into registered buffers where it may, and compares every slot with
  * its file again before the next bytes go there. It works in one half of the slots until it
  * is told to turn to the other: so at any fork there are slots being written and slots at rest.
+ * Nobody but the device writes to slots.
  */
 #ifndef TOOLS_READER_H
 #define TOOLS_READER_H
@@ -38,8 +39,9 @@ struct reader {
 	_Atomic uint64_t *slot; /* see reader_slot */
 	char *scratch;
 	size_t next_slot, next_piece;
-	_Atomic unsigned turns;
-	bool registered; /* the blocks are with the kernel, that is, really pinned */
+	_Atomic unsigned half;	  /* to work in, 0 or 1 */
+	_Atomic unsigned working; /* the one in which the last read was begun */
+	bool registered;	  /* the blocks are with the kernel, that is, really pinned */
 	_Atomic bool stop;
 	struct reader_engine *engine;
 	pthread_t thread;
@@ -49,8 +51,10 @@ bool reader_open(struct reader *reader);
 /* Start reading, registering the buffers first; stop after the reads under way have landed. */
 bool reader_start(struct reader *reader);
 void reader_stop(struct reader *reader);
-/* Go on in the other half. */
+/* Go on in the other half. On return nothing is under way in the one before. */
 void reader_turn(struct reader *reader);
+/* Whether a slot keeps what it holds until the next turn. */
+bool reader_rests(const struct reader *reader, size_t slot);
 /* Compare all slots for the last time. */
 void reader_close(struct reader *reader);
 
