@@ -93,19 +93,27 @@ static bool new_block(struct hf_fault *f, hf_pfn *pfn, bool *clean)
 {
 	struct hf_phys *phys = f->mm->phys;
 	unsigned level = f->walk.level;
+	bool ok = true;
 
-	if (hf_place_alloc(f->mm, &f->vma, f->va, level, pfn, clean)) {
-		*clean |= hf_block_prepare(phys, *pfn, level);
+	if (f->block.v != HF_NIL) {
+		*pfn = f->block;
+		*clean = f->block_clean;
+		f->block.v = HF_NIL;
 		return true;
 	}
-	if (level > HF_LEVEL_PTE || !f->reserve.count)
-		return false;
-	*pfn = hf_reserve_take(phys, &f->reserve);
-	*clean = false;
 	hf_phys_lock(phys);
-	hf_map_get_locked(phys, *pfn, level);
+	if (!hf_place_alloc_locked(f->mm, &f->vma, f->va, level, pfn, clean)) {
+		ok = level == HF_LEVEL_PTE && f->reserve.count;
+		if (ok) {
+			*pfn = hf_reserve_take(phys, &f->reserve);
+			*clean = false;
+			hf_map_get_locked(phys, *pfn, level);
+		}
+	}
 	hf_phys_unlock(phys);
-	return true;
+	if (ok)
+		*clean |= hf_block_prepare(phys, *pfn, level);
+	return ok;
 }
 
 /* The mapping wants a leaf of this size here, and it fits. */
@@ -229,13 +237,21 @@ static int break_share(struct hf_fault *f)
 	return st ? st : DOWN;
 }
 
-static bool mapped_once(const struct hf_fault *f, hf_pte e)
+/*
+ * The leaf's block is this space's alone. If not, and it is a small one, a page for the copy
+ * is taken in the same breath.
+ */
+static bool mapped_once(struct hf_fault *f, hf_pte e)
 {
 	struct hf_phys *phys = f->mm->phys;
+	unsigned level = f->walk.level;
 	bool once;
 
 	hf_phys_lock(phys);
-	once = hf_mapped_once_locked(phys, hf_pte_pfn(e), f->walk.level);
+	once = hf_mapped_once_locked(phys, hf_pte_pfn(e), level);
+	if (!once && level == HF_LEVEL_PTE &&
+	    !hf_place_alloc_locked(f->mm, &f->vma, f->va, level, &f->block, &f->block_clean))
+		f->block.v = HF_NIL;
 	hf_phys_unlock(phys);
 	return once;
 }
@@ -292,6 +308,7 @@ enum hf_status hf_fault_begin(struct hf_fault *f)
 		return (enum hf_status)st;
 	f->reserve = HF_RESERVE_EMPTY;
 	f->reserved = false;
+	f->block.v = HF_NIL;
 	/* Writers and pinners always end on a path of their own. Readers seldom need one. */
 	f->own = writes(f) || f->unshare;
 	st = descend(f);

@@ -4,16 +4,19 @@
 
 struct hf_frame *hf_block(const struct hf_phys *phys, hf_pfn pfn, unsigned level)
 {
-	hf_pfn base = hf_block_base(pfn, level);
-	hf_pfn last = { base.v + (1u << hf_level_order(level)) - 1 };
-	const struct hf_ram *ram;
+	const struct hf_ram *ram = hf_ram_of(phys, pfn);
+	uint64_t start, frames, base;
 
-	if (level == HF_LEVEL_PTE)
-		return hf_frame(phys, pfn);
-	ram = hf_ram_of(phys, base);
-	if (!ram || hf_ram_of(phys, last) != ram)
+	if (!ram)
 		return NULL;
-	return hf_frame(phys, (hf_pfn){ base.v + level });
+	start = ram->base.v >> HF_PAGE_SHIFT;
+	frames = ram->len >> HF_PAGE_SHIFT;
+	if (level == HF_LEVEL_PTE)
+		return (struct hf_frame *)ram->meta + (pfn.v - start);
+	base = hf_block_base(pfn, level).v;
+	if (base < start || base - start + ((uint64_t)1 << hf_level_order(level)) > frames)
+		return NULL;
+	return (struct hf_frame *)ram->meta + (base - start + level);
 }
 
 /* How many leaves at exactly `level` lead to the block `b`. */

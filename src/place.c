@@ -22,15 +22,14 @@ static bool first_place(const struct hf_phys *phys, const struct hf_vma *vma, hf
 	return false;
 }
 
-bool hf_place_alloc(struct hf_mm *mm, const struct hf_vma *vma, hf_va va, unsigned level,
-		    hf_pfn *out, bool *clean)
+bool hf_place_alloc_locked(struct hf_mm *mm, const struct hf_vma *vma, hf_va va, unsigned level,
+			   hf_pfn *out, bool *clean)
 {
 	struct hf_phys *phys = mm->phys;
 	hf_va base = hf_level_base(va, level);
 	hf_pfn want;
 	bool ok;
 
-	hf_phys_lock(phys);
 	if (mm->place_pfn.v == HF_NIL)
 		first_place(phys, vma, &mm->place_va, &mm->place_pfn);
 	/* Wraps where the pair leads out of RAM; such a frame is not free either. */
@@ -45,6 +44,5 @@ bool hf_place_alloc(struct hf_mm *mm, const struct hf_vma *vma, hf_va va, unsign
 			mm->place_pfn = *out;
 		}
 	}
-	hf_phys_unlock(phys);
 	return ok;
 }

@@ -73,10 +73,10 @@ struct hf_translation hf_walk_translation(const struct hf_walk *w);
 /*
  * Where a new block for `va` had best lie, so that memory which is near in the space is
  * near in RAM; and the block itself, counted as mapped once. False: no memory.
- * Takes phys->lock.
+ * phys->lock held.
  */
-bool hf_place_alloc(struct hf_mm *mm, const struct hf_vma *vma, hf_va va, unsigned level,
-		    hf_pfn *out, bool *clean);
+bool hf_place_alloc_locked(struct hf_mm *mm, const struct hf_vma *vma, hf_va va, unsigned level,
+			   hf_pfn *out, bool *clean);
 
 /* A fault: what is wanted, and where the walk for it has come to. */
 struct hf_fault {
@@ -90,6 +90,8 @@ struct hf_fault {
 	bool own;		/* make every table on the way this space's own */
 	bool reserved;		/* the reserve has been filled: nothing can fail for memory now */
 	struct hf_reserve reserve;
+	hf_pfn block;		/* taken for the copy of a small page, else HF_NIL */
+	bool block_clean;
 };
 
 /*
