@@ -422,6 +422,15 @@ void need_host_memory(uint64_t bytes)
 
 /* Running. */
 
+int run_test_array(const char *name, const struct CMUnitTest *tests, size_t count, int argc,
+		   char **argv)
+{
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	/* What the macro cmocka_run_group_tests calls, for an array of any length. */
+	return _cmocka_run_group_tests(name, tests, count, NULL, NULL) != 0;
+}
+
 int run_suites(const char *name, const struct suite *const *suites, size_t count, int argc,
 	       char **argv)
 {
@@ -436,10 +445,7 @@ int run_suites(const char *name, const struct suite *const *suites, size_t count
 		memcpy(all + at, suites[i]->tests, suites[i]->count * sizeof(*all));
 		at += suites[i]->count;
 	}
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	/* What the macro cmocka_run_group_tests calls, for an array of any length. */
-	failed = _cmocka_run_group_tests(name, all, total, NULL, NULL);
+	failed = run_test_array(name, all, total, argc, argv);
 	free(all);
-	return failed != 0;
+	return failed;
 }

@@ -159,8 +159,10 @@ enum state_part {
 	STATE_ALL = 7,
 };
 struct state *state_take(struct machine *m);
-void state_same(struct machine *m, struct state *before, unsigned parts, const char *call,
-		const char *file, int line);
+void state_drop(struct state *state);
+/* Fails the test if the state is not `before`'s any more; `call` is what did not change it. */
+void state_same(struct machine *m, const struct state *before, unsigned parts,
+		const char *call, const char *file, int line);
 
 void expect_status(enum hf_status got, enum hf_status want, const char *call, const char *file,
 		   int line);
@@ -178,6 +180,7 @@ void expect_u64(uint64_t got, uint64_t want, const char *what, const char *file,
 		struct state *before_ = state_take(m);                                        \
 		expect_status((call), (want), #call, __FILE__, __LINE__);                     \
 		state_same((m), before_, (parts), #call, __FILE__, __LINE__);                 \
+		state_drop(before_);                                                          \
 		CHECK(m);                                                                     \
 	} while (0)
 #define CHECK(m) expect_sound((m), __FILE__, __LINE__)
@@ -208,9 +211,13 @@ struct suite {
 	const struct suite name = { array, sizeof(array) / sizeof(array[0]) }
 
 /*
- * Run suites as one cmocka group called `name`. argv[1], if given, is a pattern
+ * Run tests as one cmocka group called `name`. argv[1], if given, is a pattern
  * with * and ? that chooses tests by name.
  */
+int run_test_array(const char *name, const struct CMUnitTest *tests, size_t count, int argc,
+		   char **argv);
+#define run_group(name, tests, argc, argv)                                                    \
+	run_test_array(name, tests, sizeof(tests) / sizeof(tests[0]), argc, argv)
 int run_suites(const char *name, const struct suite *const *suites, size_t count, int argc,
 	       char **argv);
 

@@ -56,11 +56,13 @@ static uint64_t page_hash(hf_va va, const void *page)
 	const uint64_t *words = page;
 	uint64_t any = 0, hash = mix(1, va);
 
-	for (size_t i = 0; i < PAGE / sizeof(*words); i++) {
+	for (size_t i = 0; i < PAGE / sizeof(*words); i++)
 		any |= words[i];
+	if (!any)
+		return 0; /* soon, for most of a 1 GiB page is */
+	for (size_t i = 0; i < PAGE / sizeof(*words); i++)
 		hash = mix(hash, words[i]);
-	}
-	return any ? hash : 0;
+	return hash;
 }
 
 static void note_page(struct space_state *state, struct region *region, hf_va va, hf_pa pa)
@@ -120,7 +122,7 @@ struct state *state_take(struct machine *m)
 	return state;
 }
 
-static void state_free(struct state *state)
+void state_drop(struct state *state)
 {
 	for (size_t i = 0; i < state->space_count; i++) {
 		free(state->spaces[i].regions);
@@ -229,14 +231,13 @@ static bool state_differs(const struct state *a, const struct state *b, unsigned
 	return false;
 }
 
-void state_same(struct machine *m, struct state *before, unsigned parts, const char *call,
-		const char *file, int line)
+void state_same(struct machine *m, const struct state *before, unsigned parts,
+		const char *call, const char *file, int line)
 {
 	struct state *after = state_take(m);
 	bool differs = state_differs(before, after, parts);
 
-	state_free(before);
-	state_free(after);
+	state_drop(after);
 	if (!differs)
 		return;
 	print_error("%s\n  failed, but changed the state\n", call);
