@@ -12,7 +12,7 @@ static void push(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean)
 	uint32_t next = phys->free_head[order];
 
 	f->kind = HF_FRAME_FREE;
-	f->order = (uint8_t)order;
+	f->order = order & HF_ORDER_MASK;
 	f->clean = clean;
 	f->prev = HF_NIL;
 	f->next = next;

@@ -73,7 +73,7 @@ static bool check_pinned(struct check *c, const struct path *p, hf_pfn pfn, unsi
 	for (uint64_t i = 0; i < (uint64_t)1 << hf_level_order(level); i++) {
 		hf_pfn frame = { pfn.v + (uint32_t)i };
 
-		if (hf_frame(c->phys, frame)->pins && leaves_to(c->phys, frame) != 1)
+		if (hf_pins_locked(c->phys, frame) && leaves_to(c->phys, frame) != 1)
 			return fail(c, "pinned-implies-exclusive", va + i * HF_PAGE_SIZE, frame);
 	}
 	return true;
@@ -158,11 +158,6 @@ static bool check_space(struct check *c)
 
 /* ---- Pass 2: frames ---- */
 
-static bool counts_nothing(const struct hf_frame *f)
-{
-	return !f->maps && !f->pins && f->kind == HF_FRAME_PLAIN;
-}
-
 /* A free block: rightly linked, as large as can be, and used by nobody. */
 static bool check_free(struct check *c, const struct hf_ram *ram, hf_pfn pfn)
 {
@@ -181,25 +176,29 @@ static bool check_free(struct check *c, const struct hf_ram *ram, hf_pfn pfn)
 	if (f->order < HF_MAX_ORDER && buddy && buddy->kind == HF_FRAME_FREE &&
 	    buddy->order == f->order)
 		return fail(c, "free-block-coalesced", 0, pfn);
-	if (f->maps || f->pins || hf_covered_locked(phys, pfn, HF_LEVEL_PTE))
-		return fail(c, "free-means-unused", 0, pfn);
-	for (uint32_t i = 1; i < frames; i++)
-		if (!counts_nothing(&f[i]) ||
-		    hf_covered_locked(phys, (hf_pfn){ pfn.v + i }, HF_LEVEL_PTE))
-			return fail(c, "free-means-unused", 0, (hf_pfn){ pfn.v + i });
+	for (uint32_t i = 0; i < frames; i++) {
+		hf_pfn frame = { pfn.v + i };
+
+		if (hf_pins_locked(phys, frame) || leaves_to(phys, frame) ||
+		    (i && f[i].kind != HF_FRAME_PLAIN))
+			return fail(c, "free-means-unused", 0, frame);
+	}
 	return true;
 }
 
-/* A block's number of pinned frames is that of its frames that hold pins. */
+/* A block's `pinned` is what its frames, and its parts' whole pins, make it. */
 static bool check_block_pins(struct check *c, hf_pfn base, unsigned level)
 {
 	const struct hf_frame *b = hf_block(c->phys, base, level);
+	const uint32_t frames = 1u << hf_level_order(level);
 	uint32_t pinned = 0;
 
 	if (!b || hf_block_base(base, level).v != base.v)
 		return true;
-	for (uint32_t i = 0; i < 1u << hf_level_order(level); i++)
+	for (uint32_t i = 0; i < frames; i++)
 		pinned += hf_frame(c->phys, (hf_pfn){ base.v + i })->pins != 0;
+	for (uint32_t i = 0; level == HF_LEVEL_PUD && i < HF_TABLE_ENTRIES; i++)
+		pinned += hf_block(c->phys, hf_block_part(base, level, i), 1)->block_whole != 0;
 	return pinned == b->block_pinned || fail(c, "pin-counts", 0, base);
 }
 
@@ -226,11 +225,13 @@ static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *fr
 			frames = 1u << f->order;
 			break;
 		case HF_FRAME_PLAIN:
-			if (!f->pins && !leaves_to(c->phys, (hf_pfn){ pfn }))
+			if (!hf_pins_locked(c->phys, (hf_pfn){ pfn }) &&
+			    !leaves_to(c->phys, (hf_pfn){ pfn }))
 				return fail(c, "no-frame-leaked", 0, (hf_pfn){ pfn });
 			break;
 		default:
-			if (f->maps || f->pins)
+			if (hf_pins_locked(c->phys, (hf_pfn){ pfn }) ||
+			    leaves_to(c->phys, (hf_pfn){ pfn }))
 				return fail(c, "tables-are-not-data", 0, (hf_pfn){ pfn });
 		}
 		pfn += frames;

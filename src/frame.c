@@ -53,7 +53,7 @@ static void tell_above(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool no
 		if (!b)
 			return;
 		before = mapped(b, level);
-		b->block_inner += now ? 1u : -1u;
+		b->block_inner = (uint16_t)(now ? b->block_inner + 1 : b->block_inner - 1);
 		if (mapped(b, level) == before)
 			return;
 	}
@@ -132,22 +132,48 @@ bool hf_mapped_once_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 	return !hf_covered_locked(phys, pfn, level);
 }
 
-bool hf_pinned_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
+/* Pins that hold all of the 2 MiB around a frame. */
+static uint32_t whole_pins(const struct hf_phys *phys, hf_pfn pfn)
 {
-	const struct hf_frame *b = hf_block(phys, pfn, level);
+	const struct hf_frame *b = hf_block(phys, pfn, HF_LEVEL_PMD);
 
-	return level == HF_LEVEL_PTE ? b->pins : b->block_pinned;
+	return b ? b->block_whole : 0;
 }
 
-/* One pin more or less on a frame; the blocks around it know how many frames are pinned. */
-static void add_pin(struct hf_phys *phys, hf_pfn pfn, struct hf_frame *f, bool more)
+uint32_t hf_pins_locked(const struct hf_phys *phys, hf_pfn pfn)
 {
-	bool before = f->pins;
+	return hf_frame(phys, pfn)->pins + whole_pins(phys, pfn);
+}
 
-	f->pins += more ? 1u : -1u;
-	if ((bool)f->pins == before)
-		return;
-	for (unsigned level = 1; level < HF_LEAF_LEVELS; level++) {
+bool hf_pinned_locked(const struct hf_phys *phys, hf_pfn pfn, unsigned level)
+{
+	const struct hf_frame *b;
+
+	if (level == HF_LEVEL_PTE)
+		return hf_pins_locked(phys, pfn);
+	b = hf_block(phys, pfn, level);
+	return b->block_pinned || b->block_whole;
+}
+
+uint64_t hf_pinned_frames_locked(const struct hf_phys *phys, hf_pfn pfn, unsigned level)
+{
+	uint64_t n = 0;
+
+	if (!hf_pinned_locked(phys, pfn, level))
+		return 0;
+	if (level == HF_LEVEL_PTE || (level == HF_LEVEL_PMD && whole_pins(phys, pfn)))
+		return (uint64_t)1 << hf_level_order(level);
+	if (level == HF_LEVEL_PMD)
+		return hf_block(phys, pfn, level)->block_pinned;
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
+		n += hf_pinned_frames_locked(phys, hf_block_part(pfn, level, i), level - 1);
+	return n;
+}
+
+/* One more or one less in the `pinned` of the blocks from `level` up that a frame lies in. */
+static void tell_pinned(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool more)
+{
+	for (; level < HF_LEAF_LEVELS; level++) {
 		struct hf_frame *b = hf_block(phys, pfn, level);
 
 		if (b)
@@ -155,36 +181,134 @@ static void add_pin(struct hf_phys *phys, hf_pfn pfn, struct hf_frame *f, bool m
 	}
 }
 
-bool hf_pin_get_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count)
+/* One pin more or less on one frame, or on all of a 2 MiB block. */
+static void count_frame_pin(struct hf_phys *phys, hf_pfn pfn, bool more)
 {
 	struct hf_frame *f = hf_frame(phys, pfn);
+	bool before = f->pins;
 
-	for (uint64_t i = 0; i < count; i++)
-		if (f[i].pins >= phys->count_limit)
+	f->pins += more ? 1u : -1u;
+	if ((bool)f->pins != before)
+		tell_pinned(phys, pfn, HF_LEVEL_PMD, more);
+}
+
+static void count_whole_pin(struct hf_phys *phys, hf_pfn pfn, bool more)
+{
+	struct hf_frame *b = hf_block(phys, pfn, HF_LEVEL_PMD);
+	bool before = b->block_whole;
+
+	b->block_whole += more ? 1u : -1u;
+	if ((bool)b->block_whole != before)
+		tell_pinned(phys, pfn, HF_LEVEL_PUD, more);
+}
+
+#define BLOCK_FRAMES (1u << HF_TABLE_BITS)
+
+/* The first frames of a range that are to be counted in one way. */
+struct pin_run {
+	uint32_t frames;
+	struct hf_frame *block; /* a 2 MiB block that the range covers; NULL: one frame */
+};
+
+static struct pin_run pin_run(const struct hf_phys *phys, hf_pfn pfn, uint64_t count)
+{
+	struct pin_run run = { 1, NULL };
+
+	if (count >= BLOCK_FRAMES && !(pfn.v & (BLOCK_FRAMES - 1)))
+		run.block = hf_block(phys, pfn, HF_LEVEL_PMD);
+	if (run.block)
+		run.frames = BLOCK_FRAMES;
+	return run;
+}
+
+/* Every frame of [pfn, pfn + count) has room for one more pin. */
+static bool pins_fit(const struct hf_phys *phys, hf_pfn pfn, uint64_t count)
+{
+	struct pin_run run;
+
+	for (; count; count -= run.frames, pfn.v += run.frames) {
+		run = pin_run(phys, pfn, count);
+		/* Frames without pins of their own all have as many as the first. */
+		if (run.block && run.block->block_pinned)
+			run.frames = 1;
+		if (hf_pins_locked(phys, pfn) >= phys->count_limit)
 			return false;
-	for (uint64_t i = 0; i < count; i++, pfn.v++)
-		add_pin(phys, pfn, &f[i], true);
+	}
 	return true;
+}
+
+bool hf_pin_get_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count)
+{
+	struct pin_run run;
+
+	if (!pins_fit(phys, pfn, count))
+		return false;
+	for (; count; count -= run.frames, pfn.v += run.frames) {
+		run = pin_run(phys, pfn, count);
+		if (run.block)
+			count_whole_pin(phys, pfn, true);
+		else
+			count_frame_pin(phys, pfn, true);
+	}
+	return true;
+}
+
+/* Every frame of [pfn, pfn + count) holds a pin. */
+static bool all_pinned(const struct hf_phys *phys, hf_pfn pfn, uint64_t count)
+{
+	struct pin_run run;
+
+	for (; count; count -= run.frames, pfn.v += run.frames) {
+		run = pin_run(phys, pfn, count);
+		if (run.block && !run.block->block_whole)
+			run.frames = 1;
+		if (!hf_pins_locked(phys, pfn))
+			return false;
+	}
+	return true;
+}
+
+/* One whole pin of a block becomes one pin of each of its frames. */
+static void break_whole(struct hf_phys *phys, hf_pfn pfn)
+{
+	hf_pfn base = hf_block_base(pfn, HF_LEVEL_PMD);
+
+	for (unsigned i = 0; i < BLOCK_FRAMES; i++)
+		count_frame_pin(phys, hf_block_part(base, HF_LEVEL_PMD, i), true);
+	count_whole_pin(phys, base, false);
 }
 
 bool hf_pin_put_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count)
 {
-	struct hf_frame *f = hf_frame(phys, pfn);
+	struct pin_run run;
 
-	for (uint64_t i = 0; i < count; i++)
-		if (!f[i].pins)
-			return false;
-	for (uint64_t i = 0; i < count; i++, pfn.v++)
-		add_pin(phys, pfn, &f[i], false);
+	if (!all_pinned(phys, pfn, count))
+		return false;
+	for (; count; count -= run.frames, pfn.v += run.frames) {
+		run = pin_run(phys, pfn, count);
+		if (run.block && run.block->block_whole) {
+			count_whole_pin(phys, pfn, false);
+			continue;
+		}
+		run.frames = 1;
+		if (!hf_frame(phys, pfn)->pins)
+			break_whole(phys, pfn);
+		count_frame_pin(phys, pfn, false);
+	}
 	return true;
 }
 
 void hf_frames_release_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count)
 {
-	for (uint64_t i = 0; i < count; i++, pfn.v++) {
-		const struct hf_frame *f = hf_frame(phys, pfn);
+	struct pin_run run;
 
-		if (!f->pins && !f->maps && !hf_covered_locked(phys, pfn, HF_LEVEL_PTE))
+	for (; count; count -= run.frames, pfn.v += run.frames) {
+		run = pin_run(phys, pfn, count);
+		if (run.block && (run.block->block_maps || run.block->block_whole))
+			continue;
+		run.frames = 1;
+		if (!hf_pins_locked(phys, pfn) && !hf_frame(phys, pfn)->maps &&
+		    !hf_covered_locked(phys, pfn, HF_LEVEL_PTE))
 			hf_block_free_locked(phys, pfn, 0);
 	}
 }

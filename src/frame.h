@@ -6,10 +6,15 @@
  * L maps. For every block that lies whole in one RAM range we know, exactly:
  *   maps    how many leaf entries at level L lead to it
  *   inner   how many of its 512 sub-blocks are themselves mapped (maps or inner not 0)
- *   pinned  how many of its frames hold pins
+ *   whole   how many pins hold all of it, at 2 MiB
+ *   pinned  how many of its frames have pins of their own, and at 1 GiB also how many of its
+ *           parts have whole ones
  * A frame is in use while a leaf covers it at any level or a pin holds it. There is no
  * compound page to keep together: when the last leaf over a block goes, what nobody uses
  * of it is free, frame by frame.
+ *
+ * A frame's pins are its own and those of its 2 MiB block: that is one number per frame,
+ * exact, at the price of one increment for a huge page that is pinned whole.
  *
  * The numbers of level 0 sit in the frame's own descriptor, those of the block at level L
  * in the descriptor of its L-th frame, which a block of that size always has.
@@ -38,7 +43,7 @@ struct hf_frame {
 	uint32_t maps;
 	uint32_t pins;
 	uint32_t block_maps;
-	uint32_t block_inner;
+	uint32_t block_whole;
 	uint32_t block_pinned;
 	union {
 		struct {
@@ -49,11 +54,12 @@ struct hf_frame {
 			uint32_t lock; /* a table's lock: guards its entries */
 		};
 	};
+	uint16_t block_inner;
 	uint8_t kind;
-	uint8_t order; /* of a FREE or HOST block */
-	bool clean;    /* FREE: the block reads as zeros */
-	uint8_t unused;
+	uint8_t order : 7; /* of a FREE or HOST block */
+	bool clean : 1;	   /* FREE: the block reads as zeros */
 };
+#define HF_ORDER_MASK 0x7f
 _Static_assert(sizeof(struct hf_frame) == HF_FRAME_META, "a frame's descriptor has 32 bytes");
 
 /* The RAM range that holds `pfn`, or NULL. No lock. */
@@ -149,7 +155,10 @@ bool hf_pin_put_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count);
 /* Free those of `count` frames that neither pin nor leaf holds. */
 void hf_frames_release_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count);
 /* Some frame of the block holds a pin. */
-bool hf_pinned_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
+bool hf_pinned_locked(const struct hf_phys *phys, hf_pfn pfn, unsigned level);
+/* How many pins hold a frame; how many frames of a block hold any. */
+uint32_t hf_pins_locked(const struct hf_phys *phys, hf_pfn pfn);
+uint64_t hf_pinned_frames_locked(const struct hf_phys *phys, hf_pfn pfn, unsigned level);
 
 /*
  * The block's own numbers at `level`: the descriptor that keeps them, or NULL if the block

@@ -149,14 +149,6 @@ enum hf_status hf_vma_next(struct hf_mm *mm, hf_va va, struct hf_vma_info *out)
 	return HF_OK;
 }
 
-/* Pinned frames of a block. phys->lock held. */
-static uint64_t pinned_frames(const struct hf_phys *phys, hf_pfn pfn, unsigned level)
-{
-	const struct hf_frame *b = hf_block(phys, pfn, level);
-
-	return level == HF_LEVEL_PTE ? b->pins != 0 : b->block_pinned;
-}
-
 /* mm lock held exclusively, so no entry but those of shared tables can change. */
 static void count_table(struct hf_phys *phys, hf_pfn table, unsigned level,
 			struct hf_mm_stats *out)
@@ -174,7 +166,7 @@ static void count_table(struct hf_phys *phys, hf_pfn table, unsigned level,
 			count_table(phys, pfn, level - 1, out);
 		} else if (hf_pte_leaf(e, level) && !hf_is_zero(phys, pfn)) {
 			out->leaves[level]++;
-			out->pinned_frames += pinned_frames(phys, pfn, level);
+			out->pinned_frames += hf_pinned_frames_locked(phys, pfn, level);
 		}
 	}
 }

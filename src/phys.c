@@ -136,7 +136,7 @@ enum hf_status hf_phys_alloc(struct hf_phys *phys, unsigned order, hf_pa *out)
 		struct hf_frame *f = hf_frame(phys, pfn);
 
 		f->kind = HF_FRAME_HOST;
-		f->order = (uint8_t)order;
+		f->order = order & HF_ORDER_MASK;
 	}
 	hf_phys_unlock(phys);
 	if (!ok)
@@ -178,7 +178,7 @@ enum hf_status hf_phys_pins(struct hf_phys *phys, hf_pa pa, uint32_t *out)
 	if (!hf_phys_ptr(phys, pa))
 		return HF_ERR_RANGE;
 	hf_phys_lock(phys);
-	*out = hf_frame(phys, (hf_pfn){ (uint32_t)(pa.v >> HF_PAGE_SHIFT) })->pins;
+	*out = hf_pins_locked(phys, (hf_pfn){ (uint32_t)(pa.v >> HF_PAGE_SHIFT) });
 	hf_phys_unlock(phys);
 	return HF_OK;
 }
