@@ -70,8 +70,8 @@ static int host_map(struct hf_linux_window *w, uint64_t first, uint64_t end, uin
 
 static int host_unmap(struct hf_linux_window *w, uint64_t first, uint64_t end)
 {
-	void *at = remap(w, first, end, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-			 0);
+	void *at =
+		remap(w, first, end, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return at == MAP_FAILED ? errno : 0;
 }
