@@ -13,7 +13,6 @@
 #include "machine.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -49,31 +48,30 @@ static char *address(const struct hf_linux_window *w, uint64_t page)
 }
 
 /*
- * mmap(2) itself, for changes within a window. ThreadSanitizer takes mmap(3) for a write to all
- * that is mapped, by a thread that has only filled the TLB.
+ * The host's part of a change: 0 or errno. window->lock held, as for all that follow.
+ *
+ * Not by the C library's mmap(), which ThreadSanitizer takes for a write to the memory: this
+ * changes only by which way a thread gets there, and may happen while others are there.
  */
-static void *remap(struct hf_linux_window *w, uint64_t first, uint64_t end, int prot, int flags,
-		   int fd, uint64_t offset)
+static int host_mmap(struct hf_linux_window *w, uint64_t first, uint64_t end, uint64_t prot,
+		     int flags, int fd, uint64_t offset)
 {
-	return (void *)syscall(SYS_mmap, address(w, first), (end - first) << HF_PAGE_SHIFT, prot,
-			       flags | MAP_FIXED, fd, offset);
+	long at = syscall(SYS_mmap, address(w, first), (end - first) << HF_PAGE_SHIFT, prot,
+			  flags | MAP_FIXED, fd, offset);
+
+	return at == -1 ? errno : 0;
 }
 
-/* The host's part of a change: 0 or errno. window->lock held, as for all that follow. */
 static int host_map(struct hf_linux_window *w, uint64_t first, uint64_t end, uint64_t word)
 {
-	void *at = remap(w, first, end, (int)(word & RECORD_PROT), MAP_SHARED, w->lin->memfd,
+	return host_mmap(w, first, end, word & RECORD_PROT, MAP_SHARED, w->lin->memfd,
 			 word & ~(HF_PAGE_SIZE - 1));
-
-	return at == MAP_FAILED ? errno : 0;
 }
 
 static int host_unmap(struct hf_linux_window *w, uint64_t first, uint64_t end)
 {
-	void *at =
-		remap(w, first, end, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return at == MAP_FAILED ? errno : 0;
+	return host_mmap(w, first, end, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			 0);
 }
 
 static int host_protect(struct hf_linux_window *w, uint64_t first, uint64_t end, uint64_t word)

@@ -534,12 +534,15 @@ static void a_fork_is_an_instant(void **state)
 }
 
 /* Deeper than the pages that are there, on a stack in a window. */
+static uint64_t recurse(unsigned depth);
+static uint64_t (*volatile deeper)(unsigned) = recurse; /* and no compiler makes a loop of it */
+
 static uint64_t recurse(unsigned depth)
 {
 	volatile char frame[2 * PAGE];
 
-	frame[0] = (char)depth;
-	return depth ? recurse(depth - 1) + (uint64_t)frame[0] : 0;
+	frame[depth] = (char)depth;
+	return depth ? deeper(depth - 1) + (uint64_t)frame[depth] : 0;
 }
 
 static struct {
