@@ -33,7 +33,7 @@ static const struct entry table[] = {
 
 static const struct entry *find(enum hf_status status)
 {
-	if (status > 0 || (size_t)-status >= sizeof(table) / sizeof(table[0]))
+	if (status > 0 || status <= -(int)(sizeof(table) / sizeof(table[0])))
 		return NULL;
 	return &table[-status];
 }
