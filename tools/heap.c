@@ -11,7 +11,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define RAM_SLACK ((uint64_t)64 << 20) /* for page tables, and what is being freed */
+#define RAM_SLACK ((size_t)64 << 20) /* for page tables, and what is being freed */
+#define REST_SAMPLES 4		     /* of the cost of a pinned page, after each round */
 
 struct heap {
 	struct hf_linux *lin;
@@ -121,11 +122,51 @@ static bool map_heap(struct side *side)
 	return true;
 }
 
+static bool heap_fork(struct side *side)
+{
+	struct heap *own = side->own;
+
+	return check(side, "hf_linux_fork",
+		     hf_linux_fork(&own->space, &own->child, side->plan->policy));
+}
+
+/*
+ * What a child can make its parent and itself copy: what is pinned, twice that at rest, and the
+ * blocks that the field's writer, the parent and the child write to.
+ */
+static size_t copies(const struct layout *layout)
+{
+	size_t most = 2 * layout->zone + (FIELD_BURST + 4) * HUGE_BYTES;
+
+	return most < layout->heap ? most : layout->heap;
+}
+
+/*
+ * The host provides memory when it is touched first. Touch what the copies will lie in, by
+ * making as many at once: a fork, and a write to each of that many blocks that are not pinned.
+ */
+static bool heap_warm(struct side *side)
+{
+	const struct layout *layout = &side->plan->layout;
+	size_t len = copies(layout) - side->plan->pinned;
+
+	if (!heap_fork(side))
+		return false;
+	for (size_t off = layout->heap - len; off < layout->heap; off += HUGE_BYTES) {
+		struct stamp *stamp = layout_stamp(side->base, off / PAGE_BYTES);
+
+		atomic_store(&stamp->seq, atomic_load(&stamp->seq));
+	}
+	hf_linux_space_destroy(&((struct heap *)side->own)->child);
+	return true;
+}
+
 static bool heap_open(struct side *side)
 {
 	const struct layout *layout = &side->plan->layout;
-	/* A heap, and a copy of each page of it: that is all a child and its parent can hold. */
-	struct hf_linux_config config = { .ram_bytes = 2 * layout->heap + RAM_SLACK };
+	struct hf_linux_config config = {
+		.ram_bytes = layout->heap + copies(layout) + RAM_SLACK,
+	};
 	struct heap *own = calloc(1, sizeof(*own));
 
 	side->own = own;
@@ -139,14 +180,6 @@ static bool heap_open(struct side *side)
 		return false;
 	own->has_space = true;
 	return map_heap(side) && pin_zone(side) && prepare_rest(side);
-}
-
-static bool heap_fork(struct side *side)
-{
-	struct heap *own = side->own;
-
-	return check(side, "hf_linux_fork",
-		     hf_linux_fork(&own->space, &own->child, side->plan->policy));
 }
 
 static bool heap_look(struct side *side)
@@ -219,30 +252,38 @@ static double timed_memcpy(struct side *side)
 
 /*
  * What a pinned page costs: fork with twice as many pinned, fork with the usual number, and copy
- * the difference with memcpy. Each reads what the others have long pushed out of the caches.
+ * the difference with memcpy. Each reads what the others have pushed out of the caches.
  */
-static bool heap_rest(struct side *side)
+static bool sample_page_cost(struct side *side)
 {
 	struct heap *own = side->own;
+	struct hf_phys *phys = hf_linux_phys(own->lin);
 	double blocks = (double)(own->extra / HUGE_BYTES);
 	double twice, once, copy;
 
-	if (!own->extra)
-		return true;
 	if (!check(side, "hf_pin",
 		   hf_pin(&own->space.mm, own->va + side->plan->pinned, own->extra, HF_PIN_READ,
 			  own->extra_span, own->extra / PAGE_BYTES, &own->extra_spans)))
 		return false;
 	twice = timed_fork(side);
 	copy = timed_memcpy(side);
-	if (!check(side, "hf_unpin",
-		   hf_unpin(hf_linux_phys(own->lin), own->extra_span, own->extra_spans)))
+	if (!check(side, "hf_unpin", hf_unpin(phys, own->extra_span, own->extra_spans)))
 		return false;
 	once = timed_fork(side);
 	if (twice < 0 || once < 0)
 		return false;
 	samples_add(&side->tally->pinned_us, (twice - once) / blocks);
 	samples_add(&side->tally->memcpy_us, copy / blocks);
+	return true;
+}
+
+static bool heap_rest(struct side *side)
+{
+	struct heap *own = side->own;
+
+	for (int i = 0; own->extra && i < REST_SAMPLES; i++)
+		if (!sample_page_cost(side))
+			return false;
 	return true;
 }
 
@@ -280,6 +321,7 @@ const struct side_ops heap_side = {
 	.forks_per_round = 4,
 	.whole_forks = 4,
 	.open = heap_open,
+	.warm = heap_warm,
 	.fork = heap_fork,
 	.look = heap_look,
 	.moved = heap_moved,

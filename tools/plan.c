@@ -13,6 +13,7 @@
 #define MAX_PIECES ((size_t)16384) /* up to 2 GiB of files, more than a run reads */
 #define LEAST_HEAP ((size_t)8 << 20)
 #define UNPINNED_ZONE ((size_t)32 << 20)
+#define MEMORY_SLACK ((size_t)128 << 20) /* for all that is small */
 
 #define UNPINNED_FORK "; so fork(2) has nothing pinned to copy, and the two do not compare"
 
@@ -33,15 +34,23 @@ static size_t whole_blocks(uint64_t bytes)
 }
 
 /*
- * Two heaps, and once more the whole of Holdfast's: its pages are copied 2 MiB at a time when
- * they are written to while a child lives. Keep a fifth of the memory for everybody else.
+ * Two heaps; what children copy of pinned memory, at most twice that on the Holdfast side, and
+ * as much to compare memcpy with; the blocks that the field's writer makes its parent copy.
  */
+static uint64_t memory_needed(uint64_t heap, uint64_t pinned)
+{
+	return 2 * heap + 4 * (pinned < heap / 2 ? pinned : heap / 2) + FIELD_BURST * HUGE_BYTES +
+	       MEMORY_SLACK;
+}
+
+/* Four fifths of the memory are enough. */
 static void plan_heap(struct run *run)
 {
 	uint64_t available = host_memory_available() / 5 * 4;
 	size_t heap = whole_blocks(run->options->heap);
 
-	while (available && heap > LEAST_HEAP && 3 * (uint64_t)heap > available)
+	while (available && heap > LEAST_HEAP &&
+	       memory_needed(heap, run->options->pinned) > available)
 		heap = whole_blocks(heap / 2);
 	if (heap < LEAST_HEAP)
 		heap = LEAST_HEAP;

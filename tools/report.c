@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCKS_PER_S_TO_GB ((double)HUGE_BYTES / 1e9)
-
 void report_header(const struct run *run, FILE *out)
 {
 	const struct plan *plan = &run->plan;
@@ -49,7 +47,7 @@ static struct text times(double less, double more)
 	return less > 0 && more > 0 ? cell("%.*fx", more / less < 10 ? 1 : 0, more / less) : none;
 }
 
-/* 0 stands for a time that was not measured. */
+/* A time that was not measured is 0; a difference of times that drowned in noise may be less. */
 static struct text time_cell(double us)
 {
 	return us > 0 ? time_text(us) : cell("-");
@@ -68,6 +66,17 @@ static struct text number_cell(uint64_t n)
 static struct text of_cell(uint64_t n, uint64_t all)
 {
 	return cell("%s of %s", count_text(n).s, count_text(all).s);
+}
+
+/* Of a 2 MiB page that is copied in so many microseconds. */
+static struct text rate_cell(double us)
+{
+	return us > 0 ? cell("%.1f", (double)HUGE_BYTES / us / 1000) : cell("-");
+}
+
+static struct text over_cell(double us, double floor)
+{
+	return us > 0 ? cell("%.2f", us / floor) : cell("-");
 }
 
 static void latency_rows(struct run *run, FILE *out)
@@ -100,10 +109,9 @@ static void pinned_rows(struct run *run, FILE *out)
 	if (!run->heap->pinned_us.count)
 		return;
 	time_row(out, "each pinned 2 MiB page", heap, fork);
-	row(out, "  copied, GB/s", cell("%.1f", BLOCKS_PER_S_TO_GB * 1e6 / heap),
-	    cell("%.1f", BLOCKS_PER_S_TO_GB * 1e6 / fork), none);
-	row(out, cell("  in memcpy's of 2 MiB (%s)", time_text(floor).s).s,
-	    cell("%.2f", heap / floor), cell("%.2f", fork / floor), none);
+	row(out, "  copied, GB/s", rate_cell(heap), rate_cell(fork), none);
+	row(out, cell("  in memcpy's of 2 MiB (%s)", time_text(floor).s).s, over_cell(heap, floor),
+	    over_cell(fork, floor), none);
 }
 
 static void finding_rows(const struct run *run, FILE *out)

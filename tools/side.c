@@ -122,6 +122,8 @@ static bool fork_once(struct side *side, double *us)
 	uint64_t began, moved;
 	bool ok;
 
+	writers_go_on(&side->writers);
+	host_sleep_us(SETTLE_US);
 	moment_begin(moment, ++tally->forks, &side->reader, &side->writers);
 	began = host_now();
 	ok = side->ops->fork(side);
@@ -142,6 +144,35 @@ static bool fork_once(struct side *side, double *us)
 	return true;
 }
 
+/* With device and writers at work, so many forks, the first `whole` of them timed apart. */
+static bool forks(struct side *side, unsigned count, unsigned whole)
+{
+	struct tally *tally = side->tally;
+	bool ok;
+
+	if (!start(side))
+		return false;
+	tally->unpinned_rounds += side->block && !side->reader.registered;
+	ok = !side->ops->begin || side->ops->begin(side);
+	for (unsigned i = 0; ok && i < count && !atomic_load(side->stop); i++) {
+		double us = 0;
+
+		ok = fork_once(side, &us);
+		samples_add(i < whole ? &tally->fork_us : &tally->refork_us, us);
+	}
+	stop(side);
+	return ok && side->ops->rest(side);
+}
+
+static bool round_of_forks(struct side *side)
+{
+	struct tally *tally = side->tally;
+
+	tally->rounds++;
+	tally->ragged_rounds += side->ops->huge(side) < tally->huge_before;
+	return forks(side, side->ops->forks_per_round, side->ops->whole_forks);
+}
+
 /*
  * The first fork, and what else happens for the first time: the host provides memory that is
  * used again ever after. Told apart from what follows.
@@ -149,43 +180,14 @@ static bool fork_once(struct side *side, double *us)
 static bool warm_up(struct side *side)
 {
 	struct tally *tally = side->tally;
-	bool ok;
 
-	if (!start(side))
+	if (!forks(side, 1, 1))
 		return false;
-	ok = (!side->ops->begin || side->ops->begin(side)) && fork_once(side, &tally->first_us);
-	stop(side);
-	ok = ok && side->ops->rest(side);
+	tally->first_us = samples_percentile(&tally->fork_us, 50);
+	tally->fork_us.count = 0;
 	tally->pinned_us.count = 0;
 	tally->memcpy_us.count = 0;
-	return ok;
-}
-
-static bool round_of_forks(struct side *side)
-{
-	struct tally *tally = side->tally;
-	bool ok;
-
-	if (!start(side))
-		return false;
-	tally->rounds++;
-	tally->unpinned_rounds += side->block && !side->reader.registered;
-	tally->ragged_rounds += side->ops->huge(side) < tally->huge_before;
-	ok = !side->ops->begin || side->ops->begin(side);
-	for (unsigned i = 0; ok && i < side->ops->forks_per_round; i++) {
-		double us;
-
-		if (atomic_load(side->stop))
-			break;
-		host_sleep_us(SETTLE_US);
-		ok = fork_once(side, &us);
-		if (ok)
-			samples_add(i < side->ops->whole_forks ? &tally->fork_us
-							       : &tally->refork_us,
-				    us);
-	}
-	stop(side);
-	return ok && side->ops->rest(side);
+	return !side->ops->warm || side->ops->warm(side);
 }
 
 static bool answer(int socket, enum side_answer what)
@@ -199,7 +201,7 @@ _Noreturn void side_main(const struct side_ops *ops, const struct plan *plan, st
 			 _Atomic bool *stop_flag, int socket)
 {
 	struct side side = { .ops = ops, .plan = plan, .tally = tally, .stop = stop_flag };
-	bool ok = prepare(&side) && (atomic_load(stop_flag) || warm_up(&side));
+	bool ok = prepare(&side) && warm_up(&side);
 	char command;
 
 	while (answer(socket, ok ? SIDE_DONE : SIDE_FAILED) && ok &&

@@ -53,6 +53,8 @@ struct side_ops {
 	unsigned whole_forks; /* the first so many of a round find the heap all huge pages */
 	/* Make the heap: set base and block, and populate. */
 	bool (*open)(struct side *side);
+	/* After the first fork: have at hand all the memory that later ones take. May be NULL. */
+	bool (*warm)(struct side *side);
 	/* The device is at work: note what must not change. May be NULL. */
 	bool (*begin)(struct side *side);
 	/* Fork the heap. This is what is timed. */

@@ -16,12 +16,20 @@ struct writers {
 	char *base;
 	uint64_t laps;		       /* over all pairs, since the beginning */
 	_Atomic uint64_t field_writes; /* done in the field, since the beginning */
+	_Atomic uint64_t field_limit;  /* how many may be done */
 	_Atomic bool stop;
 	pthread_t pair_thread, field_thread;
 };
 
 bool writers_start(struct writers *writers);
 void writers_stop(struct writers *writers);
+
+/*
+ * Let FIELD_BURST more writes go to the field. Each may make the parent of a living child copy
+ * a huge page, so a limit on them is a limit on the memory that a run takes.
+ */
+#define FIELD_BURST 64
+void writers_go_on(struct writers *writers);
 
 /* Whether the pairs of a snapshot break the order in which they were written. */
 bool writers_pairs_torn(const struct layout *layout, char *base);

@@ -350,11 +350,14 @@ static void writers_keep_their_order(void **state)
 	char *heap = *state;
 	struct writers writers = { .layout = &layout, .base = heap };
 
+	writers_go_on(&writers);
 	assert_true(writers_start(&writers));
-	usleep(20000);
+	while (writers.field_writes < FIELD_BURST)
+		usleep(1000);
+	usleep(5000);
 	writers_stop(&writers);
 	assert_true(writers.laps > 0);
-	assert_true(writers.field_writes > 0);
+	assert_int_equal(writers.field_writes, FIELD_BURST);
 	assert_false(writers_pairs_torn(&layout, heap));
 	assert_false(writers_field_torn(&layout, heap, writers.field_writes, writers.field_writes));
 }
