@@ -2,6 +2,10 @@
 /*
  * The buddy allocator. Free blocks of each order hang in a doubly linked list through
  * their first frames' descriptors. A block never spans two RAM ranges.
+ *
+ * Single frames come and go all the time (tables, copies of small pages). A few that are
+ * freed are kept loose, so that a frame freed and soon taken again is not joined and
+ * cut apart eighteen times over, through descriptors that no cache holds.
  */
 #include "frame.h"
 
@@ -97,32 +101,11 @@ static bool must_fail(struct hf_phys *phys)
 	return false;
 }
 
-bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, const hf_pfn *want, hf_pfn *out,
-			   bool *clean)
-{
-	hf_pfn base;
-
-	if (must_fail(phys))
-		return false;
-	if (want && find_free(phys, *want, order, &base)) {
-		*out = *want;
-	} else {
-		if (!find_any(phys, order, &base))
-			return false;
-		*out = base;
-	}
-	carve(phys, base, *out, order);
-	*clean = hf_frame(phys, *out)->clean;
-	phys->free_frames -= (uint64_t)1 << order;
-	phys->allocs++;
-	return true;
-}
-
-void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order)
+/* Free a block, joined with whatever of its surroundings is free. phys->lock held. */
+static void join(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 {
 	const struct hf_ram *ram = hf_ram_of(phys, pfn);
 
-	phys->free_frames += (uint64_t)1 << order;
 	while (order < HF_MAX_ORDER) {
 		hf_pfn buddy = { pfn.v ^ (1u << order) };
 		struct hf_frame *f;
@@ -137,6 +120,73 @@ void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 		order++;
 	}
 	push(phys, pfn, order, false);
+}
+
+void hf_loose_join_locked(struct hf_phys *phys)
+{
+	while (phys->loose_count) {
+		hf_pfn pfn = { phys->loose[--phys->loose_count] };
+
+		hf_frame(phys, pfn)->kind = HF_FRAME_PLAIN;
+		join(phys, pfn, 0);
+	}
+}
+
+/* The loose frame that was freed last. phys->lock held. */
+static hf_pfn take_loose(struct hf_phys *phys)
+{
+	hf_pfn pfn = { phys->loose[--phys->loose_count] };
+	struct hf_frame *f = hf_frame(phys, pfn);
+
+	f->kind = HF_FRAME_PLAIN;
+	f->clean = false;
+	return pfn;
+}
+
+/* Take a block out of the free lists. phys->lock held. */
+static bool take_block(struct hf_phys *phys, unsigned order, const hf_pfn *want, hf_pfn *out)
+{
+	hf_pfn base;
+
+	if (want && find_free(phys, *want, order, &base)) {
+		*out = *want;
+		carve(phys, base, *out, order);
+		return true;
+	}
+	if (order == 0 && phys->loose_count) {
+		*out = take_loose(phys);
+		return true;
+	}
+	if (!find_any(phys, order, &base)) {
+		hf_loose_join_locked(phys);
+		if (!find_any(phys, order, &base))
+			return false;
+	}
+	*out = base;
+	carve(phys, base, *out, order);
+	return true;
+}
+
+bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, const hf_pfn *want, hf_pfn *out,
+			   bool *clean)
+{
+	if (must_fail(phys) || !take_block(phys, order, want, out))
+		return false;
+	*clean = hf_frame(phys, *out)->clean;
+	phys->free_frames -= (uint64_t)1 << order;
+	phys->allocs++;
+	return true;
+}
+
+void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order)
+{
+	phys->free_frames += (uint64_t)1 << order;
+	if (order == 0 && phys->loose_count < HF_LOOSE_MAX) {
+		hf_frame(phys, pfn)->kind = HF_FRAME_LOOSE;
+		phys->loose[phys->loose_count++] = pfn.v;
+	} else {
+		join(phys, pfn, order);
+	}
 }
 
 bool hf_reserve_fill(struct hf_phys *phys, struct hf_reserve *r, uint64_t count)

@@ -202,6 +202,20 @@ static bool check_block_pins(struct check *c, hf_pfn base, unsigned level)
 	return pinned == b->block_pinned || fail(c, "pin-counts", 0, base);
 }
 
+/* A loose frame is used by nobody, and listed once. */
+static bool check_loose(struct check *c, hf_pfn pfn)
+{
+	unsigned listed = 0;
+
+	for (uint32_t i = 0; i < c->phys->loose_count; i++)
+		listed += c->phys->loose[i] == pfn.v;
+	if (listed != 1)
+		return fail(c, "free-list-linked", 0, pfn);
+	if (hf_pins_locked(c->phys, pfn) || leaves_to(c->phys, pfn))
+		return fail(c, "free-means-unused", 0, pfn);
+	return true;
+}
+
 static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *free)
 {
 	uint32_t pfn = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
@@ -223,6 +237,11 @@ static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *fr
 			break;
 		case HF_FRAME_HOST:
 			frames = 1u << f->order;
+			break;
+		case HF_FRAME_LOOSE:
+			if (!check_loose(c, (hf_pfn){ pfn }))
+				return false;
+			*free += 1;
 			break;
 		case HF_FRAME_PLAIN:
 			if (!hf_pins_locked(c->phys, (hf_pfn){ pfn }) &&

@@ -24,6 +24,7 @@ struct fork {
 	struct hf_phys *phys;
 	enum hf_fork_policy policy;
 	struct need need;
+	hf_va lo, hi;		/* from the first mapping to the end of the last */
 	struct hf_vma special;	/* the next mapping that fork does not share, for `fate` */
 	struct hf_reserve frames;
 	uint32_t huge_head;	/* 2 MiB blocks, linked like a reserve */
@@ -110,9 +111,10 @@ static void need_copy(struct fork *f, hf_pfn pfn, unsigned level)
 static bool survey(struct fork *f, hf_pfn table, hf_va base, unsigned level)
 {
 	hf_pte *entries = hf_table_entries(f->phys, table);
+	unsigned end = hf_end_index(f->hi, base, level);
 	bool look = false;
 
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+	for (unsigned i = hf_first_index(f->lo, base, level); i < end; i++) {
 		hf_va va = base + i * hf_level_size(level);
 		hf_pte e = hf_pte_get(&entries[i]);
 		hf_pfn pfn = hf_pte_pfn(e);
@@ -202,6 +204,10 @@ static enum hf_status reserve(struct fork *f)
 	enum hf_status st = HF_ERR_OVERFLOW;
 
 	f->need.tables = 1; /* the root */
+	if (!hf_vmas_span(f->phys, f->parent->vmas, &f->lo, &f->hi)) {
+		f->lo = f->parent->va_lo; /* nothing is mapped: any entry will do */
+		f->hi = f->lo + 1;
+	}
 	hf_phys_lock(f->phys);
 	survey(f, f->parent->root, 0, HF_TOP_LEVEL);
 	hf_phys_unlock(f->phys);
@@ -321,10 +327,11 @@ static void arm(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigne
 	hf_pte *from = hf_table_entries(f->phys, parent), *to = hf_table_entries(f->phys, child);
 	const uint64_t size = hf_level_size(level);
 	uint64_t rest[HF_TABLE_ENTRIES / 64] = { 0 };
+	unsigned first = hf_first_index(f->lo, base, level), end = hf_end_index(f->hi, base, level);
 	struct hf_vma special = f->special;
 
 	hf_phys_lock(f->phys);
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+	for (unsigned i = first; i < end; i++) {
 		hf_pte e = hf_pte_get(&from[i]);
 		enum fate what;
 
@@ -338,7 +345,7 @@ static void arm(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigne
 	}
 	hf_phys_unlock(f->phys);
 	f->special = special; /* begin again from the left */
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+	for (unsigned i = first; i < end; i++) {
 		if (!(rest[i / 64] >> (i % 64)))
 			i |= 63; /* nothing in what is left of this word */
 		else if (rest[i / 64] >> (i % 64) & 1)
@@ -381,17 +388,19 @@ static void rearm(struct fork *f, hf_pte *entry, unsigned level)
 		hf_pte_update(entry, hf_pte_mkwrite);
 }
 
-static void copy(struct fork *f, hf_pfn parent, hf_pfn child, unsigned level)
+static void copy(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigned level)
 {
 	hf_pte *from = hf_table_entries(f->phys, parent), *to = hf_table_entries(f->phys, child);
+	unsigned end = hf_end_index(f->hi, base, level);
 
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+	for (unsigned i = hf_first_index(f->lo, base, level); i < end; i++) {
 		hf_pte p = hf_pte_get(&from[i]), c = hf_pte_get(&to[i]);
 
 		if (hf_pte_none(c) || hf_pte_pfn(c).v == hf_pte_pfn(p).v)
 			continue;
 		if (hf_pte_branch(p, level))
-			copy(f, hf_pte_pfn(p), hf_pte_pfn(c), level - 1);
+			copy(f, hf_pte_pfn(p), hf_pte_pfn(c), base + i * hf_level_size(level),
+			     level - 1);
 		else if (copy_leaf(f, hf_pte_pfn(p), c, level))
 			rearm(f, &from[i], level);
 	}
@@ -431,7 +440,7 @@ static enum hf_status fork_locked(struct fork *f, struct hf_mm *child, void *chi
 		f->phys->port->flush(f->phys->host, parent, parent->va_lo,
 				     parent->va_hi - parent->va_lo, HF_FLUSH_WRITE);
 	if (f->copies)
-		copy(f, parent->root, f->root, HF_TOP_LEVEL);
+		copy(f, parent->root, f->root, 0, HF_TOP_LEVEL);
 	drain(f);
 	publish(f, child, child_host);
 	return HF_OK;

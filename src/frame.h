@@ -34,6 +34,7 @@
 enum hf_frame_kind {
 	HF_FRAME_PLAIN, /* data, or not the first frame of what it belongs to */
 	HF_FRAME_FREE,	/* first frame of a free block of 2^order */
+	HF_FRAME_LOOSE, /* a free frame in phys->loose */
 	HF_FRAME_TABLE, /* a page table */
 	HF_FRAME_NODE,	/* a node of a tree of mappings */
 	HF_FRAME_HOST,	/* first frame of a block of hf_phys_alloc */
@@ -129,6 +130,8 @@ _Noreturn void hf_panic(const struct hf_phys *phys, const char *what);
 bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, const hf_pfn *want,
 			   hf_pfn *out, bool *clean);
 void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order);
+/* Put the few free frames that were kept loose into the free lists. */
+void hf_loose_join_locked(struct hf_phys *phys);
 
 /* The bare count of leaves at `level` to a block, one more or less: no limit, nothing freed. */
 void hf_map_count_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool more);

@@ -187,6 +187,7 @@ void hf_phys_stats(struct hf_phys *phys, struct hf_phys_stats *out)
 {
 	memset(out, 0, sizeof(*out));
 	hf_phys_lock(phys);
+	hf_loose_join_locked(phys);
 	out->total_bytes = phys->total_frames << HF_PAGE_SHIFT;
 	out->free_bytes = phys->free_frames << HF_PAGE_SHIFT;
 	out->allocs = phys->allocs;
@@ -208,6 +209,7 @@ uint64_t hf_phys_trim(struct hf_phys *phys, unsigned min_order)
 	if (!phys->port->discard)
 		return 0;
 	hf_phys_lock(phys);
+	hf_loose_join_locked(phys);
 	for (unsigned o = min_order; o <= HF_MAX_ORDER; o++) {
 		uint32_t i = phys->free_head[o];
 

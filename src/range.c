@@ -13,6 +13,16 @@ struct range {
 	hf_va lo, hi;
 };
 
+static unsigned first_index(const struct range *r, hf_va base, unsigned level)
+{
+	return hf_first_index(r->lo, base, level);
+}
+
+static unsigned end_index(const struct range *r, hf_va base, unsigned level)
+{
+	return hf_end_index(r->hi, base, level);
+}
+
 /* One entry of a table as a range sees it. */
 struct spot {
 	hf_pte *entry;
@@ -20,17 +30,6 @@ struct spot {
 	unsigned level;
 	bool whole;	/* the range covers all of it */
 };
-
-/* Index of the first entry of the table at `base` that the range touches, and past the last. */
-static unsigned first_index(const struct range *r, hf_va base, unsigned level)
-{
-	return hf_table_index(hf_max_va(r->lo, base), level);
-}
-
-static unsigned end_index(const struct range *r, hf_va base, unsigned level)
-{
-	return hf_table_index(hf_min_va(r->hi, base + hf_level_size(level + 1)) - 1, level) + 1;
-}
 
 static struct spot spot_at(const struct range *r, hf_pfn table, hf_va base, unsigned level,
 			   unsigned index)

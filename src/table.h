@@ -33,6 +33,23 @@ static inline hf_va hf_level_base(hf_va va, unsigned level)
 	return va & ~(hf_level_size(level) - 1);
 }
 
+/*
+ * Of the table at `level` that spans the addresses from `base` on: the index of the first
+ * entry that ends above `lo`, and the index past the last that begins below `hi`. The
+ * table and [lo, hi) overlap.
+ */
+static inline unsigned hf_first_index(hf_va lo, hf_va base, unsigned level)
+{
+	return hf_table_index(lo > base ? lo : base, level);
+}
+
+static inline unsigned hf_end_index(hf_va hi, hf_va base, unsigned level)
+{
+	hf_va end = base + hf_level_size(level + 1);
+
+	return hf_table_index((hi < end ? hi : end) - 1, level) + 1;
+}
+
 static inline hf_pte hf_pte_get(const hf_pte *p)
 {
 	return (hf_pte){ hf_load64(&p->v) };

@@ -114,6 +114,18 @@ bool hf_vmas_next_with(const struct hf_phys *phys, hf_pfn root, hf_va va, uint32
 	return root.v != HF_NIL && next_with(phys, node_of(phys, root), va, flags, out);
 }
 
+bool hf_vmas_span(const struct hf_phys *phys, hf_pfn root, hf_va *lo, hf_va *hi)
+{
+	const struct node *n;
+
+	if (root.v == HF_NIL)
+		return false;
+	n = node_of(phys, root);
+	*lo = n->slots[0].start;
+	*hi = n->slots[n->count - 1].end;
+	return true;
+}
+
 bool hf_vmas_only(const struct hf_phys *phys, hf_pfn root, hf_va lo, hf_va hi, uint32_t flags)
 {
 	struct hf_vma v = { .end = lo };

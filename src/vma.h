@@ -49,6 +49,9 @@ bool hf_vmas_next(const struct hf_phys *phys, hf_pfn root, hf_va va, struct hf_v
 bool hf_vmas_next_with(const struct hf_phys *phys, hf_pfn root, hf_va va, uint32_t flags,
 		       struct hf_vma *out);
 
+/* From the first mapping to the end of the last. False: there is none. */
+bool hf_vmas_span(const struct hf_phys *phys, hf_pfn root, hf_va *lo, hf_va *hi);
+
 /* Something is mapped in [lo, hi), and all of it with some of `flags`. */
 bool hf_vmas_only(const struct hf_phys *phys, hf_pfn root, hf_va lo, hf_va hi, uint32_t flags);
 

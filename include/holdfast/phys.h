@@ -18,6 +18,7 @@
 #include <holdfast/types.h>
 
 #define HF_MAX_ORDER 18
+#define HF_LOOSE_MAX 64
 #define HF_FRAME_META 32 /* bytes of metadata per 4 KiB frame */
 
 struct hf_frame; /* one frame's descriptor, HF_FRAME_META bytes, the core's own */
@@ -53,6 +54,8 @@ struct hf_phys {
 	uint32_t count_limit;
 	uint32_t lock;			/* guards all that follows and every descriptor's counts */
 	uint32_t free_head[HF_MAX_ORDER + 1];
+	uint32_t loose[HF_LOOSE_MAX];	/* free frames outside of the lists, the last freed last */
+	uint32_t loose_count;
 	uint64_t free_frames;
 	uint64_t total_frames;
 	uint64_t fail_after;		/* see hf_phys_fail_after */
