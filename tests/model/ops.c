@@ -632,7 +632,7 @@ void run_operation(struct world *w)
 	for (pick = (unsigned)below(w, total); pick >= operations[i].weight; i++)
 		pick -= operations[i].weight;
 	w->doing = operations[i].name;
-	w->outcomes = outcomes[i];
+	w->outcomes = w->member_count ? outcomes[i] : w->no_outcomes;
 	w->failing = one_in(w, 30);
 	if (w->failing)
 		hf_phys_fail_after(w->phys, 1 + below(w, 8));
