@@ -100,6 +100,6 @@ void run_parse(int argc, char **argv, struct run_options *run)
 		.policy = HF_FORK_COPY,
 	};
 	argp_parse(&argp, argc, argv, 0, NULL, run);
-	if (!run->seconds && !run->forks)
+	if (!(run->seconds > 0) && !run->forks)
 		run->seconds = DEFAULT_SECONDS;
 }

@@ -26,6 +26,15 @@ static json_t *latency(struct samples *samples)
 			 us(spread.max));
 }
 
+/* How many times memcpy's time a pinned page takes. */
+static json_t *page_cost(struct tally *tally)
+{
+	double floor = samples_percentile(&tally->memcpy_us, 50);
+
+	return floor > 0 ? json_real(samples_percentile(&tally->pinned_us, 50) / floor)
+			 : json_null();
+}
+
 static json_t *number(uint64_t n)
 {
 	return n == UNKNOWN ? json_null() : json_integer((json_int_t)n);
@@ -82,6 +91,7 @@ static void set_heap(json_t *all, struct tally *tally)
 	json_object_set_new(all, "checked_bytes", number(tally->compared));
 	json_object_set_new(all, "pinned_2m_us", median(&tally->pinned_us));
 	json_object_set_new(all, "memcpy_2m_us", median(&tally->memcpy_us));
+	json_object_set_new(all, "pinned_over_memcpy", page_cost(tally));
 }
 
 static void set_fork(json_t *all, struct tally *tally)
@@ -114,6 +124,6 @@ bool report_json(struct run *run, const char *path)
 	ok = all && json_dump_file(all, path, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) == 0;
 	json_decref(all);
 	if (!ok)
-		fprintf(stderr, "holdfast run: %s: cannot be written\n", path);
+		fprintf(stderr, "holdfast run: %s: it could not be written\n", path);
 	return ok;
 }

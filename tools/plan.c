@@ -103,20 +103,32 @@ static void plan_pins(struct run *run)
 		plan->layout.zone = most;
 }
 
+static bool complain(const char *name, const char *what)
+{
+	fprintf(stderr, "holdfast run: %s: %s\n", name, what);
+	return false;
+}
+
+/* Better now than after half a minute of work. */
+static bool can_write(const char *path)
+{
+	FILE *file = fopen(path, "ae");
+
+	return file && fclose(file) == 0;
+}
+
 bool run_plan(struct run *run)
 {
-	const char *dir = run->options->dir;
+	const struct run_options *options = run->options;
 
-	run->plan.policy = run->options->policy;
+	run->plan.policy = options->policy;
 	plan_heap(run);
 	plan_pins(run);
-	if (!files_walk(&run->plan.files, dir, SLOT_BYTES, MAX_PIECES)) {
-		fprintf(stderr, "holdfast run: %s: %s\n", dir, strerror(errno));
-		return false;
-	}
-	if (run->plan.files.pieces)
-		return true;
-	fprintf(stderr, "holdfast run: %s holds no file that can be read: name another directory\n",
-		dir);
-	return false;
+	if (!files_walk(&run->plan.files, options->dir, SLOT_BYTES, MAX_PIECES))
+		return complain(options->dir, strerror(errno));
+	if (!run->plan.files.pieces)
+		return complain(options->dir, "no file there can be read; name another directory");
+	if (options->json && !can_write(options->json))
+		return complain(options->json, strerror(errno));
+	return true;
 }

@@ -13,11 +13,14 @@ void report_header(const struct run *run, FILE *out)
 {
 	const struct plan *plan = &run->plan;
 
-	fprintf(out, "A heap of %s in 2 MiB pages, %s of it pinned. ",
-		size_text(plan->layout.heap).s, plan->pinned ? size_text(plan->pinned).s : "none");
-	fprintf(out, "The device reads %s files of %s (%s) %s.\n", count_text(plan->files.files).s,
+	fprintf(out, "A heap of %s in 2 MiB pages, %s of it pinned; the device reads %s file%s\n",
+		size_text(plan->layout.heap).s, plan->pinned ? size_text(plan->pinned).s : "none",
+		count_text(plan->files.files).s, plan->files.files == 1 ? "" : "s");
+	fprintf(out, "of %s (%s) into it%s, two threads write to it, and it is forked.\n",
 		run->options->dir, size_text(plan->files.bytes).s,
-		plan->use_uring ? "by io_uring" : "with plain reads");
+		plan->use_uring ? " by io_uring" : "");
+	fprintf(out, "The same with fork(2) and anonymous memory, in turn; what that loses of its\n"
+		     "huge pages is mended before the next fork, but for \"fork again\".\n");
 	for (unsigned i = 0; i < run->notes; i++)
 		fprintf(out, "Note: %s.\n", run->note[i]);
 	fflush(out);
@@ -39,7 +42,7 @@ static const struct text none = { "" };
 
 static void row(FILE *out, const char *name, struct text heap, struct text fork, struct text ratio)
 {
-	fprintf(out, "  %-34s %16s %16s %10s\n", name, heap.s, fork.s, ratio.s);
+	fprintf(out, "  %-38s %16s %16s %9s\n", name, heap.s, fork.s, ratio.s);
 }
 
 static struct text times(double less, double more)
@@ -76,7 +79,7 @@ static struct text rate_cell(double us)
 
 static struct text over_cell(double us, double floor)
 {
-	return us > 0 ? cell("%.2f", us / floor) : cell("-");
+	return us > 0 ? cell("%.2fx", us / floor) : cell("-");
 }
 
 static void latency_rows(struct run *run, FILE *out)
@@ -110,8 +113,8 @@ static void pinned_rows(struct run *run, FILE *out)
 		return;
 	time_row(out, "each pinned 2 MiB page", heap, fork);
 	row(out, "  copied, GB/s", rate_cell(heap), rate_cell(fork), none);
-	row(out, cell("  in memcpy's of 2 MiB (%s)", time_text(floor).s).s, over_cell(heap, floor),
-	    over_cell(fork, floor), none);
+	row(out, cell("  over memcpy's %s, %s GB/s", time_text(floor).s, rate_cell(floor).s).s,
+	    over_cell(heap, floor), over_cell(fork, floor), none);
 }
 
 static void finding_rows(const struct run *run, FILE *out)
@@ -134,21 +137,34 @@ static void finding_rows(const struct run *run, FILE *out)
 	    size_text(fork->compared), none);
 }
 
-/* What makes the comparison less than it should be. */
-static void print_caveats(const struct run *run, FILE *out)
+/* What one side could not do as it should. */
+static void print_caveats(const struct tally *tally, const char *name, const struct plan *plan,
+			  FILE *out)
 {
-	const struct tally *fork = run->fork;
+	const struct device *device = &tally->device;
 
-	if (fork->failure[0])
-		fprintf(out, "The fork(2) side gave up: %s\n", fork->failure);
-	if (fork->forks && fork->huge_before < run->plan.layout.heap / HUGE_BYTES)
-		fprintf(out, "Note: fork(2) got no huge pages for some of its heap.\n");
+	if (device->buffered_reads)
+		fprintf(out,
+			"Note: %s: %s of %s reads without O_DIRECT, which the files do not "
+			"allow.\n",
+			name, count_text(device->buffered_reads).s, count_text(device->reads).s);
+	if (plan->use_uring && tally->unpinned_rounds)
+		fprintf(out, "Note: %s: the kernel did not pin the buffers in %s of %s rounds.\n",
+			name, count_text(tally->unpinned_rounds).s, count_text(tally->rounds).s);
+	if (tally->forks && tally->huge_before < plan->layout.heap / HUGE_BYTES)
+		fprintf(out, "Note: %s: only %s of %s pages of 2 MiB are huge.\n", name,
+			count_text(tally->huge_before).s,
+			count_text(plan->layout.heap / HUGE_BYTES).s);
+}
+
+static void print_fork_caveats(const struct tally *fork, FILE *out)
+{
 	if (fork->ragged_rounds)
-		fprintf(out, "Note: in %s of %s rounds fork(2)'s huge pages could not be mended.\n",
+		fprintf(out,
+			"Note: fork(2): the huge pages could not be mended for %s of %s rounds.\n",
 			count_text(fork->ragged_rounds).s, count_text(fork->rounds).s);
-	if (run->plan.use_uring && fork->unpinned_rounds)
-		fprintf(out, "Note: in %s of %s rounds nothing was pinned on the fork(2) side.\n",
-			count_text(fork->unpinned_rounds).s, count_text(fork->rounds).s);
+	if (fork->failure[0])
+		fprintf(out, "Note: the fork(2) side gave up: %s.\n", fork->failure);
 }
 
 static unsigned print_verdict(const struct run *run, FILE *out)
@@ -179,6 +195,8 @@ unsigned report_table(struct run *run, FILE *out)
 	pinned_rows(run, out);
 	finding_rows(run, out);
 	fprintf(out, "\n");
-	print_caveats(run, out);
+	print_caveats(run->heap, "Holdfast", &run->plan, out);
+	print_caveats(run->fork, "fork(2)", &run->plan, out);
+	print_fork_caveats(run->fork, out);
 	return print_verdict(run, out);
 }

@@ -12,7 +12,7 @@
 
 /* Room for any of the texts below. */
 struct text {
-	char s[32];
+	char s[48];
 };
 
 /*

@@ -307,6 +307,15 @@ static void nothing_to_read(void **state)
 	assert_int_equal(access(scene->json, F_OK), -1);
 }
 
+static void nowhere_to_write(void **state)
+{
+	struct scene scene = *(const struct scene *)*state;
+
+	snprintf(scene.json, sizeof(scene.json), "/nonexistent/json");
+	assert_int_equal(
+		finish(&scene, start(&scene, NULL, (const char *const[]){ scene.dir, NULL })), 2);
+}
+
 static void wrong_options(void **state)
 {
 	static const char *const wrong[] = { "--heap=much", "--pinned=-1",  "--seconds=0",
@@ -325,10 +334,15 @@ int main(int argc, char **argv)
 {
 	static struct scene scene;
 	const struct CMUnitTest tests[] = {
-		SCENE(pinned_heap),	      SCENE(unpinned_heap),
-		SCENE(split_policy),	      SCENE(interrupted),
-		SCENE(nothing_to_read),	      SCENE(wrong_options),
-		SCENE(without_locked_memory), SCENE(with_little_locked_memory),
+		SCENE(pinned_heap),
+		SCENE(unpinned_heap),
+		SCENE(split_policy),
+		SCENE(interrupted),
+		SCENE(nothing_to_read),
+		SCENE(nowhere_to_write),
+		SCENE(wrong_options),
+		SCENE(without_locked_memory),
+		SCENE(with_little_locked_memory),
 	};
 
 	if (argc != 2) {
