@@ -11,16 +11,16 @@
 
 #include <holdfast/holdfast.h>
 
-struct hf_soft;     /* a machine: RAM, its hf_phys, its CPUs */
+struct hf_soft;	    /* a machine: RAM, its hf_phys, its CPUs */
 struct hf_soft_cpu; /* a CPU: one TLB, used by one thread at a time */
 struct hf_soft_dma; /* a DMA engine with a thread of its own */
 
 struct hf_soft_config {
-	uint64_t ram_bytes;	/* multiple of 4 KiB; address space is reserved, pages come on touch */
-	uint64_t ram_base;	/* physical address of the first byte, 4 KiB aligned; default 1 GiB */
-	uint32_t count_limit;	/* see struct hf_phys_config */
-	unsigned ranges;	/* cut the RAM into this many ranges with 2 MiB holes between; 0 means 1 */
-	unsigned tlb_entries;	/* per CPU and page size, a power of two up to 2^20; 0 means 1024 */
+	uint64_t ram_bytes;   /* a multiple of 4 KiB; the host's pages come on touch */
+	uint64_t ram_base;    /* physical address of the first byte, 4 KiB aligned; 0: 1 GiB */
+	uint32_t count_limit; /* see struct hf_phys_config */
+	unsigned ranges;      /* cut the RAM into as many, with holes of 2 MiB between; 0: one */
+	unsigned tlb_entries; /* per CPU and page size, a power of two up to 2^20; 0: 1024 */
 };
 
 /*
@@ -58,22 +58,24 @@ enum hf_status hf_soft_fetch(struct hf_soft_cpu *cpu, hf_va va, unsigned size, u
  * Atomic compare-exchange, naturally aligned (HF_ERR_ALIGN). *expected receives what was
  * there; *swapped tells whether `desired` was stored. Needs write permission either way.
  */
-enum hf_status hf_soft_cmpxchg(struct hf_soft_cpu *cpu, hf_va va, unsigned size,
-			       uint64_t *expected, uint64_t desired, bool *swapped);
+enum hf_status hf_soft_cmpxchg(struct hf_soft_cpu *cpu, hf_va va, unsigned size, uint64_t *expected,
+			       uint64_t desired, bool *swapped);
 /*
  * Bulk copies through the CPU's translations, page by page. *done (may be NULL) receives
  * how many bytes were copied, on error too. HF_ERR_EMPTY, and the errors of load and store.
  */
-enum hf_status hf_soft_copy_out(struct hf_soft_cpu *cpu, hf_va va, void *buf, uint64_t len, uint64_t *done);
-enum hf_status hf_soft_copy_in(struct hf_soft_cpu *cpu, hf_va va, const void *buf, uint64_t len, uint64_t *done);
+enum hf_status hf_soft_copy_out(struct hf_soft_cpu *cpu, hf_va va, void *buf, uint64_t len,
+				uint64_t *done);
+enum hf_status hf_soft_copy_in(struct hf_soft_cpu *cpu, hf_va va, const void *buf, uint64_t len,
+			       uint64_t *done);
 
 struct hf_soft_stats {
-	uint64_t accesses;	/* looks into the TLB: one for each page of an access, and after each fault */
-	uint64_t tlb_hits;	/* of these, found in the TLB */
-	uint64_t walks;		/* of the tables; one that fails is tried again from the root */
-	uint64_t branch_hits;	/* walks that began at a cached branch */
-	uint64_t faults;	/* calls of hf_fault */
-	uint64_t flushes;	/* flushes of the space that the CPU was in */
+	uint64_t accesses; /* looks into the TLB: for each page of an access, until it is there */
+	uint64_t tlb_hits; /* of these, successful */
+	uint64_t walks;	   /* of the tables; one that fails is tried again from the root */
+	uint64_t branch_hits; /* walks that began at a cached branch */
+	uint64_t faults;      /* calls of hf_fault */
+	uint64_t flushes;     /* flushes of the space that the CPU was in */
 };
 void hf_soft_cpu_stats(const struct hf_soft_cpu *cpu, struct hf_soft_stats *out);
 
@@ -86,8 +88,9 @@ void hf_soft_cpu_stats(const struct hf_soft_cpu *cpu, struct hf_soft_stats *out)
  */
 enum hf_status hf_soft_dma_create(struct hf_soft *soft, struct hf_soft_dma **out);
 void hf_soft_dma_destroy(struct hf_soft_dma *dma);
-enum hf_status hf_soft_dma_write(struct hf_soft_dma *dma, hf_pa pa, const void *buf, uint64_t len); /* buf -> RAM */
-enum hf_status hf_soft_dma_read(struct hf_soft_dma *dma, hf_pa pa, void *buf, uint64_t len);	    /* RAM -> buf */
+/* From buf to RAM, and from RAM to buf. */
+enum hf_status hf_soft_dma_write(struct hf_soft_dma *dma, hf_pa pa, const void *buf, uint64_t len);
+enum hf_status hf_soft_dma_read(struct hf_soft_dma *dma, hf_pa pa, void *buf, uint64_t len);
 void hf_soft_dma_wait(struct hf_soft_dma *dma);
 
 #endif

@@ -1,0 +1,1666 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The soft port: the walk and the caches on tables built by hand, flushes beside running
+ * CPUs, the DMA engine; then the port and the core together.
+ *
+ * Tables built by hand hang from the root of a real but empty space: hf_fault knows of
+ * no mapping there, so HF_ERR_UNMAPPED means that the CPU took a page fault.
+ */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <holdfast/soft.h>
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define KIB ((uint64_t)1 << 10)
+#define MIB ((uint64_t)1 << 20)
+#define GIB ((uint64_t)1 << 30)
+#define PAGE HF_PAGE_SIZE
+
+/* Intel SDM vol. 3A, tables 4-15 to 4-20. */
+#define P ((uint64_t)1 << 0)
+#define W ((uint64_t)1 << 1)
+#define U ((uint64_t)1 << 2)
+#define A ((uint64_t)1 << 5)
+#define D ((uint64_t)1 << 6)
+#define PS ((uint64_t)1 << 7)
+#define PAT_LARGE ((uint64_t)1 << 12)
+#define NX ((uint64_t)1 << 63)
+#define ADDR ((uint64_t)0x000ffffffffff000)
+/* Bits that the manuals leave to software: 9 to 11, 52 to 58. */
+#define SOFT_BITS ((uint64_t)7 << 9 | (uint64_t)0x7f << 52)
+
+/* A different index at each level: 5, 6, 7, 8. */
+#define VA ((uint64_t)5 << 39 | (uint64_t)6 << 30 | (uint64_t)7 << 21 | (uint64_t)8 << 12)
+#define WHOLE ((uint64_t)1 << 47)
+
+#define OK(call) assert_int_equal((call), HF_OK)
+
+#define ROUNDS 300 /* of what is tried beside threads that run */
+
+struct block {
+	hf_pa pa;
+	unsigned order;
+};
+
+/* A thread that stores to the pages from VA on, in turn. */
+struct worker {
+	struct hf_soft_cpu *cpu;
+	unsigned pages;
+	bool bulk;	       /* by copies of whole pages */
+	pthread_mutex_t *turn; /* taken around each use of the CPU, if two threads share it */
+	uint64_t stores;       /* how many have succeeded */
+	bool stop;
+	pthread_t thread;
+};
+
+struct rig {
+	struct hf_soft *soft;
+	struct hf_phys *phys;
+	struct hf_mm mm;
+	struct hf_soft_cpu *cpu;
+	struct block blocks[64];
+	unsigned block_count;
+	struct worker worker[2]; /* to be stopped by tear_down, which runs after a failure, too */
+	unsigned worker_count;
+	enum hf_status held_up; /* what became of the access of check_flush_waits */
+};
+
+static void *host_of(const struct rig *rig, hf_pa pa)
+{
+	return hf_phys_ptr(rig->phys, pa);
+}
+
+/* 2^order frames, the first of them cleared. */
+static hf_pa block(struct rig *rig, unsigned order)
+{
+	struct block *b = &rig->blocks[rig->block_count++];
+
+	assert_true(rig->block_count <= 64);
+	b->order = order;
+	OK(hf_phys_alloc(rig->phys, order, &b->pa));
+	memset(host_of(rig, b->pa), 0, PAGE);
+	return b->pa;
+}
+
+static int set_up(void **state, const struct hf_soft_config *config)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+
+	OK(hf_soft_create(config, &rig->soft));
+	rig->phys = hf_soft_phys(rig->soft);
+	OK(hf_mm_create(&rig->mm, rig->phys, NULL));
+	OK(hf_soft_cpu_create(rig->soft, &rig->cpu));
+	hf_soft_switch(rig->cpu, &rig->mm);
+	*state = rig;
+	return 0;
+}
+
+static int normal(void **state)
+{
+	return set_up(state, &(struct hf_soft_config){ .ram_bytes = 64 * MIB });
+}
+
+/* Every second page is a TLB miss. */
+static int tiny_tlb(void **state)
+{
+	return set_up(state, &(struct hf_soft_config){ .ram_bytes = 64 * MIB, .tlb_entries = 1 });
+}
+
+/* Large enough for a page of 1 GiB. */
+static int large(void **state)
+{
+	return set_up(state, &(struct hf_soft_config){ .ram_bytes = 2 * GIB + 64 * MIB });
+}
+
+static uint64_t *root(struct rig *rig)
+{
+	return host_of(rig, (hf_pa){ (uint64_t)rig->mm.root.v << HF_PAGE_SHIFT });
+}
+
+static void stop_workers(struct rig *rig)
+{
+	for (; rig->worker_count; rig->worker_count--) {
+		struct worker *w = &rig->worker[rig->worker_count - 1];
+
+		__atomic_store_n(&w->stop, true, __ATOMIC_RELAXED);
+		pthread_join(w->thread, NULL);
+	}
+}
+
+static int tear_down(void **state)
+{
+	struct rig *rig = *state;
+
+	stop_workers(rig);
+	hf_soft_cpu_destroy(rig->cpu);
+	if (rig->block_count) /* the core knows nothing of tables built by hand */
+		memset(root(rig), 0, PAGE);
+	hf_mm_destroy(&rig->mm);
+	while (rig->block_count--)
+		OK(hf_phys_free(rig->phys, rig->blocks[rig->block_count].pa,
+				rig->blocks[rig->block_count].order));
+	OK(hf_soft_destroy(rig->soft));
+	free(rig);
+	return 0;
+}
+
+static unsigned index_of(hf_va va, unsigned level)
+{
+	return va >> (12 + 9 * level) & 511;
+}
+
+/* The entry at `level` for `va`; the tables down to it come into being. */
+static uint64_t *entry_of(struct rig *rig, hf_va va, unsigned level)
+{
+	uint64_t *table = root(rig);
+
+	for (unsigned l = 3; l > level; l--) {
+		uint64_t *e = &table[index_of(va, l)];
+
+		if (!*e)
+			*e = block(rig, 0).v | P | W | U;
+		table = host_of(rig, (hf_pa){ *e & ADDR });
+	}
+	return &table[index_of(va, level)];
+}
+
+static uint64_t *map(struct rig *rig, hf_va va, unsigned level, hf_pa pa, uint64_t bits)
+{
+	uint64_t *e = entry_of(rig, va, level);
+
+	*e = pa.v | bits | P | (level ? PS : 0);
+	return e;
+}
+
+static void flush(struct rig *rig, hf_va va, uint64_t len, unsigned what)
+{
+	hf_soft_port()->flush(rig->soft, &rig->mm, va, len, what);
+}
+
+static enum hf_status try_load(struct rig *rig, hf_va va)
+{
+	uint64_t value;
+
+	return hf_soft_load(rig->cpu, va, 1, &value);
+}
+
+static enum hf_status try_store(struct rig *rig, hf_va va)
+{
+	return hf_soft_store(rig->cpu, va, 1, 1);
+}
+
+static enum hf_status try_fetch(struct rig *rig, hf_va va)
+{
+	uint64_t value;
+
+	return hf_soft_fetch(rig->cpu, va, 1, &value);
+}
+
+static uint64_t load8(struct rig *rig, hf_va va)
+{
+	uint64_t value = 0;
+
+	OK(hf_soft_load(rig->cpu, va, 8, &value));
+	return value;
+}
+
+static struct hf_soft_stats stats_of(struct rig *rig)
+{
+	struct hf_soft_stats stats;
+
+	hf_soft_cpu_stats(rig->cpu, &stats);
+	return stats;
+}
+
+/* A page that holds `value` at its start. */
+static hf_pa page_with(struct rig *rig, unsigned order, uint64_t value)
+{
+	hf_pa pa = block(rig, order);
+
+	*(uint64_t *)host_of(rig, pa) = value;
+	return pa;
+}
+
+/* ---- the walk ---- */
+
+/* Every value of W, U and NX at every level, against the rule of SDM 4.6.1. */
+static void check_rights(struct rig *rig, unsigned leaf)
+{
+	static const uint64_t choice[] = { 0, W, U, W | U, NX, W | NX, U | NX, W | U | NX };
+	uint64_t *path[4];
+	hf_pa pa = block(rig, 9 * leaf);
+	unsigned levels = 4 - leaf;
+
+	for (unsigned l = 3; l > leaf; l--)
+		path[l] = entry_of(rig, VA, l);
+	path[leaf] = map(rig, VA, leaf, pa, 0);
+	(void)entry_of(rig, VA, leaf);
+	for (unsigned n = 0; n < 1u << 3 * levels; n++) {
+		bool user = true, write = true, exec = true;
+
+		for (unsigned l = leaf; l < 4; l++) {
+			uint64_t bits = choice[n >> 3 * (l - leaf) & 7];
+
+			*path[l] = (*path[l] & ~(W | U | NX | A | D)) | bits;
+			user = user && bits & U;
+			write = write && bits & W;
+			exec = exec && !(bits & NX);
+		}
+		hf_soft_switch(rig->cpu, &rig->mm);
+		assert_int_equal(try_load(rig, VA), user ? HF_OK : HF_ERR_UNMAPPED);
+		assert_int_equal(try_store(rig, VA), user && write ? HF_OK : HF_ERR_UNMAPPED);
+		assert_int_equal(try_fetch(rig, VA), user && exec ? HF_OK : HF_ERR_UNMAPPED);
+		assert_int_equal(!!(*path[leaf] & D), user && write);
+	}
+}
+
+static void test_rights_of_pte(void **state)
+{
+	check_rights(*state, 0);
+}
+
+static void test_rights_of_pmd(void **state)
+{
+	check_rights(*state, 1);
+}
+
+static void test_rights_of_pud(void **state)
+{
+	check_rights(*state, 2);
+}
+
+/* Not present at one level of the path at a time. */
+static void test_not_present(void **state)
+{
+	struct rig *rig = *state;
+
+	map(rig, VA, 0, block(rig, 0), W | U);
+	for (unsigned l = 0; l < 4; l++) {
+		*entry_of(rig, VA, l) &= ~P;
+		hf_soft_switch(rig->cpu, &rig->mm);
+		assert_int_equal(try_load(rig, VA), HF_ERR_UNMAPPED);
+		*entry_of(rig, VA, l) |= P;
+		OK(try_load(rig, VA));
+	}
+}
+
+/* Each byte of a page of each size leads to the right byte of RAM, by walk and by TLB. */
+static void test_addresses(void **state)
+{
+	struct rig *rig = *state;
+
+	for (unsigned level = 0; level < 3; level++) {
+		hf_va va = (VA + ((uint64_t)level << 39)) & ~(hf_level_size(level) - 1);
+		uint64_t size = hf_level_size(level);
+		hf_pa pa = block(rig, 9 * level);
+
+		map(rig, va, level, pa, W | U);
+		for (uint64_t at = 0; at < size; at = at * 2 + 8) {
+			*(uint64_t *)host_of(rig, (hf_pa){ pa.v + at }) = ~at;
+			assert_int_equal(load8(rig, va + at), ~at);
+			hf_soft_switch(rig->cpu, &rig->mm);
+			assert_int_equal(load8(rig, va + at), ~at);
+		}
+		assert_int_equal(try_load(rig, va - 1), HF_ERR_UNMAPPED);
+		assert_int_equal(try_load(rig, va + size), HF_ERR_UNMAPPED);
+	}
+}
+
+/* The memory type bit of large pages lies where small ones have address bit 12. */
+static void test_pat_is_no_address(void **state)
+{
+	struct rig *rig = *state;
+	hf_pa pa = page_with(rig, 9, 77);
+
+	map(rig, VA & ~(2 * MIB - 1), 1, pa, U | PAT_LARGE);
+	assert_int_equal(load8(rig, VA & ~(2 * MIB - 1)), 77);
+}
+
+/* Addresses that are not of the user half fault, and are no aliases of ones that are. */
+static void test_not_user_addresses(void **state)
+{
+	static const hf_va bits[] = { (hf_va)1 << 47, (hf_va)1 << 48, (hf_va)1 << 63,
+				      ~(((hf_va)1 << 47) - 1) };
+	struct rig *rig = *state;
+	uint64_t value;
+
+	map(rig, VA, 0, block(rig, 0), W | U);
+	map(rig, VA | (hf_va)1 << 47, 0, block(rig, 0), W | U);
+	OK(try_load(rig, VA));
+	for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
+		assert_int_equal(try_load(rig, VA | bits[i]), HF_ERR_RANGE);
+		assert_int_equal(try_store(rig, VA | bits[i]), HF_ERR_RANGE);
+	}
+	assert_int_equal(hf_soft_load(rig->cpu, UINT64_MAX - 3, 8, &value), HF_ERR_RANGE);
+}
+
+static void test_accessed_and_dirty(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t *leaf = map(rig, VA, 0, block(rig, 0), W | U);
+	uint64_t *other = map(rig, VA + PAGE, 0, block(rig, 0), W | U);
+	uint64_t *path[4], before[4];
+
+	for (unsigned l = 0; l < 4; l++) {
+		path[l] = entry_of(rig, VA, l);
+		*path[l] |= l ? SOFT_BITS & ~(uint64_t)PS : SOFT_BITS;
+		before[l] = *path[l];
+	}
+	OK(try_load(rig, VA));
+	for (unsigned l = 0; l < 4; l++)
+		assert_int_equal(*path[l], before[l] | A);
+	/* The TLB has it, but clean: the store must mark it all the same. */
+	OK(try_store(rig, VA));
+	assert_int_equal(*leaf, before[0] | A | D);
+	assert_int_equal(*path[1], before[1] | A);
+	assert_int_equal(*other & (A | D), 0);
+
+	/* One walk marked it; a store that hits does not look. */
+	*leaf &= ~(A | D);
+	OK(try_store(rig, VA));
+	assert_int_equal(*leaf & (A | D), 0);
+	flush(rig, VA, PAGE, HF_FLUSH_WRITE);
+	OK(try_store(rig, VA));
+	assert_int_equal(*leaf & (A | D), A | D);
+}
+
+/* A store that is refused marks nothing dirty; a large page is marked in its own entry. */
+static void test_dirty_only_by_stores(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t *leaf = map(rig, VA, 0, block(rig, 0), U);
+	uint64_t *pmd = map(rig, VA + GIB, 1, block(rig, 9), W | U);
+	uint64_t expected = 5;
+	bool swapped = true;
+
+	OK(try_load(rig, VA));
+	assert_int_equal(try_store(rig, VA), HF_ERR_UNMAPPED);
+	assert_int_equal(*leaf & (A | D), A);
+	OK(try_load(rig, VA + GIB));
+	OK(try_fetch(rig, VA + GIB));
+	assert_int_equal(*pmd & (A | D), A);
+	/* A compare-exchange that does not swap writes, on x86. */
+	OK(hf_soft_cmpxchg(rig->cpu, VA + GIB, 8, &expected, 6, &swapped));
+	assert_false(swapped);
+	assert_int_equal(*pmd & (A | D), A | D);
+}
+
+/* What a load of VA says before it aborts, with `entry` put in at `level`. */
+static void assert_panic(struct rig *rig, unsigned level, uint64_t entry, const char *what)
+{
+	uint64_t *e = entry_of(rig, VA, level), old = *e;
+	char said[256] = "";
+	int fd[2], status;
+	pid_t pid;
+
+	*e = entry;
+	assert_int_equal(pipe(fd), 0);
+	fflush(NULL);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		dup2(fd[1], STDERR_FILENO);
+		signal(SIGABRT, SIG_DFL);
+		(void)try_load(rig, VA);
+		_exit(0);
+	}
+	close(fd[1]);
+	assert_true(read(fd[0], said, sizeof(said) - 1) >= 0);
+	close(fd[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (!strstr(said, what))
+		fail_msg("level %u, entry %#llx: said '%s'", level, (unsigned long long)entry,
+			 said);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	*e = old;
+}
+
+static void test_reserved_bits(void **state)
+{
+	struct rig *rig = *state;
+	hf_pa pa = block(rig, 9);
+	const uint64_t outside = 512 * GIB | P | W | U;
+
+	assert_panic(rig, 3, pa.v | P | W | U | PS, "PGD of address");
+	for (unsigned bit = 13; bit < 21; bit++)
+		assert_panic(rig, 1, pa.v | P | W | U | PS | 1u << bit, "reserved bit");
+	for (unsigned bit = 13; bit < 30; bit += 4)
+		assert_panic(rig, 2, P | W | U | PS | GIB | 1u << bit, "PUD of address");
+	for (unsigned level = 0; level < 4; level++)
+		assert_panic(rig, level, outside, "outside of the RAM");
+	assert_panic(rig, 1, outside | PS, "outside of the RAM");
+	/* A page of 1 GiB whose second half is not there. */
+	assert_panic(rig, 2, GIB | P | W | U | PS, "outside of the RAM");
+	/* A PTE's bit 7 is a memory type, and what is not present has no bits. */
+	*entry_of(rig, VA, 0) = pa.v | P | U | PS;
+	OK(try_load(rig, VA));
+	*entry_of(rig, VA + PAGE, 0) = ~P;
+	assert_int_equal(try_load(rig, VA + PAGE), HF_ERR_UNMAPPED);
+}
+
+/* ---- the TLB keeps what a flush leaves to it, and nothing else ---- */
+
+/* Leaves of one size at va, and next to it: in range of a flush, and out of it. */
+static void check_leaf_flushes(struct rig *rig, unsigned level, bool whole)
+{
+	uint64_t size = hf_level_size(level);
+	hf_va va = VA & ~(size - 1), at = whole ? 0 : va;
+	uint64_t len = whole ? WHOLE : size;
+	hf_pa old = page_with(rig, 9 * level, 1);
+	uint64_t *e = map(rig, va, level, old, W | U);
+	uint64_t *next = map(rig, va + size, level, old, W | U), was;
+
+	OK(try_store(rig, va));
+	OK(try_store(rig, va + size));
+	OK(try_fetch(rig, va));
+	was = *e;
+
+	/* Gone from the tables, but nobody has said so. */
+	*e = *next = 0;
+	OK(try_load(rig, va));
+	OK(try_store(rig, va));
+	OK(try_fetch(rig, va));
+
+	/* Tables only: leaves stay, with all rights. */
+	flush(rig, at, len, HF_FLUSH_TABLES);
+	OK(try_load(rig, va));
+	OK(try_store(rig, va));
+	OK(try_fetch(rig, va));
+
+	/* Write: reads and fetches go on. The store faults, which forgets the leaf. */
+	flush(rig, at, len, HF_FLUSH_WRITE);
+	OK(try_load(rig, va));
+	OK(try_fetch(rig, va));
+	assert_int_equal(try_store(rig, va), HF_ERR_UNMAPPED);
+	assert_int_equal(try_store(rig, va + size), whole ? HF_ERR_UNMAPPED : HF_OK);
+	assert_int_equal(try_load(rig, va), HF_ERR_UNMAPPED);
+
+	/* Leaves: everything in the range, nothing next to it. */
+	*e = *next = was;
+	OK(try_store(rig, va));
+	OK(try_fetch(rig, va));
+	OK(try_store(rig, va + size));
+	*e = *next = 0;
+	flush(rig, at, len, HF_FLUSH_LEAVES);
+	assert_int_equal(try_store(rig, va + size), whole ? HF_ERR_UNMAPPED : HF_OK);
+	assert_int_equal(try_fetch(rig, va), HF_ERR_UNMAPPED);
+	assert_int_equal(try_load(rig, va), HF_ERR_UNMAPPED);
+}
+
+static void test_flush_small(void **state)
+{
+	check_leaf_flushes(*state, 0, false);
+}
+
+static void test_flush_2m(void **state)
+{
+	check_leaf_flushes(*state, 1, false);
+}
+
+static void test_flush_1g(void **state)
+{
+	check_leaf_flushes(*state, 2, false);
+}
+
+static void test_flush_whole(void **state)
+{
+	check_leaf_flushes(*state, 0, true);
+}
+
+/* Each right is forgotten on its own, also when the counter of the whole TLB comes round. */
+static void test_many_whole_flushes(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t *e = map(rig, VA, 0, block(rig, 0), W | U), was;
+
+	OK(try_store(rig, VA));
+	was = *e;
+	for (unsigned i = 0; i < 3 * PAGE + 7; i++) {
+		*e = was & ~W;
+		flush(rig, 0, WHOLE, HF_FLUSH_WRITE);
+		assert_int_equal(try_store(rig, VA), HF_ERR_UNMAPPED);
+		*e = was;
+		OK(try_store(rig, VA));
+		if (i % 64)
+			continue;
+		*e = 0;
+		OK(try_load(rig, VA));
+		flush(rig, 0, WHOLE, HF_FLUSH_LEAVES);
+		assert_int_equal(try_load(rig, VA), HF_ERR_UNMAPPED);
+		*e = was;
+		OK(try_store(rig, VA));
+	}
+}
+
+/* A range of a few pages within a large one takes all of it; longer than the TLB, too. */
+static void test_flush_across_sizes(void **state)
+{
+	struct rig *rig = *state;
+	hf_va big = VA & ~(2 * MIB - 1), far = big + GIB;
+	uint64_t *pmd = map(rig, big, 1, block(rig, 9), W | U);
+	uint64_t *pte = map(rig, far, 0, block(rig, 0), W | U);
+
+	OK(try_load(rig, big));
+	*pmd = 0;
+	flush(rig, big + 2 * MIB, PAGE, HF_FLUSH_LEAVES);
+	flush(rig, big - PAGE, PAGE, HF_FLUSH_LEAVES);
+	OK(try_load(rig, big));
+	flush(rig, big + MIB, PAGE, HF_FLUSH_LEAVES);
+	assert_int_equal(try_load(rig, big), HF_ERR_UNMAPPED);
+
+	OK(try_load(rig, far));
+	*pte = 0;
+	flush(rig, big, GIB, HF_FLUSH_LEAVES); /* ends where `far` begins */
+	OK(try_load(rig, far));
+	flush(rig, big, GIB + PAGE, HF_FLUSH_LEAVES);
+	assert_int_equal(try_load(rig, far), HF_ERR_UNMAPPED);
+}
+
+/* Only the CPUs of the space that is meant; loading the root empties everything. */
+static void test_flush_of_another_space(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t *e = map(rig, VA, 0, block(rig, 0), W | U), was;
+	struct hf_mm other;
+	uint64_t flushes = stats_of(rig).flushes;
+
+	OK(hf_mm_create(&other, rig->phys, NULL));
+	OK(try_load(rig, VA));
+	was = *e;
+	*e = 0;
+	hf_soft_port()->flush(rig->soft, &other, 0, WHOLE, HF_FLUSH_LEAVES);
+	OK(try_load(rig, VA));
+	assert_int_equal(stats_of(rig).flushes, flushes);
+	hf_soft_switch(rig->cpu, &other);
+	assert_int_equal(try_load(rig, VA), HF_ERR_UNMAPPED);
+	hf_soft_switch(rig->cpu, &rig->mm);
+	assert_int_equal(try_load(rig, VA), HF_ERR_UNMAPPED);
+	*e = was;
+	OK(try_load(rig, VA));
+	hf_mm_destroy(&other);
+}
+
+/* ---- the branch cache ---- */
+
+/* Addresses that share VA's branch at `level` and nothing below it. */
+static hf_va near(unsigned level, unsigned n)
+{
+	return VA + n * hf_level_size(level - 1);
+}
+
+/*
+ * Let VA's branch at `level` be cached, and then lead it to another table: by the old
+ * one near(level, n) holds 10 + n, by the new one 20 + n. Returns the branch.
+ */
+static uint64_t *replace_table(struct rig *rig, unsigned level, unsigned nears)
+{
+	hf_pa copy = block(rig, 0);
+	uint64_t *branch, *table = host_of(rig, copy);
+
+	map(rig, VA, 0, block(rig, 0), W | U);
+	for (unsigned n = 1; n <= nears; n++)
+		map(rig, near(level, n), 0, page_with(rig, 0, 10 + n), W | U);
+	OK(try_load(rig, VA));
+	branch = entry_of(rig, VA, level);
+	memcpy(table, host_of(rig, (hf_pa){ *branch & ADDR }), PAGE);
+	*branch = copy.v | P | W | U;
+	for (unsigned n = 1; n <= nears; n++) {
+		table[index_of(near(level, n), level - 1)] = 0;
+		map(rig, near(level, n), 0, page_with(rig, 0, 20 + n), W | U);
+	}
+	return branch;
+}
+
+static void check_branch_flushes(struct rig *rig, unsigned level, bool whole)
+{
+	uint64_t span = hf_level_size(level), hits;
+	hf_va base = VA & ~(span - 1);
+
+	(void)replace_table(rig, level, 5);
+	hits = stats_of(rig).branch_hits;
+	assert_int_equal(load8(rig, near(level, 1)), 11);
+	assert_int_equal(stats_of(rig).branch_hits, hits + 1);
+	flush(rig, 0, WHOLE, HF_FLUSH_WRITE);
+	assert_int_equal(load8(rig, near(level, 2)), 12);
+	flush(rig, base + span, span, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
+	flush(rig, base - span, span, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
+	assert_int_equal(load8(rig, near(level, 3)), 13);
+
+	/* A page of the branch's range is enough. The leaves that came by it may stay. */
+	flush(rig, whole ? 0 : base + span - PAGE, whole ? WHOLE : PAGE, HF_FLUSH_TABLES);
+	assert_int_equal(load8(rig, near(level, 4)), 24);
+	assert_int_equal(load8(rig, near(level, 3)), 13);
+	flush(rig, near(level, 3), PAGE, HF_FLUSH_LEAVES);
+	assert_int_equal(load8(rig, near(level, 3)), 23);
+}
+
+static void test_branch_to_pte_table(void **state)
+{
+	check_branch_flushes(*state, 1, false);
+}
+
+static void test_branch_to_pmd_table(void **state)
+{
+	check_branch_flushes(*state, 2, false);
+}
+
+static void test_branch_to_pud_table(void **state)
+{
+	check_branch_flushes(*state, 3, false);
+}
+
+static void test_branch_whole_flush(void **state)
+{
+	check_branch_flushes(*state, 2, true);
+}
+
+/* HF_FLUSH_LEAVES means: nothing of the range, so branches too. */
+static void test_branch_goes_with_leaves(void **state)
+{
+	struct rig *rig = *state;
+
+	(void)replace_table(rig, 1, 2);
+	flush(rig, VA, PAGE, HF_FLUSH_LEAVES);
+	assert_int_equal(load8(rig, near(1, 2)), 22);
+}
+
+/* The right to write goes from branches as it goes from leaves, by HF_FLUSH_WRITE alone. */
+static void check_branch_write(struct rig *rig, unsigned level)
+{
+	uint64_t *branch;
+
+	for (unsigned n = 1; n <= 4; n++)
+		map(rig, near(level, n), 0, block(rig, 0), W | U);
+	map(rig, VA, 0, block(rig, 0), W | U);
+	OK(try_load(rig, VA));
+	branch = entry_of(rig, VA, level);
+	*branch &= ~W;
+	OK(try_store(rig, near(level, 1)));
+	flush(rig, VA, PAGE, HF_FLUSH_WRITE);
+	OK(try_load(rig, near(level, 2)));
+	assert_int_equal(try_store(rig, near(level, 2)), HF_ERR_UNMAPPED);
+	OK(try_load(rig, near(level, 3)));
+
+	/* Given back: what is cached without it, leaf and branch, is spurious now. */
+	*branch |= W;
+	OK(try_store(rig, near(level, 2)));
+	OK(try_store(rig, near(level, 3)));
+	OK(try_store(rig, near(level, 4)));
+}
+
+static void test_branch_write(void **state)
+{
+	check_branch_write(*state, 1);
+}
+
+static void test_branch_write_of_pmd_table(void **state)
+{
+	check_branch_write(*state, 2);
+}
+
+static void test_branch_write_of_pud_table(void **state)
+{
+	check_branch_write(*state, 3);
+}
+
+/* A walk that fails below a stale branch is tried from the root before anybody hears of it. */
+static void test_spurious_not_present(void **state)
+{
+	struct rig *rig = *state;
+	hf_pa table = { *replace_table(rig, 1, 1) & ADDR };
+	uint64_t *e = host_of(rig, table), faults = stats_of(rig).faults;
+
+	e[index_of(near(1, 2), 0)] = page_with(rig, 0, 55).v | P | U;
+	assert_int_equal(load8(rig, near(1, 2)), 55);
+	assert_int_equal(stats_of(rig).faults, faults);
+	/* And with that the stale branch is gone. */
+	assert_int_equal(load8(rig, near(1, 1)), 21);
+}
+
+static void test_statistics(void **state)
+{
+	struct rig *rig = *state;
+	struct hf_soft_stats s;
+
+	map(rig, VA, 0, block(rig, 0), W | U);
+	map(rig, VA + PAGE, 0, block(rig, 0), W | U);
+	OK(try_load(rig, VA));		 /* a walk from the root */
+	OK(try_load(rig, VA + 8));	 /* a hit */
+	OK(try_load(rig, VA + PAGE));	 /* a walk from the cached branch */
+	(void)load8(rig, VA + PAGE - 4); /* two hits */
+	assert_int_equal(try_load(rig, VA + 2 * PAGE), HF_ERR_UNMAPPED); /* two walks, a fault */
+	flush(rig, VA, PAGE, HF_FLUSH_WRITE);
+	s = stats_of(rig);
+	assert_int_equal(s.accesses, 6);
+	assert_int_equal(s.tlb_hits, 3);
+	assert_int_equal(s.walks, 4);
+	assert_int_equal(s.branch_hits, 2);
+	assert_int_equal(s.faults, 1);
+	assert_int_equal(s.flushes, 1);
+}
+
+/* ---- accesses ---- */
+
+static void test_sizes_and_alignments(void **state)
+{
+	struct rig *rig = *state;
+	hf_pa first = block(rig, 0), gap = block(rig, 0), second = block(rig, 0);
+	unsigned char *one = host_of(rig, first), *two = host_of(rig, second);
+
+	(void)gap; /* so that the two are not neighbours in RAM */
+	map(rig, VA, 0, first, W | U);
+	map(rig, VA + PAGE, 0, second, W | U);
+	for (unsigned size = 1; size <= 8; size *= 2) {
+		for (unsigned at = PAGE - 16; at <= PAGE + 8; at++) {
+			const uint64_t value = 0xf1e2d3c4b5a69788;
+			uint64_t got,
+				mask = size == 8 ? ~(uint64_t)0 : ((uint64_t)1 << 8 * size) - 1;
+			unsigned char around[32];
+
+			memset(one + PAGE - 16, 0x5a, 16);
+			memset(two, 0x5a, 16);
+			OK(hf_soft_store(rig->cpu, VA + at, size, value));
+			memcpy(around, one + PAGE - 16, 16);
+			memcpy(around + 16, two, 16);
+			for (unsigned i = 0; i < 32; i++) {
+				unsigned n = i + PAGE - 16 - at; /* which byte of the value */
+
+				assert_int_equal(around[i],
+						 n < size ? value >> 8 * n & 0xff : 0x5a);
+			}
+			got = ~(uint64_t)0;
+			OK(hf_soft_load(rig->cpu, VA + at, size, &got));
+			assert_true(got == (value & mask));
+			got = 0;
+			OK(hf_soft_fetch(rig->cpu, VA + at, size, &got));
+			assert_true(got == (value & mask));
+		}
+	}
+}
+
+/* An access of which a part faults has not happened. */
+static void test_crossing_fault(void **state)
+{
+	struct rig *rig = *state;
+	hf_pa pa = block(rig, 0);
+	uint64_t value = 99;
+
+	map(rig, VA, 0, pa, W | U);
+	map(rig, VA + PAGE, 0, block(rig, 0), U);
+	memset(host_of(rig, pa), 0x77, PAGE);
+	assert_int_equal(hf_soft_store(rig->cpu, VA + PAGE - 4, 8, 0), HF_ERR_UNMAPPED);
+	assert_int_equal(load8(rig, VA + PAGE - 8), 0x7777777777777777);
+	assert_int_equal(hf_soft_store(rig->cpu, VA - 4, 8, 0), HF_ERR_UNMAPPED);
+	assert_int_equal(load8(rig, VA), 0x7777777777777777);
+	OK(hf_soft_load(rig->cpu, VA + PAGE - 4, 8, &value));
+	*entry_of(rig, VA + PAGE, 0) = 0;
+	flush(rig, VA + PAGE, PAGE, HF_FLUSH_LEAVES);
+	value = 99;
+	assert_int_equal(hf_soft_load(rig->cpu, VA + PAGE - 4, 8, &value), HF_ERR_UNMAPPED);
+	assert_int_equal(value, 99);
+}
+
+static void test_arguments(void **state)
+{
+	static const unsigned bad[] = { 0, 3, 5, 6, 7, 9, 12, 16, 0x80000000, UINT32_MAX };
+	struct rig *rig = *state;
+	uint64_t value = 0, done = 9;
+	bool swapped;
+	char c;
+
+	map(rig, VA, 0, block(rig, 0), W | U);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(hf_soft_load(rig->cpu, VA, bad[i], &value), HF_ERR_INVAL);
+		assert_int_equal(hf_soft_fetch(rig->cpu, VA, bad[i], &value), HF_ERR_INVAL);
+		assert_int_equal(hf_soft_store(rig->cpu, VA, bad[i], 0), HF_ERR_INVAL);
+		assert_int_equal(hf_soft_cmpxchg(rig->cpu, VA, bad[i], &value, 0, &swapped),
+				 HF_ERR_INVAL);
+	}
+	for (unsigned size = 2; size <= 8; size *= 2)
+		for (unsigned at = 1; at < size; at++)
+			assert_int_equal(
+				hf_soft_cmpxchg(rig->cpu, VA + at, size, &value, 0, &swapped),
+				HF_ERR_ALIGN);
+	assert_int_equal(hf_soft_copy_out(rig->cpu, VA, &c, 0, &done), HF_ERR_EMPTY);
+	assert_int_equal(done, 0);
+	assert_int_equal(hf_soft_copy_in(rig->cpu, VA, &c, 0, NULL), HF_ERR_EMPTY);
+
+	OK(try_store(rig, VA));
+	hf_soft_switch(rig->cpu, NULL);
+	assert_int_equal(try_load(rig, VA), HF_ERR_INVAL);
+	assert_int_equal(try_store(rig, VA), HF_ERR_INVAL);
+	assert_int_equal(hf_soft_cmpxchg(rig->cpu, VA, 8, &value, 0, &swapped), HF_ERR_INVAL);
+	assert_int_equal(hf_soft_copy_out(rig->cpu, VA, &c, 1, NULL), HF_ERR_INVAL);
+}
+
+static void test_cmpxchg(void **state)
+{
+	struct rig *rig = *state;
+	unsigned char *page;
+	hf_pa pa = block(rig, 0);
+
+	page = host_of(rig, pa);
+	map(rig, VA, 0, pa, W | U);
+	for (unsigned size = 1; size <= 8; size *= 2) {
+		uint64_t mask = size == 8 ? ~(uint64_t)0 : ((uint64_t)1 << 8 * size) - 1;
+		uint64_t expected = 0x1111111111111111;
+		bool swapped = true;
+
+		memset(page, 0x22, 24);
+		OK(hf_soft_cmpxchg(rig->cpu, VA + 8, size, &expected, 0, &swapped));
+		assert_false(swapped);
+		assert_true(expected == (0x2222222222222222 & mask));
+		OK(hf_soft_cmpxchg(rig->cpu, VA + 8, size, &expected, 0x3333333333333333,
+				   &swapped));
+		assert_true(swapped);
+		assert_true(expected == (0x2222222222222222 & mask));
+		for (unsigned i = 0; i < 24; i++)
+			assert_int_equal(page[i], i >= 8 && i < 8 + size ? 0x33 : 0x22);
+	}
+	/* Write permission is needed even if nothing will be swapped. */
+	*entry_of(rig, VA, 0) &= ~W;
+	flush(rig, VA, PAGE, HF_FLUSH_WRITE);
+	assert_int_equal(hf_soft_cmpxchg(rig->cpu, VA, 8, &(uint64_t){ 1 }, 2, &(bool){ 0 }),
+			 HF_ERR_UNMAPPED);
+}
+
+static void test_bulk_copies(void **state)
+{
+	struct rig *rig = *state;
+	unsigned char *in = malloc(4 * PAGE), *out = malloc(4 * PAGE);
+	uint64_t done;
+
+	for (unsigned i = 0; i < 4 * PAGE; i++)
+		in[i] = (unsigned char)(i * 7 + i / 251);
+	for (unsigned i = 0; i < 3; i++)
+		map(rig, VA + (2 - i) * PAGE, 0, block(rig, 0), W | U);
+	OK(hf_soft_copy_in(rig->cpu, VA + 5, in, 2 * PAGE + 100, &done));
+	assert_int_equal(done, 2 * PAGE + 100);
+	memset(out, 0, PAGE);
+	OK(hf_soft_copy_out(rig->cpu, VA + 5, out, 2 * PAGE + 100, &done));
+	assert_int_equal(done, 2 * PAGE + 100);
+	assert_memory_equal(in, out, 2 * PAGE + 100);
+	assert_int_equal(hf_soft_copy_out(rig->cpu, VA + 5, out, 4 * PAGE, &done), HF_ERR_UNMAPPED);
+	assert_int_equal(done, 3 * PAGE - 5);
+	*entry_of(rig, VA + PAGE, 0) &= ~W;
+	flush(rig, VA, 4 * PAGE, HF_FLUSH_WRITE);
+	assert_int_equal(hf_soft_copy_in(rig->cpu, VA + 5, in, 2 * PAGE, &done), HF_ERR_UNMAPPED);
+	assert_int_equal(done, PAGE - 5);
+	free(in);
+	free(out);
+}
+
+/* ---- flushes beside CPUs that run ---- */
+
+/* Whether the stores succeed does not matter here. */
+static void *store_on(void *arg)
+{
+	struct worker *w = arg;
+	unsigned char buf[PAGE];
+
+	for (uint64_t n = 1; !__atomic_load_n(&w->stop, __ATOMIC_RELAXED); n++) {
+		hf_va va = VA + n % w->pages * PAGE;
+		enum hf_status st;
+
+		if (w->turn)
+			pthread_mutex_lock(w->turn);
+		if (w->bulk) {
+			memset(buf, (int)n, PAGE);
+			st = hf_soft_copy_in(w->cpu, va, buf, PAGE, NULL);
+		} else {
+			st = hf_soft_store(w->cpu, va, 8, n);
+		}
+		if (w->turn)
+			pthread_mutex_unlock(w->turn);
+		__atomic_store_n(&w->stores, w->stores + !st, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+/* Let it store a few times, so that what is done next meets it at work. */
+static void await_worker(const struct worker *w)
+{
+	uint64_t seen = __atomic_load_n(&w->stores, __ATOMIC_RELAXED);
+
+	while (__atomic_load_n(&w->stores, __ATOMIC_RELAXED) < seen + 3)
+		sched_yield();
+}
+
+static struct worker *start_worker(struct rig *rig, struct worker how)
+{
+	struct worker *w = &rig->worker[rig->worker_count];
+
+	*w = how;
+	assert_int_equal(pthread_create(&w->thread, NULL, store_on, w), 0);
+	rig->worker_count++;
+	await_worker(w);
+	return w;
+}
+
+static void set_entry(uint64_t *e, uint64_t value)
+{
+	__atomic_store_n(e, value, __ATOMIC_RELEASE);
+}
+
+/* Whether the page at `host` stays as it is while `w`, if given, goes on storing. */
+static bool is_quiet(const uint64_t *host, const struct worker *w)
+{
+	uint64_t before[512];
+
+	for (unsigned i = 0; i < 512; i++)
+		before[i] = __atomic_load_n(&host[i], __ATOMIC_RELAXED);
+	if (w)
+		await_worker(w);
+	for (unsigned i = 0; i < 512; i++)
+		if (before[i] != __atomic_load_n(&host[i], __ATOMIC_RELAXED))
+			return false;
+	return true;
+}
+
+/* A page that moves between two places. */
+struct moving {
+	struct rig *rig;
+	hf_va va;
+	uint64_t *entry;
+	hf_pa pa[2];
+	unsigned now;
+};
+
+static struct moving moving_page(struct rig *rig, hf_va va)
+{
+	struct moving m = { .rig = rig, .va = va, .pa = { block(rig, 0), block(rig, 0) } };
+
+	m.entry = map(rig, va, 0, m.pa[0], W | U);
+	return m;
+}
+
+/* Move it. The place that it leaves may not be written any more. */
+static bool move(struct moving *m, const struct worker *w)
+{
+	const uint64_t *left = host_of(m->rig, m->pa[m->now]);
+
+	m->now ^= 1;
+	set_entry(m->entry, m->pa[m->now].v | P | W | U);
+	flush(m->rig, m->va, PAGE, HF_FLUSH_LEAVES);
+	return is_quiet(left, w);
+}
+
+static void check_moves(struct rig *rig, struct worker how)
+{
+	struct moving m = moving_page(rig, VA);
+	struct worker *w;
+
+	map(rig, VA + PAGE, 0, block(rig, 0), W | U);
+	w = start_worker(rig, how);
+	for (unsigned i = 0; i < ROUNDS; i++)
+		assert_true(move(&m, w));
+}
+
+static void test_move_beside_hits(void **state)
+{
+	struct rig *rig = *state;
+
+	check_moves(rig, (struct worker){ .cpu = rig->cpu, .pages = 1 });
+}
+
+static void test_move_beside_copies(void **state)
+{
+	struct rig *rig = *state;
+
+	check_moves(rig, (struct worker){ .cpu = rig->cpu, .pages = 1, .bulk = true });
+}
+
+/* With a TLB of one entry: the flush meets walkers on their way to fill it. */
+static void test_move_beside_walks(void **state)
+{
+	struct rig *rig = *state;
+
+	check_moves(rig, (struct worker){ .cpu = rig->cpu, .pages = 2 });
+}
+
+static void test_write_taken_beside_stores(void **state)
+{
+	struct rig *rig = *state;
+	hf_pa pa = block(rig, 0);
+	uint64_t *e = map(rig, VA, 0, pa, W | U);
+	struct worker *w = start_worker(rig, (struct worker){ .cpu = rig->cpu, .pages = 1 });
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		__atomic_and_fetch(e, ~W, __ATOMIC_ACQ_REL);
+		flush(rig, i & 1 ? 0 : VA, i & 1 ? WHOLE : PAGE, HF_FLUSH_WRITE);
+		assert_true(is_quiet(host_of(rig, pa), NULL));
+		__atomic_or_fetch(e, W, __ATOMIC_ACQ_REL);
+		await_worker(w);
+	}
+}
+
+/*
+ * Two tables take turns below a branch; the one that is out is filled with what a walker
+ * that is still in it would panic at.
+ */
+static void test_table_replaced_beside_walks(void **state)
+{
+	struct rig *rig = *state;
+	hf_pa copy = block(rig, 0);
+	uint64_t *branch, *table[2], value[2], out[512], keep[512];
+	struct worker *w;
+
+	map(rig, VA, 0, block(rig, 0), W | U | A | D);
+	map(rig, VA + PAGE, 0, block(rig, 0), W | U | A | D);
+	branch = entry_of(rig, VA, 1);
+	value[0] = *branch;
+	value[1] = copy.v | P | W | U;
+	table[0] = host_of(rig, (hf_pa){ *branch & ADDR });
+	table[1] = host_of(rig, copy);
+	memcpy(keep, table[0], PAGE);
+	for (unsigned i = 0; i < 512; i++)
+		out[i] = 512 * GIB | P | W | U;
+	w = start_worker(rig, (struct worker){ .cpu = rig->cpu, .pages = 2 });
+	for (unsigned i = 1; i <= ROUNDS; i++) {
+		memcpy(table[i & 1], keep, PAGE);
+		set_entry(branch, value[i & 1]);
+		flush(rig, VA & ~(2 * MIB - 1), 2 * MIB, HF_FLUSH_TABLES);
+		memcpy(table[~i & 1], out, PAGE);
+		await_worker(w);
+	}
+}
+
+/* The walker changes no bits but A and D, whatever happens to the entry meanwhile. */
+static void test_marks_beside_changes(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t *e = map(rig, VA, 0, block(rig, 0), W | U);
+
+	map(rig, VA + PAGE, 0, block(rig, 0), W | U);
+	start_worker(rig, (struct worker){ .cpu = rig->cpu, .pages = 2 });
+	for (uint64_t i = 0; i < 1000 * ROUNDS; i++) {
+		uint64_t was = __atomic_load_n(e, __ATOMIC_RELAXED), now;
+
+		do {
+			now = (was & ~(A | D | SOFT_BITS)) | (i << 52 & SOFT_BITS);
+		} while (!__atomic_compare_exchange_n(e, &was, now, false, __ATOMIC_ACQ_REL,
+						      __ATOMIC_RELAXED));
+		for (unsigned k = 0; k < 20; k++)
+			assert_true((__atomic_load_n(e, __ATOMIC_RELAXED) & ~(A | D)) == now);
+	}
+}
+
+/* A flush reaches every CPU of the space. */
+static void test_flush_of_two_cpus(void **state)
+{
+	struct rig *rig = *state;
+	struct hf_soft_cpu *cpu[2] = { rig->cpu };
+	struct moving m = moving_page(rig, VA);
+
+	OK(hf_soft_cpu_create(rig->soft, &cpu[1]));
+	hf_soft_switch(cpu[1], &rig->mm);
+	for (unsigned i = 0; i < 4; i++) {
+		OK(hf_soft_store(cpu[0], VA, 8, i));
+		OK(hf_soft_store(cpu[1], VA, 8, i));
+		(void)move(&m, NULL);
+		OK(hf_soft_store(cpu[i & 1], VA, 8, 100 + i));
+		for (unsigned k = 0; k < 2; k++) {
+			uint64_t value;
+
+			OK(hf_soft_load(cpu[k], VA, 8, &value));
+			assert_int_equal(value, 100 + i);
+		}
+	}
+	hf_soft_cpu_destroy(cpu[1]);
+}
+
+/* A CPU passes between two threads, and a third flushes. */
+static void test_cpu_passes_between_threads(void **state)
+{
+	struct rig *rig = *state;
+	pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+	struct worker how = { .cpu = rig->cpu, .pages = 1, .turn = &turn };
+	struct moving m = moving_page(rig, VA);
+	const struct worker *w[2] = { start_worker(rig, how), start_worker(rig, how) };
+
+	for (unsigned i = 0; i < ROUNDS / 4; i++)
+		assert_true(move(&m, w[i & 1]));
+	stop_workers(rig);
+}
+
+/* This thread has used the CPU, and another uses it now: it is not ours any more. */
+static void test_cpu_was_ours(void **state)
+{
+	struct rig *rig = *state;
+	pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+	struct moving m = moving_page(rig, VA);
+	struct worker *w =
+		start_worker(rig, (struct worker){ .cpu = rig->cpu, .pages = 1, .turn = &turn });
+
+	for (unsigned i = 0; i < ROUNDS / 4; i++) {
+		pthread_mutex_lock(&turn);
+		OK(try_store(rig, VA));
+		pthread_mutex_unlock(&turn);
+		assert_true(move(&m, w));
+	}
+	stop_workers(rig);
+}
+
+struct flusher {
+	struct moving page;
+	const struct worker *worker;
+	bool failed;
+};
+
+static void *move_on(void *arg)
+{
+	struct flusher *f = arg;
+
+	for (unsigned i = 0; i < ROUNDS / 4; i++)
+		f->failed |= !move(&f->page, f->worker);
+	return NULL;
+}
+
+/* Two threads flush at once, and two CPUs run. */
+static void test_two_flushers(void **state)
+{
+	struct rig *rig = *state;
+	struct hf_soft_cpu *second;
+	struct flusher f[2] = { { .page = moving_page(rig, VA) },
+				{ .page = moving_page(rig, VA + PAGE) } };
+	pthread_t thread[2];
+
+	OK(hf_soft_cpu_create(rig->soft, &second));
+	hf_soft_switch(second, &rig->mm);
+	f[0].worker = start_worker(rig, (struct worker){ .cpu = rig->cpu, .pages = 2 });
+	f[1].worker = start_worker(rig, (struct worker){ .cpu = second, .pages = 2 });
+	for (unsigned i = 0; i < 2; i++)
+		pthread_create(&thread[i], NULL, move_on, &f[i]);
+	for (unsigned i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	stop_workers(rig);
+	hf_soft_cpu_destroy(second);
+	assert_false(f[0].failed || f[1].failed);
+}
+
+/*
+ * Accesses that are held up midway: the host page that they touch next is PROT_NONE, and
+ * the SIGSEGV handler says so by one pipe and waits at the other.
+ */
+static int held[2], go_on[2];
+
+static void hold(int sig)
+{
+	char c = 0;
+
+	(void)sig;
+	if (write(held[1], &c, 1) != 1 || read(go_on[0], &c, 1) != 1)
+		abort();
+}
+
+struct flush_call {
+	struct rig *rig;
+	unsigned what;
+	bool called, returned;
+	pthread_t thread;
+};
+
+static void *call_flush(void *arg)
+{
+	struct flush_call *f = arg;
+
+	__atomic_store_n(&f->called, true, __ATOMIC_RELEASE);
+	flush(f->rig, VA, PAGE, f->what);
+	__atomic_store_n(&f->returned, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* `access` runs in a thread of its own into `page`; a flush meanwhile has to wait for it. */
+static void check_flush_waits(struct rig *rig, void *page, unsigned what, void *(*access)(void *))
+{
+	struct sigaction action = { .sa_handler = hold }, before;
+	struct flush_call f = { .rig = rig, .what = what };
+	bool early = false;
+	pthread_t thread;
+	char c = 0;
+
+	assert_int_equal(pipe(held) | pipe(go_on), 0);
+	assert_int_equal(sigaction(SIGSEGV, &action, &before), 0);
+	assert_int_equal(mprotect(page, PAGE, PROT_NONE), 0);
+	assert_int_equal(pthread_create(&thread, NULL, access, rig), 0);
+	assert_int_equal(read(held[0], &c, 1), 1);
+	assert_int_equal(pthread_create(&f.thread, NULL, call_flush, &f), 0);
+	while (!__atomic_load_n(&f.called, __ATOMIC_ACQUIRE))
+		sched_yield();
+	for (unsigned i = 0; i < 20 && !early; i++) {
+		usleep(1000);
+		early = __atomic_load_n(&f.returned, __ATOMIC_ACQUIRE);
+	}
+	assert_int_equal(mprotect(page, PAGE, PROT_READ | PROT_WRITE), 0);
+	assert_int_equal(write(go_on[1], &c, 1), 1);
+	pthread_join(thread, NULL);
+	pthread_join(f.thread, NULL);
+	sigaction(SIGSEGV, &before, NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		close(held[i]);
+		close(go_on[i]);
+	}
+	assert_false(early);
+	OK(rig->held_up);
+}
+
+static void *store_once(void *arg)
+{
+	struct rig *rig = arg;
+
+	rig->held_up = try_store(rig, VA);
+	return NULL;
+}
+
+static void *copy_once(void *arg)
+{
+	struct rig *rig = arg;
+	char buf[16] = { 0 };
+
+	rig->held_up = hf_soft_copy_in(rig->cpu, VA, buf, sizeof(buf), NULL);
+	return NULL;
+}
+
+/* The store has its translation, from the TLB or (the first) by a walk, but is not done. */
+static void test_flush_waits_for_store(void **state)
+{
+	struct rig *rig = *state;
+	hf_pa pa = block(rig, 0);
+
+	map(rig, VA, 0, pa, W | U);
+	check_flush_waits(rig, host_of(rig, pa), HF_FLUSH_LEAVES, store_once);
+	OK(try_store(rig, VA));
+	check_flush_waits(rig, host_of(rig, pa), HF_FLUSH_WRITE, store_once);
+	check_flush_waits(rig, host_of(rig, pa), HF_FLUSH_LEAVES, copy_once);
+}
+
+/* The walker is in a table that the flush is about. What it finds there does not stay. */
+static void test_flush_waits_for_walker(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t *e = map(rig, VA, 0, block(rig, 0), W | U);
+
+	check_flush_waits(rig, (void *)((uintptr_t)e & ~(PAGE - 1)), HF_FLUSH_LEAVES, store_once);
+	*e = 0;
+	assert_int_equal(try_load(rig, VA), HF_ERR_UNMAPPED);
+}
+
+/* ---- the machine ---- */
+
+static void test_config(void **state)
+{
+	static const struct {
+		struct hf_soft_config config;
+		enum hf_status status;
+	} bad[] = {
+		{ { .ram_bytes = 0 }, HF_ERR_EMPTY },
+		{ { .ram_bytes = MIB + 1 }, HF_ERR_ALIGN },
+		{ { .ram_bytes = MIB, .ram_base = 512 }, HF_ERR_ALIGN },
+		{ { .ram_bytes = MIB, .tlb_entries = 3 }, HF_ERR_INVAL },
+		{ { .ram_bytes = MIB, .tlb_entries = 1 << 21 }, HF_ERR_INVAL },
+		{ { .ram_bytes = MIB, .ranges = 257 }, HF_ERR_EMPTY },
+		{ { .ram_bytes = MIB, .count_limit = 1 }, HF_ERR_FLAGS },
+		{ { .ram_bytes = MIB, .ram_base = (uint64_t)16 << 40 }, HF_ERR_RANGE },
+		{ { .ram_bytes = (uint64_t)1 << 62 }, HF_ERR_RANGE },
+		{ { .ram_bytes = ~(PAGE - 1), .ranges = UINT32_MAX }, HF_ERR_RANGE },
+	};
+	struct hf_soft *soft;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(hf_soft_create(&bad[i].config, &soft), bad[i].status);
+}
+
+static void test_ranges(void **state)
+{
+	const struct hf_soft_config config = { .ram_bytes = 10 * MIB + PAGE,
+					       .ranges = 3,
+					       .ram_base = 4 * GIB };
+	struct hf_soft *soft;
+	struct hf_phys_stats stats;
+	uint64_t found = 0, holes = 0;
+	bool was = true;
+
+	(void)state;
+	OK(hf_soft_create(&config, &soft));
+	hf_phys_stats(hf_soft_phys(soft), &stats);
+	assert_int_equal(stats.total_bytes, config.ram_bytes);
+	for (uint64_t pa = 4 * GIB - 4 * MIB; pa < 4 * GIB + 32 * MIB; pa += PAGE) {
+		bool is = hf_phys_ptr(hf_soft_phys(soft), (hf_pa){ pa });
+
+		assert_true(is || pa < 4 * GIB || pa > 4 * GIB + PAGE);
+		found += is;
+		holes += was && !is;
+		was = is;
+	}
+	assert_int_equal(found * PAGE, config.ram_bytes);
+	assert_int_equal(holes, 1 + 3);
+	OK(hf_soft_destroy(soft));
+}
+
+static void test_busy(void **state)
+{
+	struct hf_soft *soft;
+	struct hf_soft_cpu *cpu[2];
+	struct hf_soft_dma *dma;
+	struct hf_mm mm;
+
+	(void)state;
+	OK(hf_soft_create(&(struct hf_soft_config){ .ram_bytes = MIB }, &soft));
+	OK(hf_soft_cpu_create(soft, &cpu[0]));
+	OK(hf_soft_cpu_create(soft, &cpu[1]));
+	hf_soft_cpu_destroy(cpu[0]);
+	assert_int_equal(hf_soft_destroy(soft), HF_ERR_BUSY);
+	hf_soft_cpu_destroy(cpu[1]);
+	OK(hf_soft_dma_create(soft, &dma));
+	assert_int_equal(hf_soft_destroy(soft), HF_ERR_BUSY);
+	hf_soft_dma_destroy(dma);
+	OK(hf_mm_create(&mm, hf_soft_phys(soft), NULL));
+	assert_int_equal(hf_soft_destroy(soft), HF_ERR_BUSY);
+	hf_mm_destroy(&mm);
+	OK(hf_soft_destroy(soft));
+}
+
+/* What is discarded reads as zeros and is the host's again. */
+static void test_discard(void **state)
+{
+	struct rig *rig = *state;
+	hf_pa pa;
+
+	OK(hf_phys_alloc(rig->phys, 9, &pa));
+	memset(host_of(rig, pa), 0xff, 2 * MIB);
+	OK(hf_phys_free(rig->phys, pa, 9));
+	assert_true(hf_phys_trim(rig->phys, 0) >= 2 * MIB);
+	for (uint64_t i = 0; i < 2 * MIB; i += 512)
+		assert_int_equal(*(unsigned char *)host_of(rig, (hf_pa){ pa.v + i }), 0);
+}
+
+static void *wait_on(void *arg)
+{
+	uint32_t *word = arg;
+
+	while (!__atomic_load_n(word, __ATOMIC_ACQUIRE))
+		hf_soft_port()->wait(NULL, word, 0);
+	return NULL;
+}
+
+static void test_wait_and_wake(void **state)
+{
+	uint32_t word = 0;
+	pthread_t thread[2];
+
+	(void)state;
+	hf_soft_port()->wait(NULL, &word, 1); /* not the value: returns */
+	for (int i = 0; i < 2; i++)
+		pthread_create(&thread[i], NULL, wait_on, &word);
+	usleep(10000);
+	__atomic_store_n(&word, 1, __ATOMIC_RELEASE);
+	hf_soft_port()->wake(NULL, &word);
+	for (int i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+}
+
+/* ---- the DMA engine ---- */
+
+static void test_dma(void **state)
+{
+	struct rig *rig = *state;
+	struct hf_soft_dma *dma;
+	hf_pa pa = block(rig, 4);
+	unsigned char *buf = malloc(16 * PAGE), *back = malloc(16 * PAGE);
+
+	OK(hf_soft_dma_create(rig->soft, &dma));
+	for (unsigned i = 0; i < 16 * PAGE; i++)
+		buf[i] = (unsigned char)(i * 13 + i / 509);
+	OK(hf_soft_dma_write(dma, (hf_pa){ pa.v + 3 }, buf, 16 * PAGE - 3));
+	OK(hf_soft_dma_read(dma, (hf_pa){ pa.v + 3 }, back, 16 * PAGE - 3));
+	hf_soft_dma_wait(dma);
+	assert_memory_equal(buf, back, 16 * PAGE - 3);
+	assert_memory_equal(buf, (char *)host_of(rig, pa) + 3, 16 * PAGE - 3);
+	hf_soft_dma_wait(dma); /* of an empty queue returns */
+	hf_soft_dma_destroy(dma);
+	free(buf);
+	free(back);
+}
+
+/* More transfers than the queue holds are done in order, and destroy finishes them. */
+static void test_dma_order(void **state)
+{
+	enum {
+		COUNT = 1000
+	};
+	struct rig *rig = *state;
+	struct hf_soft_dma *dma;
+	hf_pa pa = block(rig, 0);
+	uint32_t *in = calloc(COUNT, sizeof(*in)), *out = calloc(COUNT, sizeof(*out));
+
+	OK(hf_soft_dma_create(rig->soft, &dma));
+	for (uint32_t i = 0; i < COUNT; i++) {
+		in[i] = i + 1;
+		OK(hf_soft_dma_write(dma, pa, &in[i], sizeof(in[i])));
+		OK(hf_soft_dma_read(dma, pa, &out[i], sizeof(out[i])));
+	}
+	hf_soft_dma_destroy(dma);
+	for (uint32_t i = 0; i < COUNT; i++)
+		assert_int_equal(out[i], i + 1);
+	free(in);
+	free(out);
+}
+
+static void test_dma_range(void **state)
+{
+	const uint64_t end = GIB + 64 * MIB;
+	struct rig *rig = *state;
+	struct hf_soft_dma *dma;
+	char buf[16] = { 0 };
+
+	OK(hf_soft_dma_create(rig->soft, &dma));
+	assert_int_equal(hf_soft_dma_write(dma, (hf_pa){ GIB }, buf, 0), HF_ERR_EMPTY);
+	assert_int_equal(hf_soft_dma_read(dma, (hf_pa){ GIB }, buf, 0), HF_ERR_EMPTY);
+	assert_int_equal(hf_soft_dma_write(dma, (hf_pa){ GIB - 1 }, buf, 16), HF_ERR_RANGE);
+	assert_int_equal(hf_soft_dma_read(dma, (hf_pa){ end - 15 }, buf, 16), HF_ERR_RANGE);
+	assert_int_equal(hf_soft_dma_read(dma, (hf_pa){ end }, buf, 1), HF_ERR_RANGE);
+	assert_int_equal(hf_soft_dma_read(dma, (hf_pa){ end - 16 }, buf, UINT64_MAX - 8),
+			 HF_ERR_RANGE);
+	OK(hf_soft_dma_read(dma, (hf_pa){ end - 16 }, buf, 16));
+	hf_soft_dma_destroy(dma);
+}
+
+/* ---- with the core ---- */
+
+static void check_state(struct rig *rig)
+{
+	struct hf_violation v;
+
+	if (hf_mm_check(rig->phys, &v))
+		fail_msg("%s at %#llx", v.rule, (unsigned long long)v.va);
+}
+
+static void test_core_faults(void **state)
+{
+	struct rig *rig = *state;
+	hf_va va = 0;
+	uint64_t value = 1;
+
+	OK(hf_mmap(&rig->mm, &va, MIB, HF_PROT_READ | HF_PROT_WRITE, 0));
+	assert_int_equal(load8(rig, va), 0); /* the zero page, then a page of its own */
+	OK(hf_soft_store(rig->cpu, va, 8, 7));
+	assert_int_equal(load8(rig, va), 7);
+	OK(hf_soft_store(rig->cpu, va + PAGE - 4, 8, ~(uint64_t)0));
+	assert_int_equal(load8(rig, va + PAGE), 0xffffffff);
+	assert_int_equal(hf_soft_fetch(rig->cpu, va, 1, &value), HF_ERR_ACCESS);
+	OK(hf_mprotect(&rig->mm, va, PAGE, HF_PROT_READ));
+	assert_int_equal(hf_soft_store(rig->cpu, va, 8, 8), HF_ERR_ACCESS);
+	OK(hf_munmap(&rig->mm, va, PAGE));
+	assert_int_equal(hf_soft_load(rig->cpu, va, 8, &value), HF_ERR_UNMAPPED);
+	check_state(rig);
+}
+
+static void test_core_fork(void **state)
+{
+	struct rig *rig = *state;
+	struct hf_soft_cpu *second;
+	struct hf_mm child;
+	hf_va va = 0;
+	uint64_t value;
+
+	OK(hf_mmap(&rig->mm, &va, 4 * MIB, HF_PROT_READ | HF_PROT_WRITE, 0));
+	OK(hf_madvise(&rig->mm, va, 2 * MIB, HF_ADV_HUGEPAGE));
+	for (hf_va at = va; at < va + 4 * MIB; at += 512 * KIB)
+		OK(hf_soft_store(rig->cpu, at, 8, at));
+	OK(hf_fork(&rig->mm, &child, NULL, HF_FORK_COPY));
+	OK(hf_soft_cpu_create(rig->soft, &second));
+	hf_soft_switch(second, &child);
+	for (hf_va at = va; at < va + 4 * MIB; at += 512 * KIB) {
+		OK(hf_soft_store(rig->cpu, at, 8, 1));
+		OK(hf_soft_load(second, at, 8, &value));
+		assert_int_equal(value, at);
+		OK(hf_soft_store(second, at, 8, 2));
+		assert_int_equal(load8(rig, at), 1);
+	}
+	check_state(rig);
+	hf_soft_cpu_destroy(second);
+	hf_mm_destroy(&child);
+}
+
+struct pair {
+	struct hf_soft_cpu *cpu;
+	hf_va first, second;
+	uint64_t stored;
+	enum hf_status status;
+	bool stop;
+	pthread_t thread;
+};
+
+static void *store_pairs(void *arg)
+{
+	struct pair *p = arg;
+
+	for (uint64_t n = 1; !p->status && !__atomic_load_n(&p->stop, __ATOMIC_RELAXED); n++) {
+		p->status = hf_soft_store(p->cpu, p->first, 8, n);
+		if (!p->status)
+			p->status = hf_soft_store(p->cpu, p->second, 8, n);
+		__atomic_store_n(&p->stored, n, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* Children of a parent that is running: none has the second store without the first. */
+static void test_core_fork_is_an_instant(void **state)
+{
+	struct rig *rig = *state;
+	struct pair p = { 0 };
+	struct hf_soft_cpu *viewer;
+	struct hf_span span;
+	unsigned torn = 0;
+	size_t count = 0;
+	hf_va va = 0;
+
+	OK(hf_mmap(&rig->mm, &va, 64 * PAGE, HF_PROT_READ | HF_PROT_WRITE, 0));
+	p = (struct pair){ .cpu = rig->cpu, .first = va + 40 * PAGE, .second = va };
+	OK(hf_pin(&rig->mm, p.first, PAGE, HF_PIN_WRITE, &span, 1, &count));
+	OK(hf_soft_cpu_create(rig->soft, &viewer));
+	pthread_create(&p.thread, NULL, store_pairs, &p);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		uint64_t first = 0, second = 0,
+			 stored = __atomic_load_n(&p.stored, __ATOMIC_ACQUIRE);
+		struct hf_mm child;
+
+		while (__atomic_load_n(&p.stored, __ATOMIC_ACQUIRE) == stored)
+			sched_yield();
+		OK(hf_fork(&rig->mm, &child, NULL, HF_FORK_COPY));
+		hf_soft_switch(viewer, &child);
+		OK(hf_soft_load(viewer, p.first, 8, &first));
+		OK(hf_soft_load(viewer, p.second, 8, &second));
+		torn += first <= stored || (first != second && first != second + 1);
+		hf_soft_switch(viewer, NULL);
+		hf_mm_destroy(&child);
+	}
+	__atomic_store_n(&p.stop, true, __ATOMIC_RELAXED);
+	pthread_join(p.thread, NULL);
+	OK(p.status);
+	assert_int_equal(torn, 0);
+	OK(hf_unpin(rig->phys, &span, 1));
+	hf_soft_cpu_destroy(viewer);
+	check_state(rig);
+}
+
+#define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_rights_of_pte, normal),
+		TEST(test_rights_of_pmd, normal),
+		TEST(test_rights_of_pud, large),
+		TEST(test_not_present, normal),
+		TEST(test_addresses, large),
+		TEST(test_pat_is_no_address, normal),
+		TEST(test_not_user_addresses, normal),
+		TEST(test_accessed_and_dirty, normal),
+		TEST(test_dirty_only_by_stores, normal),
+		TEST(test_reserved_bits, normal),
+		TEST(test_flush_small, normal),
+		TEST(test_flush_2m, normal),
+		TEST(test_flush_1g, large),
+		TEST(test_flush_whole, normal),
+		TEST(test_many_whole_flushes, normal),
+		TEST(test_flush_across_sizes, normal),
+		TEST(test_flush_of_another_space, normal),
+		TEST(test_branch_to_pte_table, normal),
+		TEST(test_branch_to_pmd_table, normal),
+		TEST(test_branch_to_pud_table, normal),
+		TEST(test_branch_whole_flush, normal),
+		TEST(test_branch_goes_with_leaves, normal),
+		TEST(test_branch_write, normal),
+		TEST(test_branch_write_of_pmd_table, normal),
+		TEST(test_branch_write_of_pud_table, normal),
+		TEST(test_spurious_not_present, normal),
+		TEST(test_statistics, normal),
+		TEST(test_sizes_and_alignments, normal),
+		TEST(test_crossing_fault, normal),
+		TEST(test_arguments, normal),
+		TEST(test_cmpxchg, normal),
+		TEST(test_bulk_copies, normal),
+		TEST(test_move_beside_hits, normal),
+		TEST(test_move_beside_copies, normal),
+		TEST(test_move_beside_walks, tiny_tlb),
+		TEST(test_write_taken_beside_stores, normal),
+		TEST(test_table_replaced_beside_walks, tiny_tlb),
+		TEST(test_marks_beside_changes, tiny_tlb),
+		TEST(test_flush_of_two_cpus, normal),
+		TEST(test_cpu_passes_between_threads, normal),
+		TEST(test_cpu_was_ours, normal),
+		TEST(test_two_flushers, normal),
+		TEST(test_flush_waits_for_store, normal),
+		TEST(test_flush_waits_for_walker, normal),
+		cmocka_unit_test(test_config),
+		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_busy),
+		TEST(test_discard, normal),
+		cmocka_unit_test(test_wait_and_wake),
+		TEST(test_dma, normal),
+		TEST(test_dma_order, normal),
+		TEST(test_dma_range, normal),
+		TEST(test_core_faults, normal),
+		TEST(test_core_fork, normal),
+		TEST(test_core_fork_is_an_instant, normal),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
