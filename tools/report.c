@@ -42,7 +42,8 @@ static const struct text none = { "" };
 
 static void row(FILE *out, const char *name, struct text heap, struct text fork, struct text ratio)
 {
-	fprintf(out, "  %-38s %16s %16s %9s\n", name, heap.s, fork.s, ratio.s);
+	fprintf(out, "  %-38s %16s %16s", name, heap.s, fork.s);
+	fprintf(out, ratio.s[0] ? " %9s\n" : "%s\n", ratio.s);
 }
 
 static struct text times(double less, double more)
