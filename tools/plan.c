@@ -52,8 +52,10 @@ static void plan_heap(struct run *run)
 	while (available && heap > LEAST_HEAP &&
 	       memory_needed(heap, run->options->pinned) > available)
 		heap = whole_blocks(heap / 2);
-	if (heap < LEAST_HEAP)
+	if (heap < LEAST_HEAP) {
 		heap = LEAST_HEAP;
+		run_note(run, "the least heap is %s", size_text(heap).s);
+	}
 	if (heap < run->options->heap)
 		run_note(run, "memory is short: a heap of %s, not %s", size_text(heap).s,
 			 size_text(run->options->heap).s);
