@@ -57,19 +57,24 @@ static bool overlap(hf_va a, uint64_t a_len, hf_va b, uint64_t b_len)
 	return a < b + b_len && b < a + a_len;
 }
 
-static void forget_branches(struct hf_soft_cpu *cpu, hf_va va, uint64_t len, unsigned what)
+/* The branches of one level in a range; a long range visits each slot once. */
+static void forget_branches(struct hf_soft_cpu *cpu, unsigned level, hf_va va, uint64_t len,
+			    unsigned what)
 {
-	for (unsigned level = 1; level <= BRANCH_LEVELS; level++) {
-		for (unsigned i = 0; i < BRANCHES; i++) {
-			struct branch *b = &cpu->branches[level - 1][i];
+	uint64_t first = va >> level_shift(level);
+	uint64_t slots = ((va + len - 1) >> level_shift(level)) - first + 1;
 
-			if (!overlap(b->base, hf_level_size(level), va, len))
-				continue;
-			if (what & (HF_FLUSH_TABLES | HF_FLUSH_LEAVES))
-				b->table = NULL;
-			else
-				b->rights &= ~(unsigned)HF_ACCESS_WRITE;
-		}
+	if (slots > BRANCHES)
+		slots = BRANCHES;
+	for (uint64_t i = 0; i < slots; i++) {
+		struct branch *b = hf_soft_branch(cpu, (first + i) << level_shift(level), level);
+
+		if (!overlap(b->base, hf_level_size(level), va, len))
+			continue;
+		if (what & (HF_FLUSH_TABLES | HF_FLUSH_LEAVES))
+			b->table = NULL;
+		else
+			b->rights &= ~(unsigned)HF_ACCESS_WRITE;
 	}
 }
 
@@ -87,7 +92,8 @@ void hf_soft_forget(struct hf_soft_cpu *cpu, hf_va va, uint64_t len, unsigned wh
 			forget_kind(cpu, kind);
 	for (unsigned level = 0; !whole && rights && level < HF_LEAF_LEVELS; level++)
 		forget_leaves(cpu, level, va, len, rights);
-	forget_branches(cpu, va, len, what);
+	for (unsigned level = 1; level <= BRANCH_LEVELS; level++)
+		forget_branches(cpu, level, va, len, what);
 }
 
 void hf_soft_forget_all(struct hf_soft_cpu *cpu)
