@@ -77,29 +77,61 @@ static void fork_splits_more_than_pinned(void **state)
 	let_go(m, pa);
 }
 
-/* refork-kills-child */
+/* Whatever is free now belongs to someone else, who writes to it. */
+static void scribble_on_free_memory(struct machine *m)
+{
+	struct hoard hoard;
+
+	hoard_all(m, 0, &hoard);
+	for (size_t i = 0; i < hoard.count; i++)
+		memset(hf_phys_ptr(m->phys, hoard.pages[i]), 0xee, PAGE);
+	hoard_release(m, &hoard);
+}
+
+static void bare_end(struct machine *m, size_t index)
+{
+	test_port.space_destroy(m->spaces[index]);
+	free(m->spaces[index]);
+	m->spaces[index] = NULL;
+}
+
+/* refork-kills-child: three generations share what nobody wrote; two of them end. */
 static void refork_kills_child(void **state)
 {
 	struct machine *m = *state;
-	struct space *s = space_new(m), *child, *grandchild;
+	struct space *s = space_new(m), *child;
 	hf_va small = map_filled(s, HF_LEVEL_PTE, 8, 1), huge = map_filled(s, HF_LEVEL_PMD, 1, 2);
-	struct hoard hoard;
+
+	child = bare_fork(s, HF_FORK_COPY);
+	bare_fork(child, HF_FORK_COPY);
+	bare_end(m, 2);
+	scribble_on_free_memory(m);
+	FILLED(child, small, 8 * PAGE, 1);
+	FILLED(s, huge, PMD_SIZE, 2);
+	bare_end(m, 0);
+	scribble_on_free_memory(m);
+	FILLED(child, small, 8 * PAGE, 1);
+	FILLED(child, huge, PMD_SIZE, 2);
+	CHECK(m);
+}
+
+/* The same where the child has copied some of it before it forks. */
+static void refork_kills_child_after_a_copy(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m), *child;
+	hf_va small = map_filled(s, HF_LEVEL_PTE, 8, 1), huge = map_filled(s, HF_LEVEL_PMD, 1, 2);
 
 	child = bare_fork(s, HF_FORK_COPY);
 	put(child, small, 5);
-	grandchild = bare_fork(child, HF_FORK_COPY);
-	test_port.space_destroy(grandchild);
-	m->spaces[2] = NULL;
-	free(grandchild);
-	hoard_all(m, 0, &hoard); /* whatever was freed belongs to someone else now */
-	for (size_t i = 0; i < hoard.count; i++)
-		memset(hf_phys_ptr(m->phys, hoard.pages[i]), 0xee, PAGE);
+	bare_fork(child, HF_FORK_COPY);
+	bare_end(m, 2);
+	scribble_on_free_memory(m);
 	SAME(get(child, small), 5);
 	FILLED(child, small + PAGE, 7 * PAGE, 1);
 	FILLED(child, huge, PMD_SIZE, 2);
 	FILLED(s, small, 8 * PAGE, 1);
 	CHECK(m);
-	hoard_release(m, &hoard);
 }
 
 /* fork-grants-write: by fork, and by a copy for a reader's pin */
@@ -223,6 +255,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(fork_moves_pinned_huge_1g),
 	TEST(fork_splits_more_than_pinned),
 	TEST(refork_kills_child),
+	TEST(refork_kills_child_after_a_copy),
 	TEST(fork_grants_write),
 	TEST(fork_grants_write_by_copy_on_pin),
 	TEST(fork_not_rolled_back),

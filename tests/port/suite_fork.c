@@ -312,6 +312,46 @@ static void body_of_dontfork_over_two_mappings(struct machine *m, enum hf_fork_p
 }
 BOTH(dontfork_over_two_mappings)
 
+/* Advice on a whole gigabyte, taken back for one page in the middle of a table. */
+static void check_advice_cut(struct machine *m, enum hf_fork_policy policy, enum hf_advice advice,
+			     enum hf_advice undo)
+{
+	struct space *s = space_new_of(m, 4 * GIB, HF_HUGE_COW_WHOLE), *child;
+	hf_va va = map(s, GIB, RW), at = va + 300 * MIB;
+
+	SAME(va % GIB, 0);
+	fill(s, at, 8 * PAGE, 1);
+	OK(hf_madvise(s->mm, va, GIB, advice));
+	CHECK(m);
+	OK(hf_madvise(s->mm, at + 3 * PAGE, PAGE, undo));
+	CHECK(m);
+	child = fork_space(s, policy);
+	FILLED(child, at + 3 * PAGE, PAGE, 1);
+	for (uint64_t page = 0; page < 8; page++) {
+		if (page == 3)
+			continue;
+		if (advice == HF_ADV_DONTFORK)
+			assert_false(may_load(child, at + page * PAGE));
+		else
+			ZEROS(child, at + page * PAGE, PAGE);
+	}
+	FILLED(s, at, 8 * PAGE, 1);
+}
+
+static void body_of_dontfork_taken_back_for_one_page(struct machine *m,
+						     enum hf_fork_policy policy)
+{
+	check_advice_cut(m, policy, HF_ADV_DONTFORK, HF_ADV_DOFORK);
+}
+BOTH(dontfork_taken_back_for_one_page)
+
+static void body_of_wipeonfork_taken_back_for_one_page(struct machine *m,
+						       enum hf_fork_policy policy)
+{
+	check_advice_cut(m, policy, HF_ADV_WIPEONFORK, HF_ADV_KEEPONFORK);
+}
+BOTH(wipeonfork_taken_back_for_one_page)
+
 /* Pinned small pages */
 
 static void check_pinned_small(struct machine *m, enum hf_fork_policy policy, unsigned flags)
@@ -893,6 +933,8 @@ static const struct CMUnitTest tests[] = {
 	TEST(keeponfork_undoes_wipeonfork),
 	TEST(wipeonfork_over_two_mappings),
 	TEST(dontfork_over_two_mappings),
+	TEST(dontfork_taken_back_for_one_page),
+	TEST(wipeonfork_taken_back_for_one_page),
 	TEST(pinned_small_pages_are_copied_now),
 	TEST(read_pinned_small_pages_are_copied_too),
 	TEST(pinned_pages_stay_writable),
