@@ -10,6 +10,16 @@
  * System calls on window addresses see plain protections and fail with EFAULT where a
  * page fault would have been resolved; do I/O through pins (hf_linux_dma_ptr: zero-copy)
  * or hf_read and hf_write.
+ *
+ * Because a fault is a signal:
+ *  - a thread that accesses a window must not block SIGSEGV. The program's own SIGSEGV
+ *    handler runs with it blocked, unless installed with SA_NODEFER;
+ *  - a handler of another signal may access windows only if the program blocks that
+ *    signal around its calls into Holdfast, whose locks the fault needs;
+ *  - a stack may lie in a window if its thread has another for signals: sigaltstack(2);
+ *  - a handler that the program installs after hf_linux_create must pass on what it does
+ *    not know to the one it found.
+ * A child of fork(2) shares the memfd: it must not touch windows or call Holdfast.
  */
 #ifndef HOLDFAST_LINUX_H
 #define HOLDFAST_LINUX_H
@@ -19,14 +29,14 @@
 struct hf_linux; /* a machine: memfd, direct map, hf_phys */
 
 enum hf_linux_huge {
-	HF_LINUX_HUGE_AUTO,	/* MADV_COLLAPSE when a 2 MiB block is first used; else what the system does */
-	HF_LINUX_HUGE_OFF,	/* leave it to the system */
+	HF_LINUX_HUGE_AUTO, /* MADV_COLLAPSE when a huge page is made; else what the system does */
+	HF_LINUX_HUGE_OFF,  /* leave it to the system */
 };
 
 struct hf_linux_config {
-	uint64_t ram_bytes;	/* size of the memfd, a multiple of 2 MiB; host memory comes on touch */
+	uint64_t ram_bytes; /* size of the memfd, a multiple of 2 MiB; host memory comes on touch */
 	enum hf_linux_huge huge;
-	uint32_t count_limit;	/* see struct hf_phys_config */
+	uint32_t count_limit; /* see struct hf_phys_config */
 	/*
 	 * Host mappings that the port may use for all windows together; 0 means half of
 	 * vm.max_map_count. Near it, whole windows are dropped and fault in again.
@@ -36,9 +46,9 @@ struct hf_linux_config {
 
 /* One address space with its window. Caller-owned; fields other than mm are the port's own. */
 struct hf_linux_space {
-	struct hf_mm mm;	/* give &space->mm to the core's calls */
+	struct hf_mm mm; /* give &space->mm to the core's calls */
 	struct hf_linux *lin;
-	char *window;		/* host address of mm.va_lo */
+	char *window; /* host address of mm.va_lo */
 	uint64_t window_len;
 	struct hf_linux_window *state;
 };
@@ -46,7 +56,10 @@ struct hf_linux_space {
 /*
  * Make the machine and install the SIGSEGV handler (once per process; it stays in the
  * chain, and calls the handler that was there before for faults outside all windows or
- * that the space forbids). HF_ERR_HOST with errno set: memfd_create, mmap or sigaction
+ * that the space forbids). That one is called as the kernel would call it; of a fault in a
+ * window it learns SEGV_MAPERR or SEGV_ACCERR as from the kernel, and si_errno is ENOMEM
+ * where memory was short: physical pages, or host mappings. Without one the program dies
+ * of the access. HF_ERR_HOST with errno set: memfd_create, mmap or sigaction
  * refused. HF_ERR_ALIGN, HF_ERR_EMPTY, HF_ERR_NOMEM.
  */
 enum hf_status hf_linux_create(const struct hf_linux_config *config, struct hf_linux **out);
@@ -78,20 +91,28 @@ static inline hf_va hf_linux_va(const struct hf_linux_space *space, const void *
 	return space->mm.va_lo + (uint64_t)((const char *)ptr - space->window);
 }
 
-/* The direct-map address of a pinned span: what to hand to io_uring or read(2). */
+/*
+ * The direct-map address of a pinned span: what to hand to io_uring or read(2). Buffers that
+ * the kernel keeps (io_uring_register) must be given up before the pin is: the host memory
+ * behind free pages is replaced.
+ */
 void *hf_linux_dma_ptr(const struct hf_linux *lin, hf_pa pa);
 
 struct hf_linux_stats {
-	uint64_t faults;	/* SIGSEGVs resolved */
-	uint64_t host_maps;	/* host mappings in all windows now, an upper bound */
-	uint64_t window_drops;	/* windows dropped because of the limit */
-	uint64_t huge_blocks;	/* 2 MiB blocks of the memfd made huge by MADV_COLLAPSE */
+	uint64_t faults;	  /* SIGSEGVs resolved */
+	uint64_t host_maps;	  /* host mappings in all windows now, the idle ones too */
+	uint64_t window_drops;	  /* windows dropped because of the limit */
+	uint64_t huge_blocks;	  /* 2 MiB blocks of the memfd made huge by MADV_COLLAPSE */
 	uint64_t collapse_errors; /* MADV_COLLAPSE calls that the host refused */
-	uint64_t returned_bytes; /* given back to the host by hole punching */
+	uint64_t returned_bytes;  /* given back to the host by hole punching */
 };
 void hf_linux_stats(struct hf_linux *lin, struct hf_linux_stats *out);
 
-/* Give free memory back to the host now. It also happens by itself after a space is destroyed. */
+/*
+ * Give free memory back to the host now, in blocks of 2 MiB; returns how many bytes. It also
+ * happens by itself after a space is destroyed, if the host then holds over twice what
+ * is in use, and 64 MiB more: what a child has used is kept for the next one.
+ */
 uint64_t hf_linux_trim(struct hf_linux *lin);
 
 #endif
