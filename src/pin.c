@@ -6,28 +6,36 @@
 
 /* A scatter list being made. */
 struct list {
+	const struct hf_phys *phys;
 	struct hf_span *spans;
 	size_t cap, count;
 };
 
+static hf_pfn first_frame(const struct hf_span *s)
+{
+	return (hf_pfn){ (uint32_t)(s->pa.v >> HF_PAGE_SHIFT) };
+}
+
+/* `next` continues the span, and in the same range of RAM: spans do not cross ranges. */
+static bool continues(const struct list *l, const struct hf_span *s, const struct hf_span *next)
+{
+	return s->pa.v + s->len == next->pa.v &&
+	       hf_ram_of(l->phys, first_frame(s)) == hf_ram_of(l->phys, first_frame(next));
+}
+
 /* Add bytes to the list; they join the last span where they continue it. */
-static bool append(struct list *l, hf_pa pa, uint64_t len)
+static bool append(struct list *l, const struct hf_span *next)
 {
 	struct hf_span *last = l->count ? &l->spans[l->count - 1] : NULL;
 
-	if (last && last->pa.v + last->len == pa.v) {
-		last->len += len;
+	if (last && continues(l, last, next)) {
+		last->len += next->len;
 		return true;
 	}
 	if (l->count == l->cap)
 		return false;
-	l->spans[l->count++] = (struct hf_span){ pa, len };
+	l->spans[l->count++] = *next;
 	return true;
-}
-
-static hf_pfn first_frame(const struct hf_span *s)
-{
-	return (hf_pfn){ (uint32_t)(s->pa.v >> HF_PAGE_SHIFT) };
 }
 
 /* Frames that a span touches. */
@@ -52,7 +60,7 @@ static enum hf_status pin_leaf(const struct hf_fault *f, hf_va end, struct list 
 	hf_phys_unlock(phys);
 	if (!ok)
 		return HF_ERR_OVERFLOW;
-	if (append(l, s.pa, s.len))
+	if (append(l, &s))
 		return HF_OK;
 	hf_phys_lock(phys);
 	hf_pin_put_locked(phys, first_frame(&s), frames(&s));
@@ -81,7 +89,7 @@ static enum hf_status pin_range(struct hf_mm *mm, hf_va va, hf_va end, unsigned 
 enum hf_status hf_pin(struct hf_mm *mm, hf_va va, uint64_t len, unsigned flags,
 		      struct hf_span *spans, size_t cap, size_t *count)
 {
-	struct list l = { spans, cap, 0 };
+	struct list l = { mm->phys, spans, cap, 0 };
 	unsigned access = flags & HF_PIN_WRITE ? HF_ACCESS_WRITE : HF_ACCESS_READ;
 	enum hf_status st;
 
