@@ -2,8 +2,6 @@
 /* The words of port.h, except the state snapshot (state.c). */
 #include "port.h"
 
-#include <unistd.h>
-
 /* Failing. Messages say what was called and what came back. */
 
 void expect_status(enum hf_status got, enum hf_status want, const char *call, const char *file,
@@ -410,10 +408,23 @@ void fragment(struct machine *m, size_t count, struct hoard *hoard)
 	SAME(count, 0);
 }
 
+/* What the host could give without swapping; 0 if it does not say. */
+static uint64_t host_memory(void)
+{
+	unsigned long long kib = 0;
+	FILE *meminfo = fopen("/proc/meminfo", "r");
+	char line[128];
+
+	while (meminfo && !kib && fgets(line, sizeof(line), meminfo))
+		sscanf(line, "MemAvailable: %llu kB", &kib);
+	if (meminfo)
+		fclose(meminfo);
+	return kib * KIB;
+}
+
 void need_host_memory(uint64_t bytes)
 {
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t available = (uint64_t)sysconf(_SC_AVPHYS_PAGES) * page;
+	uint64_t available = host_memory();
 
 	if (available < bytes)
 		SKIP("needs %llu MiB of free host memory, there are %llu",
