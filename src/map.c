@@ -216,8 +216,6 @@ static enum hf_status advise_flags(struct hf_mm *mm, hf_va va, uint64_t len, uin
 
 	if (!st)
 		st = edit_cut(&e, false);
-	if (!st && (add & HF_VMA_LOOK))
-		hf_mark_look(mm, va, va + len);
 	return edit_end(&e, st);
 }
 

@@ -248,26 +248,3 @@ void hf_protect(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned prot)
 	if (what)
 		phys->port->flush(phys->host, mm, lo, hi - lo, what);
 }
-
-static void mark_look(const struct range *r, hf_pfn table, hf_va base, unsigned level)
-{
-	unsigned end = end_index(r, base, level);
-
-	for (unsigned i = first_index(r, base, level); i < end; i++) {
-		struct spot s = spot_at(r, table, base, level, i);
-		hf_pte e = hf_pte_get(s.entry);
-
-		if (!hf_pte_branch(e, level))
-			continue;
-		hf_pte_update(s.entry, hf_pte_mklook);
-		if (!s.whole)
-			mark_look(r, hf_pte_pfn(e), s.va, level - 1);
-	}
-}
-
-void hf_mark_look(struct hf_mm *mm, hf_va lo, hf_va hi)
-{
-	struct range r = { mm, lo, hi };
-
-	mark_look(&r, mm->root, 0, HF_TOP_LEVEL);
-}

@@ -108,7 +108,8 @@ enum hf_status hf_fault_range(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned acc
  * Make tables and leaves end where a range does.
  *
  * hf_isolate makes every table that [lo, hi) covers a part of this space's own, and splits
- * every leaf that it covers a part of. With `deep` also the tables it covers whole.
+ * every leaf that it covers a part of. With `deep` also the tables it covers whole. Marks the
+ * branches it goes through that fork must look below, now that the mappings have changed.
  * hf_isolate_need says how many frames that takes. mm lock held exclusively.
  * HF_ERR_OVERFLOW: some may have been done, none shows.
  */
@@ -119,7 +120,5 @@ enum hf_status hf_isolate(struct hf_mm *mm, hf_va lo, hf_va hi, bool deep, struc
 void hf_zap(struct hf_mm *mm, hf_va lo, hf_va hi);
 /* After hf_isolate, deep: every leaf in [lo, hi) gets protection `prot`. Same lock. */
 void hf_protect(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned prot);
-/* After hf_isolate: fork must look at [lo, hi). Same lock. */
-void hf_mark_look(struct hf_mm *mm, hf_va lo, hf_va hi);
 
 #endif
