@@ -400,9 +400,10 @@ static void test_dirty_only_by_stores(void **state)
 	assert_int_equal(*pmd & (A | D), A | D);
 }
 
-/* What a load of VA says before it aborts, with `entry` put in at `level`. */
-static void assert_panic(struct rig *rig, unsigned level, uint64_t entry, const char *what)
+/* A load of VA aborts, with `entry` put in at `level`; it says where and why. */
+static void assert_panic(struct rig *rig, unsigned level, uint64_t entry, const char *why)
 {
+	static const char *const where[] = { "PTE", "PMD", "PUD", "PGD" };
 	uint64_t *e = entry_of(rig, VA, level), old = *e;
 	char said[256] = "";
 	int fd[2], status;
@@ -423,7 +424,7 @@ static void assert_panic(struct rig *rig, unsigned level, uint64_t entry, const 
 	assert_true(read(fd[0], said, sizeof(said) - 1) >= 0);
 	close(fd[0]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (!strstr(said, what))
+	if (!strstr(said, where[level]) || !strstr(said, why))
 		fail_msg("level %u, entry %#llx: said '%s'", level, (unsigned long long)entry,
 			 said);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
@@ -436,11 +437,11 @@ static void test_reserved_bits(void **state)
 	hf_pa pa = block(rig, 9);
 	const uint64_t outside = 512 * GIB | P | W | U;
 
-	assert_panic(rig, 3, pa.v | P | W | U | PS, "PGD of address");
+	assert_panic(rig, 3, pa.v | P | W | U | PS, "reserved bit");
 	for (unsigned bit = 13; bit < 21; bit++)
 		assert_panic(rig, 1, pa.v | P | W | U | PS | 1u << bit, "reserved bit");
 	for (unsigned bit = 13; bit < 30; bit += 4)
-		assert_panic(rig, 2, P | W | U | PS | GIB | 1u << bit, "PUD of address");
+		assert_panic(rig, 2, P | W | U | PS | GIB | 1u << bit, "reserved bit");
 	for (unsigned level = 0; level < 4; level++)
 		assert_panic(rig, level, outside, "outside of the RAM");
 	assert_panic(rig, 1, outside | PS, "outside of the RAM");
