@@ -3,10 +3,11 @@
 
 DIR =
 ARGS =
+QUICK =
 PREFIX = /usr/local
 export PREFIX
 
-.PHONY: help run check mutants install format clean
+.PHONY: help run check mutants bench install format clean
 
 help:
 	@echo 'make run        fork a heap that devices write into, beside fork(2)'
@@ -16,6 +17,9 @@ help:
 	@echo '                  ARGS="..."       a part of it; see scripts/check --help'
 	@echo 'make mutants    take every protecting rule out in turn; a test must notice'
 	@echo '                  ARGS="--only NAME" or "--sample N"'
+	@echo 'make bench      measure Holdfast, Linux and the floor: build/bench.json, plots'
+	@echo '                  QUICK=1          within 3 minutes'
+	@echo '                  ARGS="..."       a part of it; see scripts/bench --help'
 	@echo 'make install    under PREFIX (now $(PREFIX)), below DESTDIR if set'
 	@echo 'make format     lay the sources out with clang-format'
 	@echo 'make clean      remove build/'
@@ -29,6 +33,10 @@ check:
 
 mutants:
 	@scripts/bootstrap check scripts/mutants $(ARGS)
+
+bench:
+	@scripts/bootstrap bench scripts/build run benchmarks
+	@scripts/bootstrap bench scripts/bench $(if $(QUICK),--quick) $(ARGS)
 
 install:
 	@scripts/bootstrap run scripts/build run

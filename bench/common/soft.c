@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* Holdfast on its soft port: a CPU for the parent and one for the child. */
+#define _GNU_SOURCE
+#include "clock.h"
+#include "core.h"
+
+#include <holdfast/soft.h>
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define BASE ((hf_va)1 << 40)
+#define RAM_BASE GIB
+
+struct space {
+	struct hf_soft *soft;
+	struct hf_phys *phys;
+	struct hf_mm mm[2]; /* by enum who */
+	struct hf_soft_cpu *cpu[2];
+	struct core_pins pins;
+};
+
+static double soft_touch(struct space *s, enum who who, const struct walk *places, bool write)
+{
+	struct hf_soft_cpu *cpu = s->cpu[who];
+	uint64_t value, at = walk_at(places, 0);
+	enum hf_status st = HF_OK;
+	double start = now_ns();
+
+	for (uint64_t i = 0; i < places->count && !st; i++) {
+		uint64_t next = walk_after(places, i);
+
+		st = write ? hf_soft_store(cpu, BASE + at, 8, next)
+			   : hf_soft_load(cpu, BASE + at, 8, &value);
+		at = next;
+	}
+	must(st, write ? "hf_soft_store" : "hf_soft_load");
+	return now_ns() - start;
+}
+
+static double soft_chase(struct space *s, uint64_t count)
+{
+	enum hf_status st = HF_OK;
+	double start = now_ns();
+	uint64_t at = 0;
+
+	while (count-- && !st)
+		st = hf_soft_load(s->cpu[PARENT], BASE + at, 8, &at);
+	must(st, "hf_soft_load");
+	return now_ns() - start;
+}
+
+static struct space *soft_create(const struct layout *layout)
+{
+	struct space *s = calloc(1, sizeof(*s));
+	struct hf_soft_config config = { .ram_bytes = core_ram(layout), .ram_base = RAM_BASE };
+	struct hf_mm_config mm = {
+		.huge_cow = layout->huge_small ? HF_HUGE_COW_SMALL : HF_HUGE_COW_WHOLE,
+	};
+	struct walk pages = layout_pages(layout);
+
+	must(hf_soft_create(&config, &s->soft), "hf_soft_create");
+	s->phys = hf_soft_phys(s->soft);
+	must(hf_mm_create(&s->mm[PARENT], s->phys, &mm), "hf_mm_create");
+	for (int i = 0; i < 2; i++)
+		must(hf_soft_cpu_create(s->soft, &s->cpu[i]), "hf_soft_cpu_create");
+	hf_soft_switch(s->cpu[PARENT], &s->mm[PARENT]);
+	/* As the floor has it. */
+	if (layout->whole)
+		madvise(hf_phys_ptr(s->phys, (hf_pa){ RAM_BASE }), config.ram_bytes, MADV_HUGEPAGE);
+	core_clean(s->phys);
+	core_map(&s->mm[PARENT], BASE, layout);
+	soft_touch(s, PARENT, &pages, !layout->zero);
+	if (layout->whole) {
+		pages.count *= pages.step / (4 * KIB);
+		pages.step = 4 * KIB;
+		soft_touch(s, PARENT, &pages, true);
+	}
+	return s;
+}
+
+static double soft_fork(struct space *s)
+{
+	double start = now_ns(), end;
+	enum hf_status st = hf_fork(&s->mm[PARENT], &s->mm[CHILD], NULL, HF_FORK_COPY);
+
+	end = now_ns();
+	must(st, "hf_fork");
+	hf_soft_switch(s->cpu[CHILD], &s->mm[CHILD]);
+	return end - start;
+}
+
+static void soft_reap(struct space *s)
+{
+	hf_soft_switch(s->cpu[CHILD], NULL);
+	hf_mm_destroy(&s->mm[CHILD]);
+}
+
+static double soft_tables(struct space *s, unsigned forks)
+{
+	struct hf_mm *children = calloc(forks, sizeof(*children));
+	uint64_t before = core_free(s->phys), after;
+
+	for (unsigned i = 0; i < forks; i++)
+		must(hf_fork(&s->mm[PARENT], &children[i], NULL, HF_FORK_COPY), "hf_fork");
+	after = core_free(s->phys);
+	for (unsigned i = 0; i < forks; i++)
+		hf_mm_destroy(&children[i]);
+	free(children);
+	return (double)(before - after) / forks;
+}
+
+static double soft_pin(struct space *s, const struct walk *places, uint64_t len)
+{
+	return core_pin(&s->mm[PARENT], BASE, places, len, &s->pins);
+}
+
+static double soft_unpin(struct space *s)
+{
+	return core_unpin(s->phys, &s->pins);
+}
+
+/* Pins and forks cost the parent nothing that would have to be made anew. */
+static void soft_renew(struct space *s)
+{
+	(void)s;
+}
+
+const struct system soft_system = {
+	.create = soft_create,
+	.fork = soft_fork,
+	.reap = soft_reap,
+	.touch = soft_touch,
+	.chase = soft_chase,
+	.tables = soft_tables,
+	.pin = soft_pin,
+	.unpin = soft_unpin,
+	.renew = soft_renew,
+};
