@@ -15,7 +15,7 @@ static void push(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean)
 	struct hf_frame *f = hf_frame(phys, pfn);
 	uint32_t next = phys->free_head[order];
 
-	f->kind = HF_FRAME_FREE;
+	hf_frame_set_kind(f, HF_FRAME_FREE);
 	f->order = order & HF_ORDER_MASK;
 	f->clean = clean;
 	f->prev = HF_NIL;
@@ -34,7 +34,7 @@ static void unlink_free(struct hf_phys *phys, struct hf_frame *f)
 		hf_frame(phys, (hf_pfn){ f->prev })->next = f->next;
 	else
 		phys->free_head[f->order] = f->next;
-	f->kind = HF_FRAME_PLAIN;
+	hf_frame_set_kind(f, HF_FRAME_PLAIN);
 }
 
 /* The free block that holds all of [pfn, pfn + 2^order), or false. phys->lock held. */
@@ -42,11 +42,12 @@ static bool find_free(struct hf_phys *phys, hf_pfn pfn, unsigned order, hf_pfn *
 {
 	for (unsigned o = order; o <= HF_MAX_ORDER; o++) {
 		hf_pfn base = { pfn.v & ~((1u << o) - 1) };
-		struct hf_frame *f = hf_frame(phys, base);
+		struct hf_frame *f;
 
-		if (!f)
+		if (!hf_ram_of(phys, base))
 			return false;
-		if (f->kind == HF_FRAME_FREE) {
+		f = hf_frame(phys, base);
+		if (hf_frame_kind(f) == HF_FRAME_FREE) {
 			*out = base;
 			return f->order >= o;
 		}
@@ -113,7 +114,7 @@ static void join(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 		if (hf_ram_of(phys, buddy) != ram)
 			break;
 		f = hf_frame(phys, buddy);
-		if (f->kind != HF_FRAME_FREE || f->order != order)
+		if (hf_frame_kind(f) != HF_FRAME_FREE || f->order != order)
 			break;
 		unlink_free(phys, f);
 		pfn.v &= ~(1u << order);
@@ -127,7 +128,7 @@ void hf_loose_join_locked(struct hf_phys *phys)
 	while (phys->loose_count) {
 		hf_pfn pfn = { phys->loose[--phys->loose_count] };
 
-		hf_frame(phys, pfn)->kind = HF_FRAME_PLAIN;
+		hf_frame_set_kind(hf_frame(phys, pfn), HF_FRAME_PLAIN);
 		join(phys, pfn, 0);
 	}
 }
@@ -138,7 +139,7 @@ static hf_pfn take_loose(struct hf_phys *phys)
 	hf_pfn pfn = { phys->loose[--phys->loose_count] };
 	struct hf_frame *f = hf_frame(phys, pfn);
 
-	f->kind = HF_FRAME_PLAIN;
+	hf_frame_set_kind(f, HF_FRAME_PLAIN);
 	f->clean = false;
 	return pfn;
 }
@@ -182,7 +183,7 @@ void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 {
 	phys->free_frames += (uint64_t)1 << order;
 	if (order == 0 && phys->loose_count < HF_LOOSE_MAX) {
-		hf_frame(phys, pfn)->kind = HF_FRAME_LOOSE;
+		hf_frame_set_kind(hf_frame(phys, pfn), HF_FRAME_LOOSE);
 		phys->loose[phys->loose_count++] = pfn.v;
 	} else {
 		join(phys, pfn, order);

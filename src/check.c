@@ -109,10 +109,13 @@ static bool check_branch(struct check *c, const struct path *p, hf_pte e, unsign
 			 hf_va va)
 {
 	hf_pfn table = hf_pte_pfn(e);
-	struct hf_frame *f = hf_frame(c->phys, table);
 	struct path below = *p;
+	struct hf_frame *f;
 
-	if (!f || f->kind != HF_FRAME_TABLE || !f->refs)
+	if (!hf_ram_of(c->phys, table))
+		return fail(c, "entry-leads-to-ram", va, table);
+	f = hf_frame(c->phys, table);
+	if (hf_frame_kind(f) != HF_FRAME_TABLE || !f->refs)
 		return fail(c, "branch-leads-to-table", va, table);
 	if (hf_pte_writable(e) && f->refs > 1)
 		return fail(c, "writable-implies-exclusive", va, table);
@@ -173,14 +176,14 @@ static bool check_free(struct check *c, const struct hf_ram *ram, hf_pfn pfn)
 			      : hf_frame(phys, (hf_pfn){ f->prev })->next != pfn.v)
 		return fail(c, "free-list-linked", 0, pfn);
 	buddy = hf_ram_of(phys, other) == ram ? hf_frame(phys, other) : NULL;
-	if (f->order < HF_MAX_ORDER && buddy && buddy->kind == HF_FRAME_FREE &&
+	if (f->order < HF_MAX_ORDER && buddy && hf_frame_kind(buddy) == HF_FRAME_FREE &&
 	    buddy->order == f->order)
 		return fail(c, "free-block-coalesced", 0, pfn);
 	for (uint32_t i = 0; i < frames; i++) {
 		hf_pfn frame = { pfn.v + i };
 
 		if (hf_pins_locked(phys, frame) || leaves_to(phys, frame) ||
-		    (i && f[i].kind != HF_FRAME_PLAIN))
+		    (i && hf_frame_kind(&f[i]) != HF_FRAME_PLAIN))
 			return fail(c, "free-means-unused", 0, frame);
 	}
 	return true;
@@ -228,7 +231,7 @@ static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *fr
 		const struct hf_frame *f = hf_frame(c->phys, (hf_pfn){ pfn });
 		uint32_t frames = 1;
 
-		switch (f->kind) {
+		switch (hf_frame_kind(f)) {
 		case HF_FRAME_FREE:
 			if (!check_free(c, ram, (hf_pfn){ pfn }))
 				return false;
@@ -307,7 +310,7 @@ static bool all_zero(struct check *c, const struct hf_ram *ram)
 
 		if (f->maps || f->block_maps || f->block_inner)
 			return fail(c, "mapping-counts", 0, (hf_pfn){ pfn });
-		if ((f->kind == HF_FRAME_TABLE || f->kind == HF_FRAME_NODE) && f->refs)
+		if ((hf_frame_kind(f) == HF_FRAME_TABLE || hf_frame_kind(f) == HF_FRAME_NODE) && f->refs)
 			return fail(c, "reference-counts", 0, (hf_pfn){ pfn });
 	}
 	return true;

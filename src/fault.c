@@ -341,7 +341,7 @@ enum hf_status hf_fault_range(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned acc
 	return HF_OK;
 }
 
-/* The neighbour `step` entries on continues the run of leaf `e`. */
+/* The neighbour `step` entries on continues the run of leaf `e`, in one range of RAM. */
 static bool continues(const struct hf_walk *w, hf_pte e, int step)
 {
 	hf_pte n = hf_pte_get(w->entry + step);
@@ -349,6 +349,7 @@ static bool continues(const struct hf_walk *w, hf_pte e, int step)
 	uint32_t pfn = hf_pte_pfn(e).v + (uint32_t)step * frames;
 
 	return hf_pte_leaf(n, w->level) && hf_pte_present(n) && hf_pte_pfn(n).v == pfn &&
+	       hf_ram_of(w->mm->phys, hf_pte_pfn(n)) == hf_ram_of(w->mm->phys, hf_pte_pfn(e)) &&
 	       hf_pte_writable(n) == hf_pte_writable(e) &&
 	       hf_pte_executable(n) == hf_pte_executable(e);
 }

@@ -16,7 +16,8 @@
 
 struct need {
 	uint64_t tables, small, huge;
-	bool overflow;		/* a count is at its limit */
+	uint64_t zeros;		/* leaves of zero pages */
+	bool overflow;		/* a count has too little room */
 };
 
 struct fork {
@@ -71,12 +72,22 @@ static enum fate fate(struct fork *f, hf_pte e, hf_va va, unsigned level)
 
 /* ---- Phase 1: reserve ---- */
 
+/* Room in a block's count for `more` leaves. phys->lock held. */
+static void need_leaves(struct fork *f, hf_pfn pfn, unsigned level, uint64_t more)
+{
+	/* Any other block has one leaf in a space, but a zero page has many. */
+	if (hf_is_zero(f->phys, pfn))
+		more = f->need.zeros += more;
+	if (!hf_map_room_locked(f->phys, pfn, level, more))
+		f->need.overflow = true;
+}
+
 /* What sharing one entry needs is room in a count. phys->lock held. */
 static void need_share(struct fork *f, hf_pfn pfn, unsigned level, bool leaf)
 {
-	uint32_t limit = f->phys->count_limit;
-
-	if (leaf ? hf_map_full_locked(f->phys, pfn, level) : hf_frame(f->phys, pfn)->refs >= limit)
+	if (leaf)
+		need_leaves(f, pfn, level, 1);
+	else if (hf_frame(f->phys, pfn)->refs >= f->phys->count_limit)
 		f->need.overflow = true;
 }
 
@@ -93,14 +104,15 @@ static void need_copy(struct fork *f, hf_pfn pfn, unsigned level)
 		f->need.huge++;
 		return;
 	}
-	f->need.tables += split ? 2 : 1; /* split: one for the parent as well */
+	/* Split: a table for the parent as well, and the parent's own leaf for each part. */
+	f->need.tables += 1 + split;
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
 		hf_pfn part = hf_block_part(pfn, level, i);
+		bool pinned = hf_pinned_locked(f->phys, part, level - 1);
 
-		if (hf_pinned_locked(f->phys, part, level - 1))
+		need_leaves(f, part, level - 1, (uint64_t)split + !pinned);
+		if (pinned)
 			need_copy(f, part, level - 1);
-		else
-			need_share(f, part, level - 1, true);
 	}
 }
 

@@ -69,14 +69,14 @@ void hf_map_count_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool 
 		tell_above(phys, pfn, level, more);
 }
 
-bool hf_map_full_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
+bool hf_map_room_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, uint64_t more)
 {
-	return *maps_of(hf_block(phys, pfn, level), level) >= phys->count_limit;
+	return more <= phys->count_limit - *maps_of(hf_block(phys, pfn, level), level);
 }
 
 bool hf_map_get_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 {
-	if (hf_map_full_locked(phys, pfn, level))
+	if (!hf_map_room_locked(phys, pfn, level, 1))
 		return false;
 	hf_map_count_locked(phys, pfn, level, true);
 	return true;
@@ -115,7 +115,7 @@ void hf_map_put_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 bool hf_map_split_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 {
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
-		if (hf_map_full_locked(phys, hf_block_part(pfn, level, i), level - 1))
+		if (!hf_map_room_locked(phys, hf_block_part(pfn, level, i), level - 1, 1))
 			return false;
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
 		hf_map_count_locked(phys, hf_block_part(pfn, level, i), level - 1, true);

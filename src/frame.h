@@ -56,12 +56,26 @@ struct hf_frame {
 		};
 	};
 	uint16_t block_inner;
-	uint8_t kind;
+	uint8_t kind;	       /* by hf_frame_kind and hf_frame_set_kind */
 	uint8_t order : 7; /* of a FREE or HOST block */
 	bool clean : 1;	   /* FREE: the block reads as zeros */
 };
 #define HF_ORDER_MASK 0x7f
 _Static_assert(sizeof(struct hf_frame) == HF_FRAME_META, "a frame's descriptor has 32 bytes");
+
+/*
+ * The allocator looks at the kind of a block's buddy, which may be a frame on its way from a
+ * reserve to a table, without a lock. Neither is FREE, and that is all it asks.
+ */
+static inline enum hf_frame_kind hf_frame_kind(const struct hf_frame *f)
+{
+	return (enum hf_frame_kind)hf_load_relaxed8(&f->kind);
+}
+
+static inline void hf_frame_set_kind(struct hf_frame *f, enum hf_frame_kind kind)
+{
+	hf_store_relaxed8(&f->kind, (uint8_t)kind);
+}
 
 /* The RAM range that holds `pfn`, or NULL. No lock. */
 static inline const struct hf_ram *hf_ram_of(const struct hf_phys *phys, hf_pfn pfn)
@@ -74,13 +88,11 @@ static inline const struct hf_ram *hf_ram_of(const struct hf_phys *phys, hf_pfn 
 	return NULL;
 }
 
-/* The descriptor of `pfn`, or NULL where there is no RAM. No lock. */
+/* The descriptor of `pfn`, which must be RAM. No lock. */
 static inline struct hf_frame *hf_frame(const struct hf_phys *phys, hf_pfn pfn)
 {
 	const struct hf_ram *ram = hf_ram_of(phys, pfn);
 
-	if (!ram)
-		return NULL;
 	return (struct hf_frame *)ram->meta + (pfn.v - (uint32_t)(ram->base.v >> HF_PAGE_SHIFT));
 }
 
@@ -148,8 +160,8 @@ void hf_map_put_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
 bool hf_map_split_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
 /* Exactly one leaf entry leads to the block and none to a part of it or to more than it. */
 bool hf_mapped_once_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
-/* One more get of the block would be refused. */
-bool hf_map_full_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
+/* `more` gets of the block would not be refused. */
+bool hf_map_room_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, uint64_t more);
 
 /* A pin more or less on each of `count` frames. Get: false and no change at the limit. */
 bool hf_pin_get_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count);

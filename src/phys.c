@@ -135,7 +135,7 @@ enum hf_status hf_phys_alloc(struct hf_phys *phys, unsigned order, hf_pa *out)
 	if (ok) {
 		struct hf_frame *f = hf_frame(phys, pfn);
 
-		f->kind = HF_FRAME_HOST;
+		hf_frame_set_kind(f, HF_FRAME_HOST);
 		f->order = order & HF_ORDER_MASK;
 	}
 	hf_phys_unlock(phys);
@@ -155,8 +155,8 @@ enum hf_status hf_phys_free(struct hf_phys *phys, hf_pa pa, unsigned order)
 		return HF_ERR_RANGE;
 	f = hf_frame(phys, pfn);
 	hf_phys_lock(phys);
-	if (!(pa.v & (HF_PAGE_SIZE - 1)) && f->kind == HF_FRAME_HOST && f->order == order) {
-		f->kind = HF_FRAME_PLAIN;
+	if (!(pa.v & (HF_PAGE_SIZE - 1)) && hf_frame_kind(f) == HF_FRAME_HOST && f->order == order) {
+		hf_frame_set_kind(f, HF_FRAME_PLAIN);
 		hf_block_free_locked(phys, pfn, order);
 		st = HF_OK;
 	}

@@ -6,7 +6,7 @@ hf_pfn hf_table_new(struct hf_phys *phys, struct hf_reserve *r)
 	hf_pfn table = hf_reserve_take(phys, r);
 	struct hf_frame *f = hf_frame(phys, table);
 
-	f->kind = HF_FRAME_TABLE;
+	hf_frame_set_kind(f, HF_FRAME_TABLE);
 	f->refs = 1;
 	f->lock = 0;
 	hf_block_clear(phys, table, 0);
@@ -45,7 +45,7 @@ static void destroy(struct hf_phys *phys, hf_pfn table, unsigned level)
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
 		if (hf_pte_leaf(e[i], level))
 			hf_map_put_locked(phys, hf_pte_pfn(e[i]), level);
-	hf_frame(phys, table)->kind = HF_FRAME_PLAIN;
+	hf_frame_set_kind(hf_frame(phys, table), HF_FRAME_PLAIN);
 	hf_block_free_locked(phys, table, 0);
 	hf_phys_unlock(phys);
 }

@@ -56,7 +56,7 @@ static void put_locked(struct hf_phys *phys, hf_pfn pfn)
 	if (n->height)
 		for (unsigned i = 0; i < n->count; i++)
 			put_locked(phys, (hf_pfn){ n->slots[i].child });
-	f->kind = HF_FRAME_PLAIN;
+	hf_frame_set_kind(f, HF_FRAME_PLAIN);
 	hf_block_free_locked(phys, pfn, 0);
 }
 
@@ -198,7 +198,7 @@ static bool new_node(struct hf_phys *phys, uint32_t height, hf_pfn *out)
 		return false;
 	*out = hf_reserve_take(phys, &r);
 	f = hf_frame(phys, *out);
-	f->kind = HF_FRAME_NODE;
+	hf_frame_set_kind(f, HF_FRAME_NODE);
 	f->refs = 1;
 	*node_of(phys, *out) = (struct node){ .height = height };
 	return true;
@@ -486,11 +486,12 @@ bool hf_vmas_check_uncount(struct hf_phys *phys, hf_pfn root, struct hf_violatio
 
 	if (root.v == HF_NIL)
 		return true;
-	f = hf_frame(phys, root);
-	if (!f || f->kind != HF_FRAME_NODE || !node_is_whole(phys, node_of(phys, root))) {
+	if (!hf_ram_of(phys, root) || hf_frame_kind(hf_frame(phys, root)) != HF_FRAME_NODE ||
+	    !node_is_whole(phys, node_of(phys, root))) {
 		*out = (struct hf_violation){ .rule = "vma-tree-whole", .pa = hf_pfn_pa(root) };
 		return false;
 	}
+	f = hf_frame(phys, root);
 	n = node_of(phys, root);
 	if (--f->refs == 0 && n->height)
 		for (unsigned i = 0; i < n->count; i++)

@@ -6,8 +6,9 @@
  *  - it takes the locks it needs; none may be called with a Holdfast lock held, nor
  *    from a port function. hf_mm_create, hf_mm_destroy and hf_fork's child apart,
  *    any number of threads may call on one space at once;
- *  - a call that fails has changed nothing that an access, hf_translate or hf_vma_next
- *    could tell, unless it says otherwise;
+ *  - a call that fails has changed nothing that an access or hf_vma_next could tell, unless
+ *    it says otherwise. (hf_translate may tell: pages that were made present or this
+ *    space's own on the way stay so, and tables that nobody else uses any more are taken over.)
  *  - lengths are in bytes. Where the man page rounds the length up to whole pages, so
  *    do we; where it ignores a zero length, we return HF_ERR_EMPTY;
  *  - every range is checked in this order: HF_ERR_FLAGS or HF_ERR_INVAL, HF_ERR_ALIGN,

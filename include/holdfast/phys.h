@@ -79,7 +79,8 @@ uint64_t hf_phys_meta_size(uint64_t len);
  * frame (the zero page), touches no other RAM.
  * HF_ERR_INVAL: no port, a port without flush or panic, wait without wake, no map or meta.
  * HF_ERR_EMPTY: no range, or one of length 0. HF_ERR_ALIGN: base, len or meta.
- * HF_ERR_WRAP: base + len. HF_ERR_RANGE: RAM beyond 16 TiB. HF_ERR_OVERLAP: ranges
+ * HF_ERR_WRAP: base + len. HF_ERR_RANGE: RAM in or beyond the last
+ * 4 KiB below 16 TiB. HF_ERR_OVERLAP: ranges
  * overlap or are not sorted. HF_ERR_FLAGS: count_limit is 1 or above 2^31 - 1.
  */
 enum hf_status hf_phys_init(struct hf_phys *phys, const struct hf_phys_config *config);

@@ -51,10 +51,10 @@ struct hf_port {
 	void (*flush)(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned what);
 
 	/*
-	 * A fault at `va` has been resolved: `t` is the translation that the entry now
-	 * gives (mm.h), widened to the longest run of physically contiguous leaves
-	 * of the same table with the same permissions. A TLB may take all of it, or
-	 * what of it holds `va`.
+	 * A fault at `va` has been resolved: `t` is the translation that the entry now gives
+	 * (mm.h), widened to the longest run of leaves of the same table that lie one behind
+	 * the other in one range of RAM and have the same permissions. A TLB may take all
+	 * of it, or what of it holds `va`.
 	 * Called with mm's lock held (shared) and the leaf's table locked, so that a
 	 * flush can only come after it; therefore a port that caches translations
 	 * anywhere but in its hardware's own walk must do so here and not after

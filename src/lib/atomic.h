@@ -9,6 +9,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+static inline uint8_t hf_load_relaxed8(const uint8_t *p)
+{
+	return __atomic_load_n(p, __ATOMIC_RELAXED);
+}
+
+static inline void hf_store_relaxed8(uint8_t *p, uint8_t v)
+{
+	__atomic_store_n(p, v, __ATOMIC_RELAXED);
+}
+
 static inline uint32_t hf_load_relaxed32(const uint32_t *p)
 {
 	return __atomic_load_n(p, __ATOMIC_RELAXED);
