@@ -131,9 +131,61 @@ static void refcount_overflow_of_pins_on_huge_pages(void **state)
 	machine_end(m);
 }
 
+/* The zero page has many leaves in one table; a fork that copies the table counts them all. */
+static void refcount_overflow_of_the_zero_page(void **state)
+{
+	(void)state;
+	for (uint32_t limit = 4; limit <= 6; limit++) {
+		struct machine *m = limited(limit);
+		struct space *s = space_new(m), *child;
+		hf_va va = map_level(s, HF_LEVEL_PTE, 16);
+		hf_pa pa = hold(s, va + 15 * PAGE, HF_PIN_READ); /* so that fork looks inside */
+
+		for (uint64_t page = 0; page < limit - 2; page++)
+			SAME(get(s, va + page * PAGE), 0);
+		SAME(leaves(s, HF_LEVEL_PTE), 1); /* the others are the zero page */
+		FAILS(m, HF_ERR_OVERFLOW, try_fork(s, HF_FORK_COPY, &child));
+		FAILS(m, HF_ERR_OVERFLOW, try_fork(s, HF_FORK_SPLIT, &child));
+		OK(hf_madvise(s->mm, va, 15 * PAGE, HF_ADV_DONTNEED));
+		ZEROS(bare_fork(s, HF_FORK_COPY), va, 15 * PAGE);
+		let_go(m, pa);
+		machine_end(m);
+	}
+}
+
+/*
+ * The parts without pins of a pinned 1 GiB page: each fork of HF_FORK_COPY shares them once
+ * more, and HF_FORK_SPLIT needs room for two, its own leaf and the child's.
+ */
+static void refcount_overflow_of_one_gib_parts(void **state)
+{
+	(void)state;
+	need_host_memory(3 * GIB);
+	for (uint32_t limit = 2; limit <= 4; limit++) {
+		struct machine_config config = { .ram_bytes = 3 * GIB, .count_limit = limit };
+		struct machine *m = machine_new(&config);
+		struct space *s = space_new_of(m, 4 * GIB, HF_HUGE_COW_SMALL), *child;
+		hf_va va = map_level(s, HF_LEVEL_PUD, 1);
+		hf_pa pa;
+
+		put(s, va, 1);
+		SAME(level_of(s, va), HF_LEVEL_PUD);
+		pa = hold(s, va + 8 * MIB, HF_PIN_WRITE);
+		for (uint32_t i = 1; i < limit; i++)
+			child = bare_fork(s, HF_FORK_COPY);
+		FAILS(m, HF_ERR_OVERFLOW, try_fork(s, HF_FORK_SPLIT, &child));
+		coherent(s, va + 8 * MIB, pa);
+		CHECK(m);
+		let_go(m, pa);
+		machine_end(m);
+	}
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(refcount_overflow_of_tables),
 	cmocka_unit_test(refcount_overflow_of_mappings),
+	cmocka_unit_test(refcount_overflow_of_the_zero_page),
+	cmocka_unit_test(refcount_overflow_of_one_gib_parts),
 	cmocka_unit_test(refcount_overflow_of_pins),
 	cmocka_unit_test(refcount_overflow_of_pins_on_huge_pages),
 };

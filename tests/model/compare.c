@@ -61,7 +61,11 @@ static void compare_page(struct world *w, struct member *member, hf_va va)
 static void compare_member(struct world *w, struct member *member)
 {
 	struct model *model = &member->model;
+	struct hf_mm_stats stats;
 
+	hf_mm_stats(&member->mm, &stats);
+	w->huge_leaves += stats.leaves[HF_LEVEL_PMD];
+	w->spaces++;
 	compare_mappings(w, member);
 	for (size_t i = 0; i < model->count; i++) {
 		hf_va va = model->lo + i * PAGE;

@@ -80,6 +80,9 @@ static void some_range(struct world *w, const struct model *model, hf_va *va, ui
 {
 	*va = page_of(used_va(w, model));
 	*len = some_pages(w);
+	/* a range inside a huge page splits it: most of the time take it whole */
+	if ((model_slot(model, *va)->flags & MODEL_HUGE) && !one_in(w, 5))
+		*len = PMD_SIZE;
 	if (*len >= PMD_SIZE || one_in(w, 8))
 		*va &= ~(PMD_SIZE - 1);
 	if (*va < model->lo)
@@ -170,21 +173,12 @@ static unsigned some_prot(struct world *w)
 	return one_in(w, 200) ? 8 : often[below(w, sizeof(often) / sizeof(often[0]))];
 }
 
-static void op_mmap(struct world *w, struct member *member)
+static void do_mmap(struct world *w, struct member *member, hf_va va, uint64_t len,
+		    unsigned prot, unsigned flags)
 {
-	static const unsigned often[] = { 0, 0, 0, 0, 0, 1, 1, 1, 2, 2 };
-	unsigned flags = one_in(w, 100) ? (unsigned)below(w, 8) : often[below(w, 10)];
-	unsigned prot = some_prot(w);
-	uint64_t len;
-	hf_va va, want;
-	enum hf_status predicted;
+	hf_va want = va;
+	enum hf_status predicted = model_check_mmap(&member->model, &want, len, prot, flags);
 
-	some_range(w, &member->model, &va, &len);
-	spoil(w, &va, &len);
-	if (!flags && one_in(w, 2))
-		va = 0;
-	want = va;
-	predicted = model_check_mmap(&member->model, &want, len, prot, flags);
 	if (!agreed(w, hf_mmap(&member->mm, &va, len, prot, flags), predicted, len))
 		return;
 	if (va != want)
@@ -192,6 +186,21 @@ static void op_mmap(struct world *w, struct member *member)
 			 (unsigned long long)len, (unsigned long long)va,
 			 (unsigned long long)want);
 	model_mmap(&member->model, va, round_up(len), prot);
+}
+
+static void op_mmap(struct world *w, struct member *member)
+{
+	static const unsigned often[] = { 0, 0, 0, 0, 0, 1, 1, 1, 2, 2 };
+	unsigned flags = one_in(w, 100) ? (unsigned)below(w, 8) : often[below(w, 10)];
+	unsigned prot = some_prot(w);
+	uint64_t len;
+	hf_va va;
+
+	some_range(w, &member->model, &va, &len);
+	spoil(w, &va, &len);
+	if (!flags && one_in(w, 2))
+		va = 0;
+	do_mmap(w, member, va, len, prot, flags);
 }
 
 static void op_munmap(struct world *w, struct member *member)
@@ -205,6 +214,21 @@ static void op_munmap(struct world *w, struct member *member)
 	want = model_check_range(&member->model, va, len, true);
 	if (agreed(w, hf_munmap(&member->mm, va, len), want, 0))
 		model_munmap(&member->model, va, round_up(len));
+}
+
+/* Memory would be full most of the time, and huge pages rare, if nothing large ever went. */
+static void op_munmap_much(struct world *w, struct member *member)
+{
+	hf_va va = page_of(any_va(w)), end = va + PMD_SIZE * (1 + below(w, 16));
+
+	if (!one_in(w, 4))
+		va &= ~(PMD_SIZE - 1);
+	if (va < w->lo)
+		va = w->lo;
+	if (end > w->hi)
+		end = w->hi;
+	if (agreed(w, hf_munmap(&member->mm, va, end - va), HF_OK, 0))
+		model_munmap(&member->model, va, end - va);
 }
 
 static enum hf_status check_mapped(const struct model *model, hf_va va, uint64_t len)
@@ -228,6 +252,17 @@ static void op_mprotect(struct world *w, struct member *member)
 		model_mprotect(&member->model, va, round_up(len), prot);
 }
 
+static void do_madvise(struct world *w, struct member *member, hf_va va, uint64_t len,
+		       enum hf_advice advice)
+{
+	enum hf_status want = HF_ERR_INVAL;
+
+	if (advice <= HF_ADV_POPULATE_WRITE)
+		want = check_mapped(&member->model, va, len);
+	if (agreed(w, hf_madvise(&member->mm, va, len, advice), want, 0))
+		model_advise(&member->model, va, round_up(len), advice);
+}
+
 static void op_madvise(struct world *w, struct member *member)
 {
 	static const enum hf_advice often[] = {
@@ -237,7 +272,6 @@ static void op_madvise(struct world *w, struct member *member)
 		HF_ADV_KEEPONFORK,
 	};
 	enum hf_advice advice = often[below(w, sizeof(often) / sizeof(often[0]))];
-	enum hf_status want;
 	uint64_t len;
 	hf_va va;
 
@@ -245,26 +279,43 @@ static void op_madvise(struct world *w, struct member *member)
 		advice = (enum hf_advice)(10 + below(w, 100));
 	some_range(w, &member->model, &va, &len);
 	spoil(w, &va, &len);
-	want = advice > HF_ADV_POPULATE_WRITE ? HF_ERR_INVAL
-					      : check_mapped(&member->model, va, len);
-	if (agreed(w, hf_madvise(&member->mm, va, len, advice), want, 0))
-		model_advise(&member->model, va, round_up(len), advice);
+	do_madvise(w, member, va, len, advice);
+}
+
+static void do_populate(struct world *w, struct member *member, hf_va va, uint64_t len,
+			enum hf_advice advice)
+{
+	unsigned access = advice == HF_ADV_POPULATE_READ ? HF_ACCESS_READ : HF_ACCESS_WRITE;
+	enum hf_status want = check_mapped(&member->model, va, len);
+
+	if (!want)
+		want = model_first_fault(&member->model, va, round_up(len), access);
+	agreed(w, hf_madvise(&member->mm, va, len, advice), want, round_up(len) + PMD_SIZE);
 }
 
 static void op_populate(struct world *w, struct member *member)
 {
-	enum hf_advice advice = one_in(w, 2) ? HF_ADV_POPULATE_READ : HF_ADV_POPULATE_WRITE;
-	unsigned access = advice == HF_ADV_POPULATE_READ ? HF_ACCESS_READ : HF_ACCESS_WRITE;
-	enum hf_status want, status;
 	uint64_t len;
 	hf_va va;
 
 	some_range(w, &member->model, &va, &len);
-	want = check_mapped(&member->model, va, len);
-	if (!want)
-		want = model_first_fault(&member->model, va, round_up(len), access);
-	status = hf_madvise(&member->mm, va, len, advice);
-	agreed(w, status, want, round_up(len) + PMD_SIZE);
+	do_populate(w, member, va, len,
+		    one_in(w, 2) ? HF_ADV_POPULATE_READ : HF_ADV_POPULATE_WRITE);
+}
+
+/* Some huge pages at once; chance alone seldom makes any. */
+static void op_huge(struct world *w, struct member *member)
+{
+	hf_va va = (any_va(w) + PMD_SIZE - 1) & ~(PMD_SIZE - 1);
+	uint64_t len = PMD_SIZE * (1 + below(w, 3));
+
+	if (len > w->hi - va || va > w->hi)
+		return;
+	do_mmap(w, member, va, len, HF_PROT_READ | HF_PROT_WRITE, HF_MAP_FIXED);
+	if (model_check_mapped(&member->model, va, len) == HF_OK) {
+		do_madvise(w, member, va, len, HF_ADV_HUGEPAGE);
+		do_populate(w, member, va, len, HF_ADV_POPULATE_WRITE);
+	}
 }
 
 /* Programs */
@@ -606,16 +657,18 @@ static const struct operation operations[] = {
 	{ "hf_copy", 40, op_copy },
 	{ "hf_mmap", 60, op_mmap },
 	{ "hf_munmap", 20, op_munmap },
+	{ "munmap much", 12, op_munmap_much },
 	{ "hf_mprotect", 40, op_mprotect },
 	{ "hf_madvise", 50, op_madvise },
 	{ "populate", 15, op_populate },
+	{ "huge pages", 12, op_huge },
 	{ "hf_pin", 50, op_pin },
 	{ "hf_unpin", 40, op_unpin },
 	{ "unpin too much", 5, op_unpin_too_much },
 	{ "dma", 50, op_dma },
 	{ "hf_fork", 12, op_fork },
 	{ "hf_mm_create", 4, op_create },
-	{ "hf_mm_destroy", 10, op_destroy },
+	{ "hf_mm_destroy", 7, op_destroy },
 };
 #define OPERATIONS (sizeof(operations) / sizeof(operations[0]))
 
@@ -645,7 +698,7 @@ void run_operation(struct world *w)
 	w->failing = false;
 }
 
-void print_operations(void)
+void print_operations(uint64_t huge_leaves, uint64_t spaces)
 {
 	printf("# %-16s %10s %10s %10s\n", "operation", "done", "refused", "short");
 	for (size_t i = 0; i < OPERATIONS; i++)
@@ -653,4 +706,6 @@ void print_operations(void)
 		       (unsigned long long)outcomes[i][DONE],
 		       (unsigned long long)outcomes[i][REFUSED],
 		       (unsigned long long)outcomes[i][SHORT]);
+	printf("# huge leaves in a space, on average: %.1f\n",
+	       spaces ? (double)huge_leaves / (double)spaces : 0);
 }

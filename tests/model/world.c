@@ -68,8 +68,8 @@ bool agreed(struct world *w, enum hf_status got, enum hf_status want, uint64_t n
 /* What kind of machine: everything follows from the seed. */
 static void choose(struct world *w)
 {
-	static const uint64_t ram[] = { 6 * MIB, 16 * MIB, 32 * MIB, 64 * MIB };
-	static const uint32_t limits[] = { 0, 0, 0, 0, 0, 2, 3, 5 };
+	static const uint64_t ram[] = { 6 * MIB, 32 * MIB, 96 * MIB, 256 * MIB };
+	static const uint32_t limits[] = { 0, 0, 0, 0, 0, 0, 2, 4 };
 	static const unsigned tlb[] = { 1, 16, 1024 };
 
 	w->ram_bytes = ram[below(w, 4)];

@@ -62,6 +62,7 @@ struct world {
 	size_t held_count;
 	uint64_t *outcomes;	/* counts for the operation under way */
 	uint64_t no_outcomes[OUTCOMES]; /* for what is no operation */
+	uint64_t huge_leaves, spaces; /* summed up over all comparisons */
 	uint8_t buf[3][MAX_BYTES];
 };
 
@@ -95,6 +96,10 @@ void check_invariants(struct world *w);
 
 /* One random operation. */
 void run_operation(struct world *w);
-void print_operations(void); /* how often each was done, refused, and short of memory */
+/*
+ * How often each was done, refused, and short of memory; and how many huge leaves the
+ * spaces had on average, which tells whether there were enough of them.
+ */
+void print_operations(uint64_t huge_leaves, uint64_t spaces);
 
 #endif
