@@ -151,7 +151,7 @@ static bool map_zero(struct hf_fault *f)
 	return ok;
 }
 
-/* Map fresh zeros at the walk's entry, which is empty or holds the zero page's leaf. */
+/* Map fresh zeros at the walk's entry, which is empty. */
 static bool map_fresh(struct hf_fault *f)
 {
 	struct hf_walk *w = &f->walk;
@@ -194,7 +194,12 @@ static int at_nothing(struct hf_fault *f)
 	return DOWN;
 }
 
-/* Put a private copy of the leaf's block, or fresh zeros, in its place. */
+/*
+ * Put a private copy of the leaf's block, or fresh zeros, in its place. No CPU may use the
+ * new page while another still uses the old one, so the entry is hidden until the flush is
+ * done; those that come meanwhile wait for the table's lock. Nor may the old page be freed, or
+ * reused by its other owner, before that.
+ */
 static bool copy_block(struct hf_fault *f)
 {
 	struct hf_walk *w = &f->walk;
@@ -202,18 +207,16 @@ static bool copy_block(struct hf_fault *f)
 	hf_pfn old = hf_pte_pfn(hf_pte_get(w->entry)), pfn;
 	bool clean;
 
-	if (hf_is_zero(phys, old)) {
-		if (!map_fresh(f))
-			return false;
-	} else {
-		if (!new_block(f, &pfn, &clean))
-			return false;
+	if (!new_block(f, &pfn, &clean))
+		return false;
+	if (!hf_is_zero(phys, old))
 		hf_block_copy(phys, pfn, old, hf_level_order(w->level));
-		hf_pte_set(w->entry, private_leaf(f, pfn, w->level));
-	}
-	/* Before the old page can be freed or reused by its other owner. */
+	else if (!clean)
+		hf_block_clear(phys, pfn, hf_level_order(w->level));
+	hf_pte_update(w->entry, hf_pte_mkheld);
 	phys->port->flush(phys->host, f->mm, hf_level_base(f->va, w->level),
 			  hf_level_size(w->level), HF_FLUSH_LEAVES);
+	hf_pte_set(w->entry, private_leaf(f, pfn, w->level));
 	hf_phys_lock(phys);
 	hf_map_put_locked(phys, old, w->level);
 	hf_phys_unlock(phys);
