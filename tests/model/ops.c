@@ -538,37 +538,47 @@ static void held_end(struct world *w, size_t index)
 	w->held[index] = w->held[--w->held_count];
 }
 
-/* Give back some pages of one list, in no order. */
+/* What one call of hf_unpin gives back. */
+struct returned {
+	size_t count;
+	struct hf_span spans[2 * MAX_HELD_PAGES];
+	struct model_page *pages[2 * MAX_HELD_PAGES];
+};
+
+/* Some or all pages of one list, in no order. */
+static void give_back(struct world *w, size_t index, struct returned *r)
+{
+	struct held *held = w->held[index];
+	size_t n = one_in(w, 2) ? held->count : 1 + below(w, held->count);
+
+	while (n--) {
+		size_t at = below(w, held->count--);
+
+		r->spans[r->count] = (struct hf_span){ { held->pa[at].v + below(w, 8) }, PAGE - 8 };
+		r->pages[r->count++] = held->pages[at];
+		held->pages[at] = held->pages[held->count];
+		held->pa[at] = held->pa[held->count];
+	}
+	if (!held->count)
+		held_end(w, index);
+}
+
+/* Of one list, or of two together: then a page can be in it twice. */
 static void op_unpin(struct world *w, struct member *member)
 {
-	static struct hf_span spans[MAX_HELD_PAGES];
-	static struct model_page *pages[MAX_HELD_PAGES];
-	size_t index, count, left;
-	struct held *held;
+	static struct returned r;
 
 	(void)member;
-	if (!w->held_count)
+	r.count = 0;
+	for (uint64_t lists = 1 + one_in(w, 3); lists && w->held_count; lists--)
+		give_back(w, below(w, w->held_count), &r);
+	if (!r.count)
 		return;
-	index = below(w, w->held_count);
-	held = w->held[index];
-	count = one_in(w, 2) ? held->count : 1 + below(w, held->count);
-	left = held->count;
-	for (size_t i = 0; i < count; i++) {
-		size_t at = below(w, left--);
-
-		spans[i] = (struct hf_span){ { held->pa[at].v + below(w, 8) }, PAGE - 8 };
-		pages[i] = held->pages[at];
-		held->pages[at] = held->pages[left];
-		held->pa[at] = held->pa[left];
+	agreed(w, hf_unpin(w->phys, r.spans, r.count), HF_OK, 0);
+	for (size_t i = 0; i < r.count; i++) {
+		r.pages[i]->pins--;
+		model_page_drop(r.pages[i]);
 	}
-	held->count = left;
-	agreed(w, hf_unpin(w->phys, spans, count), HF_OK, 0);
-	for (size_t i = 0; i < count; i++) {
-		pages[i]->pins--;
-		model_page_drop(pages[i]);
-	}
-	if (!left)
-		held_end(w, index);
 }
 
 /* A list that gives back one pin too many: refused whole. */
