@@ -79,6 +79,70 @@ static void sibling_mapping_stale(void **state)
 }
 
 /*
+ * sibling-mapping-stale, the other half: until every CPU has forgotten the old page, no CPU may
+ * find the copy, or one's store goes to the copy while another's load still comes from the
+ * old page. So while a copy's flush is under way, the tables lead nowhere. (A port
+ * function has no other way to find its data.)
+ */
+static struct {
+	struct hf_port port; /* the soft port's, with the flush below */
+	hf_va va;
+	unsigned flushes, present;
+} watch;
+
+/* The leaf for `va` may be used by the hardware: SDM vol. 3A, 4.5. */
+static bool leaf_present(const struct hf_mm *mm, hf_va va)
+{
+	const uint64_t p = 1, ps = 1 << 7, address = ((1ull << 52) - 1) & ~0xfffull;
+	uint64_t entry = (uint64_t)mm->root.v << HF_PAGE_SHIFT;
+
+	for (unsigned level = HF_LEVEL_PGD;; level--) {
+		const uint64_t *table = hf_phys_ptr(mm->phys, (hf_pa){ entry & address });
+
+		entry = table[va / hf_level_size(level) % HF_TABLE_ENTRIES];
+		if (!(entry & p) || level == HF_LEVEL_PTE || entry & ps)
+			return entry & p;
+	}
+}
+
+static void watched_flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned what)
+{
+	if ((what & HF_FLUSH_LEAVES) && va <= watch.va && watch.va < va + len) {
+		watch.flushes++;
+		watch.present += leaf_present(mm, watch.va);
+	}
+	hf_soft_port()->flush(host, mm, va, len, what);
+}
+
+static void copy_found_beside_the_old_page(void **state)
+{
+	struct machine *m = *state;
+	const struct hf_port *port = m->phys->port;
+
+	for (unsigned level = HF_LEVEL_PTE; level <= HF_LEVEL_PMD; level++) {
+		struct space *s = space_new(m), *child;
+		hf_va va = map_level(s, level, 1);
+
+		store(s, 0, va, 1);
+		child = bare_fork(s, HF_FORK_COPY);
+		watch.port = *port;
+		watch.port.flush = watched_flush;
+		watch.va = va;
+		watch.flushes = watch.present = 0;
+		m->phys->port = &watch.port;
+		store(s, 0, va, 2);
+		m->phys->port = port;
+		SAME(watch.flushes, 1);
+		SAME(watch.present, 0);
+		SAME(load(s, 0, va), 2);
+		SAME(load(child, 0, va), 1);
+		CHECK(m);
+		space_end(child);
+		space_end(s);
+	}
+}
+
+/*
  * branch-cache-stale: a CPU goes on through a table that its space has left. The write that
  * makes s leave it is to an empty entry, so that no leaf is there to be flushed.
  */
@@ -244,6 +308,7 @@ static void snapshot_torn_in_huge_pages(void **state)
 static const struct CMUnitTest tests[] = {
 	TEST(stale_writable_tlb),
 	TEST(sibling_mapping_stale),
+	TEST(copy_found_beside_the_old_page),
 	TEST(branch_cache_stale),
 	TEST(table_freed_under_walker),
 	TEST(snapshot_torn),
