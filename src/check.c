@@ -13,7 +13,7 @@
 
 struct check {
 	struct hf_phys *phys;
-	struct hf_mm *mm;	/* the space being walked */
+	struct hf_mm *mm; /* the space being walked */
 	struct hf_violation *out;
 };
 
@@ -27,9 +27,9 @@ static bool fail(struct check *c, const char *rule, hf_va va, hf_pfn pfn)
 
 /* What the way from the root to a table says about it. */
 struct path {
-	bool ours;	/* no table on it is shared */
-	bool look;	/* every branch on it has LOOK */
-	bool special;	/* fork passes it over: see check_branch */
+	bool ours;    /* no table on it is shared */
+	bool look;    /* every branch on it has LOOK */
+	bool special; /* fork passes it over: see check_branch */
 };
 
 static bool check_vmas(struct check *c)
@@ -105,8 +105,7 @@ static bool check_leaf(struct check *c, const struct path *p, hf_pte e, unsigned
 static bool check_table(struct check *c, const struct path *p, hf_pfn table, unsigned level,
 			hf_va base);
 
-static bool check_branch(struct check *c, const struct path *p, hf_pte e, unsigned level,
-			 hf_va va)
+static bool check_branch(struct check *c, const struct path *p, hf_pte e, unsigned level, hf_va va)
 {
 	hf_pfn table = hf_pte_pfn(e);
 	struct path below = *p;
@@ -124,9 +123,9 @@ static bool check_branch(struct check *c, const struct path *p, hf_pte e, unsign
 	below.ours &= f->refs == 1;
 	below.look &= hf_pte_look(e);
 	/* Fork comes as far as this entry, and finds nothing in it that the child gets. */
-	below.special |= p->ours && p->look &&
-			 hf_vmas_only(c->phys, c->mm->vmas, va, va + hf_level_size(level),
-				      HF_VMA_LOOK);
+	below.special |=
+		p->ours && p->look &&
+		hf_vmas_only(c->phys, c->mm->vmas, va, va + hf_level_size(level), HF_VMA_LOOK);
 	return check_table(c, &below, table, level - 1, va);
 }
 
@@ -225,7 +224,8 @@ static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *fr
 	uint32_t end = pfn + (uint32_t)(ram->len >> HF_PAGE_SHIFT);
 
 	for (uint32_t i = pfn; i < end; i++)
-		if (!check_block_pins(c, (hf_pfn){ i }, 1) || !check_block_pins(c, (hf_pfn){ i }, 2))
+		if (!check_block_pins(c, (hf_pfn){ i }, 1) ||
+		    !check_block_pins(c, (hf_pfn){ i }, 2))
 			return false;
 	while (pfn < end) {
 		const struct hf_frame *f = hf_frame(c->phys, (hf_pfn){ pfn });
@@ -310,7 +310,8 @@ static bool all_zero(struct check *c, const struct hf_ram *ram)
 
 		if (f->maps || f->block_maps || f->block_inner)
 			return fail(c, "mapping-counts", 0, (hf_pfn){ pfn });
-		if ((hf_frame_kind(f) == HF_FRAME_TABLE || hf_frame_kind(f) == HF_FRAME_NODE) && f->refs)
+		if ((hf_frame_kind(f) == HF_FRAME_TABLE || hf_frame_kind(f) == HF_FRAME_NODE) &&
+		    f->refs)
 			return fail(c, "reference-counts", 0, (hf_pfn){ pfn });
 	}
 	return true;

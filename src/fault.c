@@ -146,8 +146,9 @@ static bool map_zero(struct hf_fault *f)
 	ok = hf_zero_get_locked(phys, w->level, &zero);
 	hf_phys_unlock(phys);
 	if (ok)
-		hf_pte_set(w->entry, hf_pte_mkaccessed(hf_pte_make_leaf(zero, w->level,
-						       hf_vma_prot(&f->vma)), false));
+		hf_pte_set(w->entry,
+			   hf_pte_mkaccessed(hf_pte_make_leaf(zero, w->level, hf_vma_prot(&f->vma)),
+					     false));
 	return ok;
 }
 

@@ -16,8 +16,8 @@
 
 struct need {
 	uint64_t tables, small, huge;
-	uint64_t zeros;		/* leaves of zero pages */
-	bool overflow;		/* a count has too little room */
+	uint64_t zeros; /* leaves of zero pages */
+	bool overflow;	/* a count has too little room */
 };
 
 struct fork {
@@ -25,20 +25,20 @@ struct fork {
 	struct hf_phys *phys;
 	enum hf_fork_policy policy;
 	struct need need;
-	hf_va lo, hi;		/* from the first mapping to the end of the last */
-	struct hf_vma special;	/* the next mapping that fork does not share, for `fate` */
+	hf_va lo, hi;	       /* from the first mapping to the end of the last */
+	struct hf_vma special; /* the next mapping that fork does not share, for `fate` */
 	struct hf_reserve frames;
-	uint32_t huge_head;	/* 2 MiB blocks, linked like a reserve */
-	hf_pfn root, vmas;	/* the child's */
-	bool armed;		/* something was writable: flush */
-	bool copies;		/* the child has frames of its own to fill */
+	uint32_t huge_head; /* 2 MiB blocks, linked like a reserve */
+	hf_pfn root, vmas;  /* the child's */
+	bool armed;	    /* something was writable: flush */
+	bool copies;	    /* the child has frames of its own to fill */
 };
 
 enum fate {
-	FATE_SKIP,	/* the child does not get it */
-	FATE_SHARE,	/* parent and child share it as it is */
-	FATE_LOOK,	/* a branch with something below that cannot be shared */
-	FATE_COPY,	/* a pinned leaf */
+	FATE_SKIP,  /* the child does not get it */
+	FATE_SHARE, /* parent and child share it as it is */
+	FATE_LOOK,  /* a branch with something below that cannot be shared */
+	FATE_COPY,  /* a pinned leaf */
 };
 
 /*

@@ -56,7 +56,7 @@ struct hf_frame {
 		};
 	};
 	uint16_t block_inner;
-	uint8_t kind;	       /* by hf_frame_kind and hf_frame_set_kind */
+	uint8_t kind;	   /* by hf_frame_kind and hf_frame_set_kind */
 	uint8_t order : 7; /* of a FREE or HOST block */
 	bool clean : 1;	   /* FREE: the block reads as zeros */
 };
@@ -139,8 +139,8 @@ _Noreturn void hf_panic(const struct hf_phys *phys, const char *what);
  * A block of 2^order frames. `want`, if not NULL, is where it had best lie; it is taken
  * from elsewhere if that is not free. *clean tells that it reads as zeros.
  */
-bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, const hf_pfn *want,
-			   hf_pfn *out, bool *clean);
+bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, const hf_pfn *want, hf_pfn *out,
+			   bool *clean);
 void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order);
 /* Put the few free frames that were kept loose into the free lists. */
 void hf_loose_join_locked(struct hf_phys *phys);

@@ -12,7 +12,7 @@
 struct edit {
 	struct hf_mm *mm;
 	hf_va lo, hi;
-	hf_pfn old;		/* the mappings as they were */
+	hf_pfn old; /* the mappings as they were */
 	struct hf_reserve reserve;
 };
 
@@ -82,14 +82,13 @@ static enum hf_status find_gap(const struct hf_mm *mm, hf_va hint, uint64_t len,
 	}
 	while (level--)
 		if (len >= hf_level_size(level) &&
-		    hf_vmas_gap(mm->phys, mm->vmas, mm->va_lo, mm->va_hi, len,
-				hf_level_size(level), out))
+		    hf_vmas_gap(mm->phys, mm->vmas, mm->va_lo, mm->va_hi, len, hf_level_size(level),
+				out))
 			return HF_OK;
 	return HF_ERR_NOSPACE;
 }
 
-enum hf_status hf_mmap(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned prot,
-		       unsigned flags)
+enum hf_status hf_mmap(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned prot, unsigned flags)
 {
 	const unsigned fixed = HF_MAP_FIXED | HF_MAP_FIXED_NOREPLACE;
 	enum hf_status st = HF_OK;

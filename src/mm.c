@@ -150,8 +150,7 @@ enum hf_status hf_vma_next(struct hf_mm *mm, hf_va va, struct hf_vma_info *out)
 }
 
 /* mm lock held exclusively, so no entry but those of shared tables can change. */
-static void count_table(struct hf_phys *phys, hf_pfn table, unsigned level,
-			struct hf_mm_stats *out)
+static void count_table(struct hf_phys *phys, hf_pfn table, unsigned level, struct hf_mm_stats *out)
 {
 	const hf_pte *entries = hf_table_entries(phys, table);
 

@@ -155,7 +155,8 @@ enum hf_status hf_phys_free(struct hf_phys *phys, hf_pa pa, unsigned order)
 		return HF_ERR_RANGE;
 	f = hf_frame(phys, pfn);
 	hf_phys_lock(phys);
-	if (!(pa.v & (HF_PAGE_SIZE - 1)) && hf_frame_kind(f) == HF_FRAME_HOST && f->order == order) {
+	if (!(pa.v & (HF_PAGE_SIZE - 1)) && hf_frame_kind(f) == HF_FRAME_HOST &&
+	    f->order == order) {
 		hf_frame_set_kind(f, HF_FRAME_PLAIN);
 		hf_block_free_locked(phys, pfn, order);
 		st = HF_OK;

@@ -141,8 +141,8 @@ enum hf_status hf_unpin(struct hf_phys *phys, const struct hf_span *spans, size_
 	 * list is good. Then once more, and what nobody holds any longer becomes free.
 	 */
 	hf_phys_lock(phys);
-	while (done < count && hf_pin_put_locked(phys, first_frame(&spans[done]),
-						 frames(&spans[done])))
+	while (done < count &&
+	       hf_pin_put_locked(phys, first_frame(&spans[done]), frames(&spans[done])))
 		done++;
 	if (done < count)
 		st = HF_ERR_NOT_PINNED;

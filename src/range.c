@@ -26,9 +26,9 @@ static unsigned end_index(const struct range *r, hf_va base, unsigned level)
 /* One entry of a table as a range sees it. */
 struct spot {
 	hf_pte *entry;
-	hf_va va;	/* first address of the entry */
+	hf_va va; /* first address of the entry */
 	unsigned level;
-	bool whole;	/* the range covers all of it */
+	bool whole; /* the range covers all of it */
 };
 
 static struct spot spot_at(const struct range *r, hf_pfn table, hf_va base, unsigned level,

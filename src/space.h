@@ -50,10 +50,10 @@ struct hf_walk {
 	struct hf_mm *mm;
 	hf_va va;
 	hf_pfn table;
-	unsigned level;	 /* of `table` and `entry` */
-	hf_pte *entry;	 /* the one for `va` */
-	bool ours;	 /* every branch above allows writing: no table on the path is shared */
-	bool look;	 /* the branch above has LOOK */
+	unsigned level; /* of `table` and `entry` */
+	hf_pte *entry;	/* the one for `va` */
+	bool ours;	/* every branch above allows writing: no table on the path is shared */
+	bool look;	/* the branch above has LOOK */
 };
 
 /*
@@ -82,15 +82,15 @@ bool hf_place_alloc_locked(struct hf_mm *mm, const struct hf_vma *vma, hf_va va,
 struct hf_fault {
 	struct hf_mm *mm;
 	hf_va va;
-	unsigned access;	/* one HF_ACCESS_* */
-	bool unshare;		/* make the page exclusive, for a pin */
+	unsigned access; /* one HF_ACCESS_* */
+	bool unshare;	 /* make the page exclusive, for a pin */
 
 	struct hf_vma vma;
 	struct hf_walk walk;
-	bool own;		/* make every table on the way this space's own */
-	bool reserved;		/* the reserve has been filled: nothing can fail for memory now */
+	bool own;      /* make every table on the way this space's own */
+	bool reserved; /* the reserve has been filled: nothing can fail for memory now */
 	struct hf_reserve reserve;
-	hf_pfn block;		/* taken for the copy of a small page, else HF_NIL */
+	hf_pfn block; /* taken for the copy of a small page, else HF_NIL */
 	bool block_clean;
 };
 

@@ -146,8 +146,8 @@ enum hf_status hf_table_own(struct hf_mm *mm, hf_pte *branch, unsigned level, hf
 	if (hf_pte_look(before))
 		after = hf_pte_mklook(after);
 	hf_pte_set(branch, after);
-	phys->port->flush(phys->host, mm, hf_level_base(va, level + 1),
-			  hf_level_size(level + 1), HF_FLUSH_TABLES);
+	phys->port->flush(phys->host, mm, hf_level_base(va, level + 1), hf_level_size(level + 1),
+			  HF_FLUSH_TABLES);
 	hf_table_put(phys, old, level);
 	return HF_OK;
 }

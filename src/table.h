@@ -23,8 +23,7 @@ static inline hf_pte *hf_table_entries(const struct hf_phys *phys, hf_pfn table)
 
 static inline unsigned hf_table_index(hf_va va, unsigned level)
 {
-	return (unsigned)(va >> (HF_PAGE_SHIFT + hf_level_order(level))) &
-	       (HF_TABLE_ENTRIES - 1);
+	return (unsigned)(va >> (HF_PAGE_SHIFT + hf_level_order(level))) & (HF_TABLE_ENTRIES - 1);
 }
 
 /* First address of the entry at `level` that `va` lies in. */

@@ -321,8 +321,9 @@ static bool insert(struct hf_phys *phys, hf_pfn *pfn, const struct slot *s, hf_p
 
 static enum hf_status tree_insert(struct hf_phys *phys, hf_pfn *root, const struct hf_vma *vma)
 {
-	struct slot s = { .start = vma->start, .end = vma->end, .child = HF_NIL,
-			  .flags = vma->flags };
+	struct slot s = {
+		.start = vma->start, .end = vma->end, .child = HF_NIL, .flags = vma->flags
+	};
 	hf_pfn right, top;
 	struct node *n;
 
@@ -472,8 +473,7 @@ static bool node_is_whole(const struct hf_phys *phys, const struct node *n)
 		if (!n->height)
 			continue;
 		sum = summary(phys, (hf_pfn){ s->child });
-		if (child_of(phys, s)->height + 1 != n->height ||
-		    memcmp(&sum, s, sizeof(sum)) != 0)
+		if (child_of(phys, s)->height + 1 != n->height || memcmp(&sum, s, sizeof(sum)) != 0)
 			return false;
 	}
 	return true;

@@ -12,7 +12,7 @@
 /* The first broken invariant. */
 struct hf_violation {
 	const char *rule;	/* its name, as in DESIGN.md: "pinned-implies-exclusive" */
-	const struct hf_mm *mm;	/* the space it was found in, or NULL */
+	const struct hf_mm *mm; /* the space it was found in, or NULL */
 	hf_va va;		/* where in that space, or 0 */
 	hf_pa pa;		/* the frame concerned, or 0 */
 };

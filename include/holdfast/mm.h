@@ -30,22 +30,22 @@ enum hf_prot {
 };
 
 enum hf_map_flags {
-	HF_MAP_FIXED = 1,	/* exactly at *addr, replacing what is there */
+	HF_MAP_FIXED = 1,	    /* exactly at *addr, replacing what is there */
 	HF_MAP_FIXED_NOREPLACE = 2, /* exactly at *addr, HF_ERR_EXIST if something is there */
 };
 
 /* madvise(2), and for WIPEONFORK, DONTFORK and POPULATE their sections there. */
 enum hf_advice {
-	HF_ADV_DONTNEED,	/* drop the pages: the next access finds zeros */
-	HF_ADV_HUGEPAGE,	/* use 2 MiB pages where they fit */
-	HF_ADV_HUGEPAGE_1G,	/* use 1 GiB pages where they fit, then 2 MiB */
-	HF_ADV_NOHUGEPAGE,	/* new pages are 4 KiB; undoes the two above */
-	HF_ADV_DONTFORK,	/* the mapping is absent in children */
-	HF_ADV_DOFORK,		/* undo DONTFORK */
-	HF_ADV_WIPEONFORK,	/* children find zeros here */
-	HF_ADV_KEEPONFORK,	/* undo WIPEONFORK */
-	HF_ADV_POPULATE_READ,	/* make readable now, as a read of each page would */
-	HF_ADV_POPULATE_WRITE,	/* make writable now, as a write to each page would */
+	HF_ADV_DONTNEED,       /* drop the pages: the next access finds zeros */
+	HF_ADV_HUGEPAGE,       /* use 2 MiB pages where they fit */
+	HF_ADV_HUGEPAGE_1G,    /* use 1 GiB pages where they fit, then 2 MiB */
+	HF_ADV_NOHUGEPAGE,     /* new pages are 4 KiB; undoes the two above */
+	HF_ADV_DONTFORK,       /* the mapping is absent in children */
+	HF_ADV_DOFORK,	       /* undo DONTFORK */
+	HF_ADV_WIPEONFORK,     /* children find zeros here */
+	HF_ADV_KEEPONFORK,     /* undo WIPEONFORK */
+	HF_ADV_POPULATE_READ,  /* make readable now, as a read of each page would */
+	HF_ADV_POPULATE_WRITE, /* make writable now, as a write to each page would */
 };
 
 enum hf_access {
@@ -71,8 +71,8 @@ enum hf_fork_policy {
 
 /* What the first write to a huge page that is shared copies. */
 enum hf_huge_cow {
-	HF_HUGE_COW_WHOLE,	/* all of it, so that the writer keeps a huge page; 4 KiB if none is free */
-	HF_HUGE_COW_SMALL,	/* split the writer's mapping and copy 4 KiB */
+	HF_HUGE_COW_WHOLE, /* all of it, so that the writer keeps a huge page; 4 KiB if none is free */
+	HF_HUGE_COW_SMALL, /* split the writer's mapping and copy 4 KiB */
 };
 
 struct hf_mm_config {
@@ -82,7 +82,7 @@ struct hf_mm_config {
 	 */
 	hf_va va_lo, va_hi;
 	enum hf_huge_cow huge_cow;
-	void *host;		/* for the port: mm->host; the core never looks at it */
+	void *host; /* for the port: mm->host; the core never looks at it */
 };
 
 /* Caller-owned, at a fixed address between create and destroy; the fields are the core's. */
@@ -91,11 +91,11 @@ struct hf_mm {
 	void *host;
 	hf_va va_lo, va_hi;
 	enum hf_huge_cow huge_cow;
-	uint32_t lock[2];	/* read/write lock: guards the fields below and the tables' shape */
-	hf_pfn root;		/* the top table */
-	hf_pfn vmas;		/* root of the tree of mappings */
+	uint32_t lock[2]; /* read/write lock: guards the fields below and the tables' shape */
+	hf_pfn root;	  /* the top table */
+	hf_pfn vmas;	  /* root of the tree of mappings */
 	/* Under phys->lock: */
-	hf_va place_va;		/* see DESIGN.md, "Placement" */
+	hf_va place_va; /* see DESIGN.md, "Placement" */
 	hf_pfn place_pfn;
 	struct hf_mm *next, *prev; /* in phys->spaces */
 };
@@ -126,8 +126,7 @@ void hf_mm_destroy(struct hf_mm *mm);
  * FIXED. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE: FIXED outside the space. HF_ERR_EXIST.
  * HF_ERR_NOSPACE. HF_ERR_NOMEM. HF_ERR_OVERFLOW (as for hf_munmap, with FIXED).
  */
-enum hf_status hf_mmap(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned prot,
-		       unsigned flags);
+enum hf_status hf_mmap(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned prot, unsigned flags);
 
 /*
  * Unmap [va, va+len): munmap(2). Holes are allowed. Pinned pages leave the space and
@@ -156,11 +155,11 @@ enum hf_status hf_madvise(struct hf_mm *mm, hf_va va, uint64_t len, enum hf_advi
 
 /* Where a virtual address leads. */
 struct hf_translation {
-	hf_va va;		/* first address of the run, 4 KiB aligned */
-	hf_pa pa;		/* its physical address */
-	uint64_t len;		/* bytes of the run, physically contiguous */
-	unsigned access;	/* HF_ACCESS_* that the tables allow now */
-	unsigned level;		/* of the leaf that maps the address asked for */
+	hf_va va;	 /* first address of the run, 4 KiB aligned */
+	hf_pa pa;	 /* its physical address */
+	uint64_t len;	 /* bytes of the run, physically contiguous */
+	unsigned access; /* HF_ACCESS_* that the tables allow now */
+	unsigned level;	 /* of the leaf that maps the address asked for */
 };
 
 /*
@@ -173,8 +172,7 @@ struct hf_translation {
  * HF_ERR_ACCESS: forbidden (SEGV_ACCERR). HF_ERR_NOMEM. HF_ERR_OVERFLOW.
  * Takes mm's lock shared.
  */
-enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access,
-			struct hf_translation *out);
+enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access, struct hf_translation *out);
 
 /*
  * Where `va` leads now, without changing anything. *out describes the leaf, as above.
@@ -216,9 +214,9 @@ enum hf_status hf_copy(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va
 
 /* One mapping, as the space has it. */
 struct hf_vma_info {
-	hf_va start, end;	/* [start, end) */
-	unsigned prot;		/* HF_PROT_* */
-	bool huge;		/* HUGEPAGE or HUGEPAGE_1G */
+	hf_va start, end; /* [start, end) */
+	unsigned prot;	  /* HF_PROT_* */
+	bool huge;	  /* HUGEPAGE or HUGEPAGE_1G */
 	bool huge_1g;
 	bool dontfork;
 	bool wipeonfork;
@@ -229,11 +227,12 @@ enum hf_status hf_vma_next(struct hf_mm *mm, hf_va va, struct hf_vma_info *out);
 
 /* Counts over one space, by a full walk. Shared tables and pages count in full. */
 struct hf_mm_stats {
-	uint64_t mapped_bytes;		/* sum of all mappings */
+	uint64_t mapped_bytes;		 /* sum of all mappings */
 	uint64_t leaves[HF_LEAF_LEVELS]; /* present leaf entries by level, without the zero page */
-	uint64_t pinned_frames;		/* mapped frames that hold at least one pin */
-	uint64_t tables;		/* page tables reached, the root included */
-	uint64_t shared_tables;		/* of these, reached through an entry to a table with more than one reference */
+	uint64_t pinned_frames;		 /* mapped frames that hold at least one pin */
+	uint64_t tables;		 /* page tables reached, the root included */
+	uint64_t
+		shared_tables; /* of these, reached through an entry to a table with more than one reference */
 	uint64_t vmas;
 };
 void hf_mm_stats(struct hf_mm *mm, struct hf_mm_stats *out);

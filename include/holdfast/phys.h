@@ -26,16 +26,16 @@ struct hf_mm;
 
 /* One range of RAM, lent by the host until hf_phys_fini(). */
 struct hf_ram {
-	hf_pa base;	/* physical address of the first byte, 4 KiB aligned */
-	uint64_t len;	/* bytes, a multiple of 4 KiB, not 0 */
-	void *map;	/* where the core reads and writes `base`: the direct map */
-	void *meta;	/* hf_phys_meta_size(len) bytes, 8-aligned, outside the range; need not be cleared */
+	hf_pa base;   /* physical address of the first byte, 4 KiB aligned */
+	uint64_t len; /* bytes, a multiple of 4 KiB, not 0 */
+	void *map;    /* where the core reads and writes `base`: the direct map */
+	void *meta; /* hf_phys_meta_size(len) bytes, 8-aligned, outside the range; need not be cleared */
 };
 
 struct hf_phys_config {
-	const struct hf_port *port;	/* required; must outlive the hf_phys */
-	void *host;			/* given back to every port function */
-	const struct hf_ram *ram;	/* sorted by base, not overlapping; must outlive the hf_phys */
+	const struct hf_port *port; /* required; must outlive the hf_phys */
+	void *host;		    /* given back to every port function */
+	const struct hf_ram *ram;   /* sorted by base, not overlapping; must outlive the hf_phys */
 	size_t ram_count;
 	/*
 	 * The largest value of a mapping, pin or table count; one more is refused
@@ -52,23 +52,23 @@ struct hf_phys {
 	const struct hf_ram *ram;
 	size_t ram_count;
 	uint32_t count_limit;
-	uint32_t lock;			/* guards all that follows and every descriptor's counts */
+	uint32_t lock; /* guards all that follows and every descriptor's counts */
 	uint32_t free_head[HF_MAX_ORDER + 1];
-	uint32_t loose[HF_LOOSE_MAX];	/* free frames outside of the lists, the last freed last */
+	uint32_t loose[HF_LOOSE_MAX]; /* free frames outside of the lists, the last freed last */
 	uint32_t loose_count;
 	uint64_t free_frames;
 	uint64_t total_frames;
-	uint64_t fail_after;		/* see hf_phys_fail_after */
+	uint64_t fail_after; /* see hf_phys_fail_after */
 	uint64_t allocs;
-	hf_pfn zero[2];			/* the zero page, small and huge */
-	struct hf_mm *spaces;		/* every live space of this memory */
+	hf_pfn zero[2];	      /* the zero page, small and huge */
+	struct hf_mm *spaces; /* every live space of this memory */
 };
 
 struct hf_phys_stats {
-	uint64_t total_bytes;		/* RAM under management */
+	uint64_t total_bytes; /* RAM under management */
 	uint64_t free_bytes;
 	uint64_t free_blocks[HF_MAX_ORDER + 1]; /* free blocks by order */
-	uint64_t allocs;		/* blocks allocated since init */
+	uint64_t allocs;			/* blocks allocated since init */
 };
 
 /* Bytes of metadata that a RAM range of `len` bytes needs. */

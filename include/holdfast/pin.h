@@ -17,13 +17,13 @@
 
 /* One element of a scatter list: physically contiguous bytes. */
 struct hf_span {
-	hf_pa pa;	/* first byte */
-	uint64_t len;	/* bytes, never 0 */
+	hf_pa pa;     /* first byte */
+	uint64_t len; /* bytes, never 0 */
 };
 
 enum hf_pin_flags {
-	HF_PIN_READ = 1,	/* the device reads the memory */
-	HF_PIN_WRITE = 2,	/* the device writes it: the mapping must allow writing */
+	HF_PIN_READ = 1,  /* the device reads the memory */
+	HF_PIN_WRITE = 2, /* the device writes it: the mapping must allow writing */
 };
 
 /*

@@ -9,24 +9,24 @@
 
 enum hf_status {
 	HF_OK = 0,
-	HF_ERR_INVAL = -1,	/* an argument is none of the values the call knows */
-	HF_ERR_FLAGS = -2,	/* a flag is unknown, or two flags exclude each other */
-	HF_ERR_ALIGN = -3,	/* an address or length is not a multiple of what it must be */
-	HF_ERR_EMPTY = -4,	/* a length or count is zero */
-	HF_ERR_WRAP = -5,	/* address plus length passes the end of 64 bits */
-	HF_ERR_RANGE = -6,	/* outside the space, or outside the RAM */
-	HF_ERR_OVERLAP = -7,	/* two ranges that must be apart overlap */
-	HF_ERR_EXIST = -8,	/* something is mapped there already */
-	HF_ERR_NOSPACE = -9,	/* no gap in the address space is large enough */
-	HF_ERR_UNMAPPED = -10,	/* no mapping at some address of the range */
-	HF_ERR_ACCESS = -11,	/* the mapping's protection forbids it */
-	HF_ERR_NOMEM = -12,	/* no free physical page */
-	HF_ERR_OVERFLOW = -13,	/* a mapping, pin or table count is at its limit */
+	HF_ERR_INVAL = -1,	 /* an argument is none of the values the call knows */
+	HF_ERR_FLAGS = -2,	 /* a flag is unknown, or two flags exclude each other */
+	HF_ERR_ALIGN = -3,	 /* an address or length is not a multiple of what it must be */
+	HF_ERR_EMPTY = -4,	 /* a length or count is zero */
+	HF_ERR_WRAP = -5,	 /* address plus length passes the end of 64 bits */
+	HF_ERR_RANGE = -6,	 /* outside the space, or outside the RAM */
+	HF_ERR_OVERLAP = -7,	 /* two ranges that must be apart overlap */
+	HF_ERR_EXIST = -8,	 /* something is mapped there already */
+	HF_ERR_NOSPACE = -9,	 /* no gap in the address space is large enough */
+	HF_ERR_UNMAPPED = -10,	 /* no mapping at some address of the range */
+	HF_ERR_ACCESS = -11,	 /* the mapping's protection forbids it */
+	HF_ERR_NOMEM = -12,	 /* no free physical page */
+	HF_ERR_OVERFLOW = -13,	 /* a mapping, pin or table count is at its limit */
 	HF_ERR_NOT_PINNED = -14, /* a page of the list holds no pin to give back */
-	HF_ERR_SPANS = -15,	/* the caller's span list is too short */
-	HF_ERR_BUSY = -16,	/* still in use: spaces, pins or pages remain */
-	HF_ERR_CORRUPT = -17,	/* an invariant is broken (hf_mm_check) */
-	HF_ERR_HOST = -18,	/* the host system refused what a port asked of it */
+	HF_ERR_SPANS = -15,	 /* the caller's span list is too short */
+	HF_ERR_BUSY = -16,	 /* still in use: spaces, pins or pages remain */
+	HF_ERR_CORRUPT = -17,	 /* an invariant is broken (hf_mm_check) */
+	HF_ERR_HOST = -18,	 /* the host system refused what a port asked of it */
 };
 
 /* The name of a status ("HF_ERR_NOMEM"), or "HF_ERR_?" for no known value. Never NULL. */
