@@ -94,7 +94,8 @@ enum hf_status hf_linux_ram_open(struct hf_linux *lin, const struct hf_linux_con
 	lin->huge = map_anonymous(lin->huge_size);
 	if (!lin->ram.map || !lin->ram.meta || !lin->huge)
 		return HF_ERR_HOST;
-	/* For hosts that make shared memory huge where it is asked for. No matter if not. */
+	/* Asked, not demanded: the descriptors are all touched at once, and then here and there. */
+	madvise(lin->ram.meta, hf_phys_meta_size(len), MADV_HUGEPAGE);
 	if (lin->collapse)
 		madvise(lin->ram.map, len, MADV_HUGEPAGE);
 	return HF_OK;
@@ -112,40 +113,57 @@ void hf_linux_ram_close(struct hf_linux *lin)
 		close(lin->memfd);
 }
 
-/*
- * Put a huge page of zeros behind a block that nobody uses. MADV_COLLAPSE fills a huge
- * page from the small pages that are there, and wants at least one: so take all away
- * and make one. That costs a tenth of what 512 first touches of small pages do.
- */
-static bool make_huge(struct hf_linux *lin, uint64_t offset)
+static bool is_huge(struct hf_linux *lin, uint64_t block)
 {
-	if (!punch(lin, offset, BLOCK))
+	return atomic_load(&lin->huge[block / 64]) >> (block % 64) & 1;
+}
+
+/*
+ * MADV_COLLAPSE fills a huge page from the small ones that are there, and wants at least
+ * one: so take them all away and make one. That leaves zeros, and costs a tenth of what
+ * 512 first touches of small pages do.
+ */
+static bool make_sparse(struct hf_linux *lin, uint64_t block)
+{
+	if (!punch(lin, block * BLOCK, BLOCK))
 		return false;
-	if (madvise(direct(lin, offset), HF_PAGE_SIZE, MADV_POPULATE_WRITE) ||
-	    madvise(direct(lin, offset), BLOCK, MADV_COLLAPSE)) {
-		hf_linux_add(&lin->collapse_errors, 1);
-		return true;
-	}
-	hf_linux_add(&lin->huge_blocks, 1);
-	atomic_fetch_or(&lin->huge[offset / BLOCK / 64], (uint64_t)1 << (offset / BLOCK % 64));
+	madvise(direct(lin, block * BLOCK), HF_PAGE_SIZE, MADV_POPULATE_WRITE);
 	return true;
+}
+
+/* The call waits for every CPU, however much it is to collapse: one for all. */
+static void collapse(struct hf_linux *lin, uint64_t first, uint64_t end)
+{
+	if (madvise(direct(lin, first * BLOCK), (end - first) * BLOCK, MADV_COLLAPSE)) {
+		hf_linux_add(&lin->collapse_errors, 1);
+		return;
+	}
+	for (uint64_t block = first; block < end; block++) {
+		uint64_t bit = (uint64_t)1 << (block % 64);
+
+		if (!(atomic_fetch_or(&lin->huge[block / 64], bit) & bit))
+			hf_linux_add(&lin->huge_blocks, 1);
+	}
 }
 
 bool hf_linux_prepare(void *host, hf_pa pa, uint64_t len)
 {
 	struct hf_linux *lin = host;
-	uint64_t offset = pa.v - RAM_BASE;
-	bool zeros = true;
+	uint64_t first = (pa.v - RAM_BASE) / BLOCK, end = first + len / BLOCK;
+	bool zeros = true, all = true;
 
 	if (!lin->collapse)
 		return false;
-	for (uint64_t end = offset + len; offset < end; offset += BLOCK) {
-		uint64_t bits = atomic_load(&lin->huge[offset / BLOCK / 64]);
-		bool huge = bits >> (offset / BLOCK % 64) & 1;
-
-		if (huge || !make_huge(lin, offset))
+	for (uint64_t block = first; block < end; block++) {
+		if (is_huge(lin, block)) {
 			zeros = false;
+		} else {
+			all = false;
+			zeros &= make_sparse(lin, block);
+		}
 	}
+	if (!all)
+		collapse(lin, first, end);
 	return zeros;
 }
 

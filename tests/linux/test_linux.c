@@ -323,20 +323,20 @@ static void windows_are_used_again_empty(void **state)
 /* More windows than are kept for later; then several machines at once. */
 static void many_windows_and_machines(void **state)
 {
-	static struct hf_linux_space spaces[40];
+	static struct hf_linux_space spaces[60];
 	struct hf_linux *lins[3];
-	char *p[40];
+	char *p[60];
 
 	(void)state;
 	for (unsigned i = 0; i < 3; i++)
 		lins[i] = machine(16 * MIB);
 	for (unsigned round = 0; round < 2; round++) {
-		for (unsigned i = 0; i < 40; i++) {
+		for (unsigned i = 0; i < 60; i++) {
 			space_in(lins[i % 3], &spaces[i], 4 * MIB);
 			p[i] = map(&spaces[i], 64 * KIB, false);
 			fill(p[i], 64 * KIB, PAGE, i);
 		}
-		for (unsigned i = 0; i < 40; i++) {
+		for (unsigned i = 0; i < 60; i++) {
 			check_filled(p[i], 64 * KIB, PAGE, i);
 			destroy(&spaces[i]);
 			assert_false(may_read(p[i]));
