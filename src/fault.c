@@ -112,7 +112,7 @@ static bool new_block(struct hf_fault *f, hf_pfn *pfn, bool *clean)
 	}
 	hf_phys_unlock(phys);
 	if (ok)
-		*clean |= hf_block_prepare(phys, *pfn, level);
+		hf_block_prepare(phys, *pfn, level);
 	return ok;
 }
 

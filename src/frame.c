@@ -313,11 +313,10 @@ void hf_frames_release_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count)
 	}
 }
 
-bool hf_block_prepare(const struct hf_phys *phys, hf_pfn pfn, unsigned level)
+void hf_block_prepare(const struct hf_phys *phys, hf_pfn pfn, unsigned level)
 {
-	if (level == HF_LEVEL_PTE || !phys->port->prepare)
-		return false;
-	return phys->port->prepare(phys->host, hf_pfn_pa(pfn), hf_level_size(level));
+	if (level > HF_LEVEL_PTE && phys->port->prepare)
+		phys->port->prepare(phys->host, hf_pfn_pa(pfn), hf_level_size(level));
 }
 
 void hf_block_clear(const struct hf_phys *phys, hf_pfn pfn, unsigned order)

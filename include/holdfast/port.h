@@ -67,11 +67,10 @@ struct hf_port {
 	 * [pa, pa+len), one or more aligned blocks of 2 MiB that were free until now, will
 	 * be written next and then mapped by a huge leaf: the moment for a host that
 	 * has page tables of its own to put a huge page behind each block, before
-	 * anything is in it or a device holds it. Nobody needs the contents; each
-	 * byte stays as it is or becomes zero. Returns true if all of the range
-	 * reads as zeros now. May be called with any lock held. Optional (NULL: false).
+	 * anything is in it or a device holds it. The contents must not change: they
+	 * may be zeros that the core counts on. May be called with any lock held. Optional.
 	 */
-	bool (*prepare)(void *host, hf_pa pa, uint64_t len);
+	void (*prepare)(void *host, hf_pa pa, uint64_t len);
 
 	/*
 	 * [pa, pa+len) is free memory whose contents nobody needs: the host may

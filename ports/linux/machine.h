@@ -44,10 +44,10 @@ struct hf_linux {
 	struct hf_phys phys;
 	struct hf_ram ram;
 	int memfd;
-	bool collapse;		/* make blocks huge when they are first used */
-	_Atomic uint64_t *huge; /* one bit per 2 MiB of the memfd: it has been made so */
-	size_t huge_size;	/* bytes of that */
-	pthread_mutex_t lock;	/* guards the lists */
+	bool collapse;		 /* make blocks huge when they are first used */
+	_Atomic uint64_t *tried; /* one bit per 2 MiB of the memfd: it has been collapsed */
+	size_t tried_size;	 /* bytes of that */
+	pthread_mutex_t lock;	 /* guards the lists */
 	struct hf_linux_window *live, *idle;
 	unsigned idle_count;
 	uint64_t map_limit;
@@ -68,7 +68,7 @@ static inline uint64_t hf_linux_get(_Atomic uint64_t *counter)
 /* ram.c */
 enum hf_status hf_linux_ram_open(struct hf_linux *lin, const struct hf_linux_config *config);
 void hf_linux_ram_close(struct hf_linux *lin);
-bool hf_linux_prepare(void *host, hf_pa pa, uint64_t len);
+void hf_linux_prepare(void *host, hf_pa pa, uint64_t len);
 void hf_linux_discard(void *host, hf_pa pa, uint64_t len);
 void hf_linux_copy(void *host, void *dst, const void *src, size_t len);
 /* Trim if much more memory is held than is in use. */

@@ -85,14 +85,14 @@ enum hf_status hf_linux_ram_open(struct hf_linux *lin, const struct hf_linux_con
 	lin->ram.base.v = RAM_BASE;
 	lin->ram.len = len;
 	lin->collapse = config->huge == HF_LINUX_HUGE_AUTO;
-	lin->huge_size = (len / BLOCK + 63) / 64 * sizeof(uint64_t);
+	lin->tried_size = (len / BLOCK + 63) / 64 * sizeof(uint64_t);
 	lin->memfd = memfd_create("holdfast", MFD_CLOEXEC);
 	if (lin->memfd < 0 || ftruncate(lin->memfd, (off_t)len))
 		return HF_ERR_HOST;
 	lin->ram.map = map_direct(lin->memfd, len);
 	lin->ram.meta = map_anonymous(hf_phys_meta_size(len));
-	lin->huge = map_anonymous(lin->huge_size);
-	if (!lin->ram.map || !lin->ram.meta || !lin->huge)
+	lin->tried = map_anonymous(lin->tried_size);
+	if (!lin->ram.map || !lin->ram.meta || !lin->tried)
 		return HF_ERR_HOST;
 	/* Asked, not demanded: the descriptors are all touched at once, and then here and there. */
 	madvise(lin->ram.meta, hf_phys_meta_size(len), MADV_HUGEPAGE);
@@ -107,64 +107,43 @@ void hf_linux_ram_close(struct hf_linux *lin)
 		munmap(lin->ram.map, lin->ram.len);
 	if (lin->ram.meta)
 		munmap(lin->ram.meta, hf_phys_meta_size(lin->ram.len));
-	if (lin->huge)
-		munmap(lin->huge, lin->huge_size);
+	if (lin->tried)
+		munmap(lin->tried, lin->tried_size);
 	if (lin->memfd >= 0)
 		close(lin->memfd);
 }
 
-static bool is_huge(struct hf_linux *lin, uint64_t block)
+/* Each block is tried once: where the host has no huge page to give, asking again is dear. */
+static bool first_try(struct hf_linux *lin, uint64_t block)
 {
-	return atomic_load(&lin->huge[block / 64]) >> (block % 64) & 1;
+	uint64_t bit = (uint64_t)1 << (block % 64);
+
+	return !(atomic_fetch_or(&lin->tried[block / 64], bit) & bit);
 }
 
 /*
- * MADV_COLLAPSE fills a huge page from the small ones that are there, and wants at least
- * one: so take them all away and make one. That leaves zeros, and costs a tenth of what
- * 512 first touches of small pages do.
+ * MADV_COLLAPSE makes a huge page from the small ones that are there, and wants at least
+ * one. On a block with one it costs a tenth of what 512 first touches of small pages do. It
+ * waits for every CPU, however much it collapses: one call for all.
  */
-static bool make_sparse(struct hf_linux *lin, uint64_t block)
-{
-	if (!punch(lin, block * BLOCK, BLOCK))
-		return false;
-	madvise(direct(lin, block * BLOCK), HF_PAGE_SIZE, MADV_POPULATE_WRITE);
-	return true;
-}
-
-/* The call waits for every CPU, however much it is to collapse: one for all. */
-static void collapse(struct hf_linux *lin, uint64_t first, uint64_t end)
-{
-	if (madvise(direct(lin, first * BLOCK), (end - first) * BLOCK, MADV_COLLAPSE)) {
-		hf_linux_add(&lin->collapse_errors, 1);
-		return;
-	}
-	for (uint64_t block = first; block < end; block++) {
-		uint64_t bit = (uint64_t)1 << (block % 64);
-
-		if (!(atomic_fetch_or(&lin->huge[block / 64], bit) & bit))
-			hf_linux_add(&lin->huge_blocks, 1);
-	}
-}
-
-bool hf_linux_prepare(void *host, hf_pa pa, uint64_t len)
+void hf_linux_prepare(void *host, hf_pa pa, uint64_t len)
 {
 	struct hf_linux *lin = host;
-	uint64_t first = (pa.v - RAM_BASE) / BLOCK, end = first + len / BLOCK;
-	bool zeros = true, all = true;
+	char *at = direct(lin, pa.v - RAM_BASE);
+	uint64_t blocks = 0;
 
-	if (!lin->collapse)
-		return false;
-	for (uint64_t block = first; block < end; block++) {
-		if (is_huge(lin, block)) {
-			zeros = false;
-		} else {
-			all = false;
-			zeros &= make_sparse(lin, block);
-		}
+	for (uint64_t done = 0; lin->collapse && done < len; done += BLOCK) {
+		if (!first_try(lin, (pa.v - RAM_BASE + done) / BLOCK))
+			continue;
+		madvise(at + done, HF_PAGE_SIZE, MADV_POPULATE_WRITE);
+		blocks++;
 	}
-	if (!all)
-		collapse(lin, first, end);
-	return zeros;
+	if (!blocks)
+		return;
+	if (madvise(at, len, MADV_COLLAPSE))
+		hf_linux_add(&lin->collapse_errors, 1);
+	else
+		hf_linux_add(&lin->huge_blocks, blocks);
 }
 
 void hf_linux_discard(void *host, hf_pa pa, uint64_t len)
@@ -177,7 +156,7 @@ void hf_linux_discard(void *host, hf_pa pa, uint64_t len)
 		return;
 	}
 	for (uint64_t at = offset / BLOCK; at * BLOCK < offset + len; at++)
-		atomic_fetch_and(&lin->huge[at / 64], ~((uint64_t)1 << (at % 64)));
+		atomic_fetch_and(&lin->tried[at / 64], ~((uint64_t)1 << (at % 64)));
 	after = held(lin);
 	if (after < before)
 		hf_linux_add(&lin->returned_bytes, before - after);
