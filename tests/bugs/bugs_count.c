@@ -82,7 +82,8 @@ static void refcount_overflow_of_pins(void **state)
 	for (uint32_t limit = 2; limit <= 4; limit++) {
 		struct machine *m = limited(limit);
 		struct space *s = space_new(m);
-		hf_va va = map_filled(s, HF_LEVEL_PTE, 3, 1), huge = map_filled(s, HF_LEVEL_PMD, 1, 2);
+		hf_va va = map_filled(s, HF_LEVEL_PTE, 3, 1),
+		      huge = map_filled(s, HF_LEVEL_PMD, 1, 2);
 		struct hf_span spans[3];
 		hf_pa pa, huge_pa;
 		size_t count = 9;

@@ -165,12 +165,9 @@ static void split_loses_dirty_or_prot(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	TEST(huge_count_races_split),
-	TEST(huge_count_races_split_by_the_huge_side),
-	TEST(write_becomes_read),
-	TEST(huge_marked_dirty),
-	TEST(mapped_page_freed),
-	TEST(bulk_write_bypasses_cow),
+	TEST(huge_count_races_split),	 TEST(huge_count_races_split_by_the_huge_side),
+	TEST(write_becomes_read),	 TEST(huge_marked_dirty),
+	TEST(mapped_page_freed),	 TEST(bulk_write_bypasses_cow),
 	TEST(split_loses_dirty_or_prot),
 };
 SUITE(bugs_cow, tests);

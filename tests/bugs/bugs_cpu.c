@@ -66,9 +66,9 @@ static void sibling_mapping_stale(void **state)
 
 		store(s, 0, va, 1);
 		child = bare_fork(s, HF_FORK_COPY);
-		SAME(load(s, 1, va), 1);     /* cached by CPU 1, for reading */
-		store(s, 0, va, 2);	     /* CPU 0 moves the space to a copy */
-		store(child, 0, va, 3);	     /* the old page is the child's */
+		SAME(load(s, 1, va), 1); /* cached by CPU 1, for reading */
+		store(s, 0, va, 2);	 /* CPU 0 moves the space to a copy */
+		store(child, 0, va, 3);	 /* the old page is the child's */
 		SAME(load(s, 1, va), 2);
 		SAME(load(s, 0, va), 2);
 		SAME(load(child, 1, va), 3);

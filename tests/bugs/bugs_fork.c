@@ -9,8 +9,8 @@ static const enum hf_fork_policy policies[] = { HF_FORK_COPY, HF_FORK_SPLIT };
 /* fork-moves-pinned: pin, fork, the parent writes and moves away from its device. */
 static void check_moves(struct machine *m, unsigned level, enum hf_fork_policy policy)
 {
-	struct space *s = space_new_of(m, level == HF_LEVEL_PUD ? 4 * GIB : SPACE_LEN,
-				       HF_HUGE_COW_WHOLE);
+	struct space *s =
+		space_new_of(m, level == HF_LEVEL_PUD ? 4 * GIB : SPACE_LEN, HF_HUGE_COW_WHOLE);
 	hf_va va = map_level(s, level, 1), at = va + hf_level_size(level) / 2;
 	struct space *child;
 	hf_pa pa;
@@ -250,15 +250,10 @@ static void fork_hangs_on_failure(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	TEST(fork_moves_pinned),
-	TEST(fork_moves_pinned_huge),
-	TEST(fork_moves_pinned_huge_1g),
-	TEST(fork_splits_more_than_pinned),
-	TEST(refork_kills_child),
-	TEST(refork_kills_child_after_a_copy),
-	TEST(fork_grants_write),
-	TEST(fork_grants_write_by_copy_on_pin),
-	TEST(fork_not_rolled_back),
-	TEST(fork_hangs_on_failure),
+	TEST(fork_moves_pinned),	 TEST(fork_moves_pinned_huge),
+	TEST(fork_moves_pinned_huge_1g), TEST(fork_splits_more_than_pinned),
+	TEST(refork_kills_child),	 TEST(refork_kills_child_after_a_copy),
+	TEST(fork_grants_write),	 TEST(fork_grants_write_by_copy_on_pin),
+	TEST(fork_not_rolled_back),	 TEST(fork_hangs_on_failure),
 };
 SUITE(bugs_fork, tests);

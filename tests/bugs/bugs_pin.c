@@ -120,8 +120,8 @@ static void exclusive_lost_by_partial_sharing(void **state)
 
 	child = bare_fork(s, HF_FORK_SPLIT);
 	coherent(s, at, pa);
-	put(child, at, 1);		/* its own copy */
-	put(child, at + PAGE, 1);	/* one that it shares with the parent */
+	put(child, at, 1);	  /* its own copy */
+	put(child, at + PAGE, 1); /* one that it shares with the parent */
 	coherent(s, at, pa);
 	OK(hf_munmap(child->mm, va, PMD_SIZE));
 	coherent(s, at, pa);

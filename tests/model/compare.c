@@ -30,7 +30,8 @@ static void compare_mappings(struct world *w, struct member *member)
 		if (got.start != want.start || got.end != want.end || got.prot != want.prot ||
 		    got.huge != want.huge || got.huge_1g != want.huge_1g ||
 		    got.dontfork != want.dontfork || got.wipeonfork != want.wipeonfork)
-			disagree(w, "mapping [0x%llx, 0x%llx) prot %u, the model says "
+			disagree(w,
+				 "mapping [0x%llx, 0x%llx) prot %u, the model says "
 				 "[0x%llx, 0x%llx) prot %u, or the advice differs",
 				 (unsigned long long)got.start, (unsigned long long)got.end,
 				 got.prot, (unsigned long long)want.start,

@@ -91,8 +91,7 @@ static bool allows(unsigned prot, unsigned access)
 	}
 }
 
-enum hf_status model_first_fault(const struct model *model, hf_va va, uint64_t len,
-				 unsigned access)
+enum hf_status model_first_fault(const struct model *model, hf_va va, uint64_t len, unsigned access)
 {
 	for (hf_va at = va & ~(PAGE - 1); at < va + len; at += PAGE) {
 		const struct model_slot *slot = model_slot(model, at);
@@ -161,8 +160,8 @@ static hf_va place(const struct model *model, hf_va hint, uint64_t len)
 	return va ? va : highest_free(model, len, PAGE);
 }
 
-enum hf_status model_check_mmap(const struct model *model, hf_va *va, uint64_t len,
-				unsigned prot, unsigned flags)
+enum hf_status model_check_mmap(const struct model *model, hf_va *va, uint64_t len, unsigned prot,
+				unsigned flags)
 {
 	const unsigned both = HF_MAP_FIXED | HF_MAP_FIXED_NOREPLACE;
 	enum hf_status status;
@@ -173,7 +172,8 @@ enum hf_status model_check_mmap(const struct model *model, hf_va *va, uint64_t l
 		return HF_ERR_FLAGS;
 	if (flags) {
 		status = model_check_range(model, *va, len, true);
-		if (!status && flags == HF_MAP_FIXED_NOREPLACE && !is_free(model, *va, page_up(len)))
+		if (!status && flags == HF_MAP_FIXED_NOREPLACE &&
+		    !is_free(model, *va, page_up(len)))
 			status = HF_ERR_EXIST;
 		return status;
 	}
@@ -201,7 +201,8 @@ void model_mmap(struct model *model, hf_va va, uint64_t len, unsigned prot)
 {
 	model_munmap(model, va, len);
 	for (hf_va at = va; at < va + len; at += PAGE)
-		*model_slot(model, at) = (struct model_slot){ .mapped = true, .prot = (uint8_t)prot };
+		*model_slot(model, at) =
+			(struct model_slot){ .mapped = true, .prot = (uint8_t)prot };
 }
 
 void model_mprotect(struct model *model, hf_va va, uint64_t len, unsigned prot)
@@ -224,7 +225,7 @@ static void advise_slot(struct model_slot *slot, enum hf_advice advice)
 		slot->flags |= MODEL_HUGE | MODEL_HUGE_1G;
 		break;
 	case HF_ADV_NOHUGEPAGE:
-		slot->flags &= (uint8_t)~(MODEL_HUGE | MODEL_HUGE_1G);
+		slot->flags &= (uint8_t) ~(MODEL_HUGE | MODEL_HUGE_1G);
 		break;
 	case HF_ADV_DONTFORK:
 		slot->flags |= MODEL_DONTFORK;

@@ -12,9 +12,9 @@
 /* The bytes of one page. A device that pinned it holds it even when it is unmapped. */
 struct model_page {
 	uint8_t bytes[HF_PAGE_SIZE];
-	unsigned refs;	/* one for the slot, one for each pin */
-	uint32_t pins;	/* of all devices together */
-	hf_pa pa;	/* where it must stay while pins > 0 */
+	unsigned refs; /* one for the slot, one for each pin */
+	uint32_t pins; /* of all devices together */
+	hf_pa pa;      /* where it must stay while pins > 0 */
 };
 
 enum model_flag {
@@ -33,7 +33,7 @@ struct model_slot {
 
 struct model {
 	hf_va lo, hi;
-	size_t count;		/* slots */
+	size_t count; /* slots */
 	struct model_slot *slots;
 };
 
@@ -53,8 +53,8 @@ enum hf_status model_first_fault(const struct model *model, hf_va va, uint64_t l
 				 unsigned access);
 enum hf_status model_check_mapped(const struct model *model, hf_va va, uint64_t len);
 /* *va becomes where the mapping goes. */
-enum hf_status model_check_mmap(const struct model *model, hf_va *va, uint64_t len,
-				unsigned prot, unsigned flags);
+enum hf_status model_check_mmap(const struct model *model, hf_va *va, uint64_t len, unsigned prot,
+				unsigned flags);
 
 /* What a call that succeeded has done. Lengths are rounded up to pages. */
 void model_mmap(struct model *model, hf_va va, uint64_t len, unsigned prot);

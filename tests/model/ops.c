@@ -173,8 +173,8 @@ static unsigned some_prot(struct world *w)
 	return one_in(w, 200) ? 8 : often[below(w, sizeof(often) / sizeof(often[0]))];
 }
 
-static void do_mmap(struct world *w, struct member *member, hf_va va, uint64_t len,
-		    unsigned prot, unsigned flags)
+static void do_mmap(struct world *w, struct member *member, hf_va va, uint64_t len, unsigned prot,
+		    unsigned flags)
 {
 	hf_va want = va;
 	enum hf_status predicted = model_check_mmap(&member->model, &want, len, prot, flags);
@@ -183,8 +183,7 @@ static void do_mmap(struct world *w, struct member *member, hf_va va, uint64_t l
 		return;
 	if (va != want)
 		disagree(w, "%llu bytes placed at 0x%llx, the model says 0x%llx",
-			 (unsigned long long)len, (unsigned long long)va,
-			 (unsigned long long)want);
+			 (unsigned long long)len, (unsigned long long)va, (unsigned long long)want);
 	model_mmap(&member->model, va, round_up(len), prot);
 }
 
@@ -266,9 +265,9 @@ static void do_madvise(struct world *w, struct member *member, hf_va va, uint64_
 static void op_madvise(struct world *w, struct member *member)
 {
 	static const enum hf_advice often[] = {
-		HF_ADV_HUGEPAGE, HF_ADV_HUGEPAGE, HF_ADV_HUGEPAGE, HF_ADV_HUGEPAGE_1G,
-		HF_ADV_NOHUGEPAGE, HF_ADV_DONTNEED, HF_ADV_DONTNEED, HF_ADV_DONTFORK,
-		HF_ADV_DOFORK, HF_ADV_DOFORK, HF_ADV_WIPEONFORK, HF_ADV_KEEPONFORK,
+		HF_ADV_HUGEPAGE,   HF_ADV_HUGEPAGE, HF_ADV_HUGEPAGE,   HF_ADV_HUGEPAGE_1G,
+		HF_ADV_NOHUGEPAGE, HF_ADV_DONTNEED, HF_ADV_DONTNEED,   HF_ADV_DONTFORK,
+		HF_ADV_DOFORK,	   HF_ADV_DOFORK,   HF_ADV_WIPEONFORK, HF_ADV_KEEPONFORK,
 		HF_ADV_KEEPONFORK,
 	};
 	enum hf_advice advice = often[below(w, sizeof(often) / sizeof(often[0]))];
@@ -372,8 +371,9 @@ static void op_cmpxchg(struct world *w, struct member *member)
 	if (!want)
 		model_read(&member->model, va, &there, 8);
 	expected = right ? there : there + 1;
-	if (!cpu_agreed(w, hf_soft_cmpxchg(some_cpu(w, member), va, 8, &expected, desired, &swapped),
-		    want, PAGE))
+	if (!cpu_agreed(w,
+			hf_soft_cmpxchg(some_cpu(w, member), va, 8, &expected, desired, &swapped),
+			want, PAGE))
 		return;
 	if (swapped != right || expected != there)
 		disagree(w, "compare-exchange at 0x%llx", (unsigned long long)va);
@@ -387,7 +387,8 @@ static void op_copy_out(struct world *w, struct member *member)
 	uint64_t len = some_bytes(w);
 	enum hf_status want = check_program(&member->model, va, len, HF_ACCESS_READ);
 
-	if (!cpu_agreed(w, hf_soft_copy_out(some_cpu(w, member), va, w->buf[0], len, NULL), want, len))
+	if (!cpu_agreed(w, hf_soft_copy_out(some_cpu(w, member), va, w->buf[0], len, NULL), want,
+			len))
 		return;
 	model_read(&member->model, va, w->buf[1], len);
 	if (memcmp(w->buf[0], w->buf[1], len) != 0)
@@ -403,7 +404,7 @@ static void op_copy_in(struct world *w, struct member *member)
 
 	some_content(w, w->buf[0], len);
 	cpu_agreed(w, hf_soft_copy_in(some_cpu(w, member), va, w->buf[0], len, &done), want,
-	       len + PMD_SIZE);
+		   len + PMD_SIZE);
 	if (done)
 		model_write(&member->model, va, w->buf[0], done);
 }

@@ -24,13 +24,13 @@ void disagree(struct world *w, const char *how, ...)
 {
 	va_list args;
 
-	printf("not ok 1 - model\n# seed %llu, operation %llu (%s): ",
-	       (unsigned long long)w->seed, (unsigned long long)w->op, w->doing);
+	printf("not ok 1 - model\n# seed %llu, operation %llu (%s): ", (unsigned long long)w->seed,
+	       (unsigned long long)w->op, w->doing);
 	va_start(args, how);
 	vprintf(how, args);
 	va_end(args);
-	printf("\n# again, alone: test_model --seed %llu --ops %llu\n",
-	       (unsigned long long)w->seed, (unsigned long long)w->op);
+	printf("\n# again, alone: test_model --seed %llu --ops %llu\n", (unsigned long long)w->seed,
+	       (unsigned long long)w->op);
 	fflush(stdout);
 	exit(1);
 }
@@ -58,9 +58,8 @@ bool agreed(struct world *w, enum hf_status got, enum hf_status want, uint64_t n
 	else if (got == HF_ERR_OVERFLOW)
 		is_short = w->count_limit != 0;
 	if (got != want && !(want == HF_OK && is_short))
-		disagree(w, "gives %s, the model says %s; %llu bytes are free",
-			 hf_status_name(got), hf_status_name(want),
-			 (unsigned long long)free_bytes(w));
+		disagree(w, "gives %s, the model says %s; %llu bytes are free", hf_status_name(got),
+			 hf_status_name(want), (unsigned long long)free_bytes(w));
 	w->outcomes[got == HF_OK ? DONE : got == want ? REFUSED : SHORT]++;
 	return got == HF_OK;
 }
@@ -146,8 +145,7 @@ void world_end(struct world *w)
 	release_all(w);
 	check_invariants(w);
 	if (free_bytes(w) != w->free_at_start)
-		disagree(w, "%lld bytes leaked",
-			 (long long)(w->free_at_start - free_bytes(w)));
+		disagree(w, "%lld bytes leaked", (long long)(w->free_at_start - free_bytes(w)));
 	hf_soft_dma_destroy(w->dma);
 	must(w, hf_soft_destroy(w->soft), "hf_soft_destroy");
 	free(w);

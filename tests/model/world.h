@@ -35,16 +35,16 @@ struct held {
 };
 
 enum outcome {
-	DONE,		/* the call succeeded */
-	REFUSED,	/* the error that the model predicted */
-	SHORT,		/* out of memory or at a count's limit */
+	DONE,	 /* the call succeeded */
+	REFUSED, /* the error that the model predicted */
+	SHORT,	 /* out of memory or at a count's limit */
 	OUTCOMES,
 };
 
 struct world {
-	uint64_t seed, op;	/* what to rerun */
+	uint64_t seed, op; /* what to rerun */
 	uint64_t random;
-	const char *doing;	/* the operation under way */
+	const char *doing; /* the operation under way */
 	/* chosen from the seed */
 	uint64_t ram_bytes;
 	uint32_t count_limit;
@@ -55,14 +55,14 @@ struct world {
 	struct hf_soft_dma *dma;
 	struct hf_phys *phys;
 	uint64_t free_at_start;
-	bool failing;		/* allocations are being made to fail */
+	bool failing; /* allocations are being made to fail */
 	struct member *members[MAX_MEMBERS];
 	size_t member_count;
 	struct held *held[MAX_HELD];
 	size_t held_count;
-	uint64_t *outcomes;	/* counts for the operation under way */
+	uint64_t *outcomes;		/* counts for the operation under way */
 	uint64_t no_outcomes[OUTCOMES]; /* for what is no operation */
-	uint64_t huge_leaves, spaces; /* summed up over all comparisons */
+	uint64_t huge_leaves, spaces;	/* summed up over all comparisons */
 	uint8_t buf[3][MAX_BYTES];
 };
 
@@ -81,8 +81,8 @@ void member_fork(struct world *w, struct member *parent);
 void member_end(struct world *w, size_t index);
 
 /* Space and model disagree: say where, how to see it again, and end the program. */
-__attribute__((noreturn, format(printf, 2, 3)))
-void disagree(struct world *w, const char *how, ...);
+__attribute__((noreturn, format(printf, 2, 3))) void disagree(struct world *w, const char *how,
+							      ...);
 
 /*
  * The call gave `got`, the model says `want`. True: it succeeded. False: it failed as

@@ -153,16 +153,16 @@ void fragment(struct machine *m, size_t count, struct hoard *hoard);
  */
 struct state;
 enum state_part {
-	STATE_VISIBLE = 1,	/* mappings, contents, pins */
-	STATE_TABLES = 2,	/* leaves: addresses, levels, permissions */
-	STATE_FREE = 4,		/* free bytes */
+	STATE_VISIBLE = 1, /* mappings, contents, pins */
+	STATE_TABLES = 2,  /* leaves: addresses, levels, permissions */
+	STATE_FREE = 4,	   /* free bytes */
 	STATE_ALL = 7,
 };
 struct state *state_take(struct machine *m);
 void state_drop(struct state *state);
 /* Fails the test if the state is not `before`'s any more; `call` is what did not change it. */
-void state_same(struct machine *m, const struct state *before, unsigned parts,
-		const char *call, const char *file, int line);
+void state_same(struct machine *m, const struct state *before, unsigned parts, const char *call,
+		const char *file, int line);
 
 void expect_status(enum hf_status got, enum hf_status want, const char *call, const char *file,
 		   int line);
@@ -175,26 +175,26 @@ void expect_u64(uint64_t got, uint64_t want, const char *what, const char *file,
 #define GIVES(want, call) expect_status((call), (want), #call, __FILE__, __LINE__)
 /* The call returns the error `want`, and nothing at all has changed in the machine. */
 #define FAILS(m, want, call) FAILS_KEEPING(m, STATE_ALL, want, call)
-#define FAILS_KEEPING(m, parts, want, call)                                                   \
-	do {                                                                                  \
-		struct state *before_ = state_take(m);                                        \
-		expect_status((call), (want), #call, __FILE__, __LINE__);                     \
-		state_same((m), before_, (parts), #call, __FILE__, __LINE__);                 \
-		state_drop(before_);                                                          \
-		CHECK(m);                                                                     \
+#define FAILS_KEEPING(m, parts, want, call)                                   \
+	do {                                                                  \
+		struct state *before_ = state_take(m);                        \
+		expect_status((call), (want), #call, __FILE__, __LINE__);     \
+		state_same((m), before_, (parts), #call, __FILE__, __LINE__); \
+		state_drop(before_);                                          \
+		CHECK(m);                                                     \
 	} while (0)
 #define CHECK(m) expect_sound((m), __FILE__, __LINE__)
 /* Two numbers, printed in hex when they differ. */
-#define SAME(got, want)                                                                       \
+#define SAME(got, want) \
 	expect_u64((uint64_t)(got), (uint64_t)(want), #got " == " #want, __FILE__, __LINE__)
 #define SAME_PA(got, want) SAME((got).v, (want).v)
 
 /* Skip with a reason that the reader sees. */
-#define SKIP(...)                                                                             \
-	do {                                                                                  \
-		print_message("skipped: " __VA_ARGS__);                                       \
-		print_message("\n");                                                          \
-		skip();                                                                       \
+#define SKIP(...)                                       \
+	do {                                            \
+		print_message("skipped: " __VA_ARGS__); \
+		print_message("\n");                    \
+		skip();                                 \
 	} while (0)
 
 /* 1 GiB pages take real host memory: skips the test if the host has less than `bytes`. */
@@ -206,8 +206,8 @@ struct suite {
 	const struct CMUnitTest *tests;
 	size_t count;
 };
-#define SUITE(name, array)                                                                    \
-	extern const struct suite name;                                                       \
+#define SUITE(name, array)              \
+	extern const struct suite name; \
 	const struct suite name = { array, sizeof(array) / sizeof(array[0]) }
 
 /*
@@ -216,7 +216,7 @@ struct suite {
  */
 int run_test_array(const char *name, const struct CMUnitTest *tests, size_t count, int argc,
 		   char **argv);
-#define run_group(name, tests, argc, argv)                                                    \
+#define run_group(name, tests, argc, argv) \
 	run_test_array(name, tests, sizeof(tests) / sizeof(tests[0]), argc, argv)
 int run_suites(const char *name, const struct suite *const *suites, size_t count, int argc,
 	       char **argv);

@@ -13,8 +13,8 @@
 
 /* Handlers of signals have no other way to find their data. */
 static struct {
-	sigjmp_buf *escape;		/* where a forbidden access continues; NULL: none runs */
-	struct sigaction port_action;	/* the port's handler */
+	sigjmp_buf *escape;	      /* where a forbidden access continues; NULL: none runs */
+	struct sigaction port_action; /* the port's handler */
 	bool installed;
 } segv;
 

@@ -101,8 +101,8 @@ static void note_space(struct space_state *state, struct space *s)
 	for (hf_va va = 0; hf_vma_next(s->mm, va, &vma) == HF_OK; va = vma.end) {
 		struct region *region;
 
-		state->regions = grown(state->regions, state->region_count,
-				       sizeof(*state->regions));
+		state->regions =
+			grown(state->regions, state->region_count, sizeof(*state->regions));
 		region = &state->regions[state->region_count++];
 		*region = (struct region){ .vma = vma };
 		for (hf_va at = vma.start; at < vma.end;)
@@ -202,8 +202,7 @@ static bool leaves_differ(const struct space_state *a, const struct space_state 
 	return a->leaf_count != b->leaf_count;
 }
 
-static bool space_differs(const struct space_state *a, const struct space_state *b,
-			  unsigned parts)
+static bool space_differs(const struct space_state *a, const struct space_state *b, unsigned parts)
 {
 	if ((parts & STATE_VISIBLE) && (regions_differ(a, b) || pins_differ(a, b)))
 		return true;
@@ -224,15 +223,14 @@ static bool state_differs(const struct state *a, const struct state *b, unsigned
 	}
 	if ((parts & STATE_FREE) && a->free_bytes != b->free_bytes) {
 		print_error("free memory: %llu bytes became %llu\n",
-			    (unsigned long long)a->free_bytes,
-			    (unsigned long long)b->free_bytes);
+			    (unsigned long long)a->free_bytes, (unsigned long long)b->free_bytes);
 		return true;
 	}
 	return false;
 }
 
-void state_same(struct machine *m, const struct state *before, unsigned parts,
-		const char *call, const char *file, int line)
+void state_same(struct machine *m, const struct state *before, unsigned parts, const char *call,
+		const char *file, int line)
 {
 	struct state *after = state_take(m);
 	bool differs = state_differs(before, after, parts);

@@ -23,7 +23,8 @@ static void write_then_load_and_store_then_read(void **state)
 	static const struct {
 		uint64_t offset, len;
 	} ranges[] = {
-		{ 0, 1 }, { 1, 1 }, { PAGE - 1, 2 }, { 3, 2 * PAGE }, { 0, 8 * PAGE }, { 4095, 4097 },
+		{ 0, 1 },	 { 1, 1 },	  { PAGE - 1, 2 },
+		{ 3, 2 * PAGE }, { 0, 8 * PAGE }, { 4095, 4097 },
 	};
 	struct machine *m = *state;
 	struct space *s = space_new(m);

@@ -20,10 +20,10 @@ static void under_both(struct machine *m, void (*body)(struct machine *, enum hf
 	}
 }
 
-#define BOTH(name)                                                                            \
-	static void name(void **state)                                                        \
-	{                                                                                     \
-		under_both(*state, body_of_##name);                                           \
+#define BOTH(name)                                  \
+	static void name(void **state)              \
+	{                                           \
+		under_both(*state, body_of_##name); \
 	}
 
 /* Each side writes one word that the other must not see. */
@@ -93,8 +93,7 @@ static void body_of_huge_pages_are_shared_huge(struct machine *m, enum hf_fork_p
 }
 BOTH(huge_pages_are_shared_huge)
 
-static void body_of_fork_takes_memory_for_tables_only(struct machine *m,
-						      enum hf_fork_policy policy)
+static void body_of_fork_takes_memory_for_tables_only(struct machine *m, enum hf_fork_policy policy)
 {
 	struct space *s = space_new(m);
 	uint64_t before;
@@ -120,8 +119,7 @@ static void body_of_an_empty_space_forks(struct machine *m, enum hf_fork_policy 
 }
 BOTH(an_empty_space_forks)
 
-static void body_of_mappings_are_private_after_fork(struct machine *m,
-						    enum hf_fork_policy policy)
+static void body_of_mappings_are_private_after_fork(struct machine *m, enum hf_fork_policy policy)
 {
 	struct space *s = space_new(m), *child;
 	hf_va va = map_filled(s, HF_LEVEL_PTE, 8, 1);
@@ -191,8 +189,7 @@ BOTH(protection_is_inherited)
 
 /* DONTFORK, WIPEONFORK */
 
-static void body_of_dontfork_is_absent_in_the_child(struct machine *m,
-						    enum hf_fork_policy policy)
+static void body_of_dontfork_is_absent_in_the_child(struct machine *m, enum hf_fork_policy policy)
 {
 	struct space *s = space_new(m), *child;
 	hf_va small = map_filled(s, HF_LEVEL_PTE, 4, 1), huge = map_filled(s, HF_LEVEL_PMD, 2, 2);
@@ -233,8 +230,7 @@ static void body_of_dofork_undoes_dontfork(struct machine *m, enum hf_fork_polic
 }
 BOTH(dofork_undoes_dontfork)
 
-static void body_of_wipeonfork_is_zero_in_the_child(struct machine *m,
-						    enum hf_fork_policy policy)
+static void body_of_wipeonfork_is_zero_in_the_child(struct machine *m, enum hf_fork_policy policy)
 {
 	struct space *s = space_new(m), *child, *grandchild;
 	hf_va small = map_filled(s, HF_LEVEL_PTE, 4, 1), huge = map_filled(s, HF_LEVEL_PMD, 2, 2);
@@ -338,8 +334,7 @@ static void check_advice_cut(struct machine *m, enum hf_fork_policy policy, enum
 	FILLED(s, at, 8 * PAGE, 1);
 }
 
-static void body_of_dontfork_taken_back_for_one_page(struct machine *m,
-						     enum hf_fork_policy policy)
+static void body_of_dontfork_taken_back_for_one_page(struct machine *m, enum hf_fork_policy policy)
 {
 	check_advice_cut(m, policy, HF_ADV_DONTFORK, HF_ADV_DOFORK);
 }
@@ -385,8 +380,7 @@ static void check_pinned_small(struct machine *m, enum hf_fork_policy policy, un
 	unpin(m, &pin);
 }
 
-static void body_of_pinned_small_pages_are_copied_now(struct machine *m,
-						      enum hf_fork_policy policy)
+static void body_of_pinned_small_pages_are_copied_now(struct machine *m, enum hf_fork_policy policy)
 {
 	check_pinned_small(m, policy, HF_PIN_WRITE);
 }
@@ -440,8 +434,7 @@ static void body_of_pinned_in_a_read_only_mapping(struct machine *m, enum hf_for
 }
 BOTH(pinned_in_a_read_only_mapping)
 
-static void body_of_pinned_and_then_protected_none(struct machine *m,
-						   enum hf_fork_policy policy)
+static void body_of_pinned_and_then_protected_none(struct machine *m, enum hf_fork_policy policy)
 {
 	struct space *s = space_new(m), *child;
 	hf_va va = map_filled(s, HF_LEVEL_PTE, 2, 1);
@@ -460,8 +453,7 @@ static void body_of_pinned_and_then_protected_none(struct machine *m,
 }
 BOTH(pinned_and_then_protected_none)
 
-static void body_of_unpinned_again_is_shared_again(struct machine *m,
-						   enum hf_fork_policy policy)
+static void body_of_unpinned_again_is_shared_again(struct machine *m, enum hf_fork_policy policy)
 {
 	struct space *s = space_new(m), *child;
 	hf_va va = map_filled(s, HF_LEVEL_PTE, 4, 1), huge = map_filled(s, HF_LEVEL_PMD, 1, 2);
@@ -499,8 +491,7 @@ static void body_of_unpin_after_fork_lets_the_page_be_shared(struct machine *m,
 }
 BOTH(unpin_after_fork_lets_the_page_be_shared)
 
-static void body_of_one_of_two_pins_gone_still_copies(struct machine *m,
-						      enum hf_fork_policy policy)
+static void body_of_one_of_two_pins_gone_still_copies(struct machine *m, enum hf_fork_policy policy)
 {
 	struct space *s = space_new(m), *child;
 	hf_va va = map_filled(s, HF_LEVEL_PTE, 1, 1);
@@ -800,8 +791,7 @@ static void body_of_grandchildren(struct machine *m, enum hf_fork_policy policy)
 }
 BOTH(grandchildren)
 
-static void body_of_the_parent_ends_before_the_child(struct machine *m,
-						     enum hf_fork_policy policy)
+static void body_of_the_parent_ends_before_the_child(struct machine *m, enum hf_fork_policy policy)
 {
 	struct space *s = space_new(m), *child;
 	hf_va small = map_filled(s, HF_LEVEL_PTE, 4, 1), huge = map_filled(s, HF_LEVEL_PMD, 1, 2);

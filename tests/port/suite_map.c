@@ -21,12 +21,12 @@ static struct hf_vma_info vma_at(struct space *s, hf_va va)
 	return vma;
 }
 
-#define VMA_IS(s, va, start_, end_, prot_)                                                    \
-	do {                                                                                  \
-		struct hf_vma_info vma_ = vma_at(s, va);                                      \
-		SAME(vma_.start, start_);                                                     \
-		SAME(vma_.end, end_);                                                         \
-		SAME(vma_.prot, prot_);                                                       \
+#define VMA_IS(s, va, start_, end_, prot_)               \
+	do {                                             \
+		struct hf_vma_info vma_ = vma_at(s, va); \
+		SAME(vma_.start, start_);                \
+		SAME(vma_.end, end_);                    \
+		SAME(vma_.prot, prot_);                  \
 	} while (0)
 
 /* mmap */
@@ -513,9 +513,9 @@ static void hugepage_1g_counts_as_hugepage(void **state)
 static void advice_keeps_contents(void **state)
 {
 	static const enum hf_advice kinds[] = {
-		HF_ADV_HUGEPAGE, HF_ADV_HUGEPAGE_1G, HF_ADV_NOHUGEPAGE, HF_ADV_DONTFORK,
-		HF_ADV_DOFORK, HF_ADV_WIPEONFORK, HF_ADV_KEEPONFORK, HF_ADV_POPULATE_READ,
-		HF_ADV_POPULATE_WRITE,
+		HF_ADV_HUGEPAGE,   HF_ADV_HUGEPAGE_1G,	 HF_ADV_NOHUGEPAGE,
+		HF_ADV_DONTFORK,   HF_ADV_DOFORK,	 HF_ADV_WIPEONFORK,
+		HF_ADV_KEEPONFORK, HF_ADV_POPULATE_READ, HF_ADV_POPULATE_WRITE,
 	};
 	struct space *s = space_new(*state);
 	hf_va small = map_filled(s, HF_LEVEL_PTE, 8, 1), huge = map_filled(s, HF_LEVEL_PMD, 1, 2);

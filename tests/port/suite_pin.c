@@ -29,8 +29,9 @@ static void spans_cover_the_range_byte_by_byte(void **state)
 	static const struct {
 		uint64_t offset, len;
 	} ranges[] = {
-		{ 0, 1 }, { 0, PAGE }, { 1, PAGE - 1 }, { PAGE - 1, 2 }, { 100, 3 * PAGE },
-		{ PAGE, 4 * PAGE - 1 }, { 0, 8 * PAGE }, { 8 * PAGE - 1, 1 },
+		{ 0, 1 },	 { 0, PAGE },	      { 1, PAGE - 1 },
+		{ PAGE - 1, 2 }, { 100, 3 * PAGE },   { PAGE, 4 * PAGE - 1 },
+		{ 0, 8 * PAGE }, { 8 * PAGE - 1, 1 },
 	};
 	struct machine *m = *state;
 	struct space *s = space_new(m);

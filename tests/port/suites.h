@@ -5,8 +5,7 @@
 
 #include "port.h"
 
-extern const struct suite suite_map, suite_fault, suite_pin, suite_fork, suite_copy,
-	suite_error;
+extern const struct suite suite_map, suite_fault, suite_pin, suite_fork, suite_copy, suite_error;
 
 static inline int run_shared_suite(int argc, char **argv)
 {

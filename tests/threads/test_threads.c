@@ -14,9 +14,9 @@
 #include "port_soft.h"
 
 #define THREADS 4
-#define COMMON_PAGES (3 * 512)	/* one 2 MiB page, one table of small ones, one huge again */
-#define OWN_PAGES 128		/* of each thread */
-#define WORD 64			/* apart, so that no word shares a cache line */
+#define COMMON_PAGES (3 * 512) /* one 2 MiB page, one table of small ones, one huge again */
+#define OWN_PAGES 128	       /* of each thread */
+#define WORD 64		       /* apart, so that no word shares a cache line */
 
 struct thread {
 	pthread_t id;
@@ -187,7 +187,8 @@ static void change_own(struct thread *t)
 		}
 		break;
 	case 2:
-		if (t->prot[page] != ~0u && worked(t, hf_mprotect(t->s->mm, va, PAGE, RO), "mprotect"))
+		if (t->prot[page] != ~0u &&
+		    worked(t, hf_mprotect(t->s->mm, va, PAGE, RO), "mprotect"))
 			t->prot[page] = RO;
 		break;
 	default:
