@@ -157,16 +157,17 @@ int main(int argc, char **argv)
 			if (!quick || size == 2 * MIB || size == 64 * MIB ||
 			    size % (3 * GIB) == GIB)
 				full(pages[i], size);
-	for (uint64_t size = GIB; size <= 4 * GIB; size *= quick ? 4 : 2)
-		full(GIB, size);
-	for (uint64_t size = GIB; size <= TIB; size *= quick ? 32 : 4)
-		zeros(size);
-	for (uint64_t size = 2 * MIB; size <= TIB; size *= quick ? 512 : 8)
-		sparse(size);
+	written("second", 2 * MIB, GIB, GIB / 100);
 	for (uint64_t count = 1; count <= 100000; count *= 10)
 		mappings(count);
-	written("rewritten", 4 * KIB, GIB, GIB);
+	for (uint64_t size = 2 * MIB; size <= TIB; size *= 2)
+		if (!quick || size == 2 * MIB || size == GIB || size == TIB)
+			sparse(size);
+	for (uint64_t size = GIB; size <= TIB; size *= quick ? 32 : 4)
+		zeros(size);
+	for (uint64_t size = GIB; size <= 4 * GIB; size *= quick ? 4 : 2)
+		full(GIB, size);
 	written("second", 4 * KIB, GIB, GIB / 100);
-	written("second", 2 * MIB, GIB, GIB / 100);
+	written("rewritten", 4 * KIB, GIB, GIB);
 	return bench_end();
 }

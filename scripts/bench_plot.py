@@ -79,13 +79,14 @@ def bars(rows, path, title, prefix):
               "set style data histogram\nset style histogram clustered gap 1\n"
               "set style fill solid 0.9 noborder\nset boxwidth 0.9\nset xtics rotate by -35\n"
               "$d << E\n"]
+    sides = [side for side in SIDES if any(row[side[0]] for row in chosen)]
     for row in chosen:
         cells = [f'"{row["name"][len(prefix):]}"']
-        cells += ["%g" % seconds(row, key) if row[key] else "NaN" for key, _, _ in SIDES]
+        cells += ["%g" % seconds(row, key) if row[key] else "NaN" for key, _, _ in sides]
         script.append(" ".join(cells) + "\n")
     script.append("E\nplot " + ", ".join(
         f'$d using {column + 2}:xtic(1) lc rgb "{colour}" title "{label}"'
-        for column, (_, label, colour) in enumerate(SIDES)) + "\n")
+        for column, (_, label, colour) in enumerate(sides)) + "\n")
     return "".join(script)
 
 

@@ -7,6 +7,7 @@
 static const struct argp_option options[] = {
 	{ "quick", 'q', NULL, 0, "The sizes that matter, few rounds", 0 },
 	{ "rounds", 'r', "N", 0, "Measure up to N rounds (at least 10; default 20, quick: 10)", 0 },
+	{ "seconds", 's', "N", 0, "Begin no further case after N seconds", 0 },
 	{ "json", 'j', "FILE", 0, "Append the rows to FILE, one JSON object per line", 0 },
 	{ "only", 'o', "TEXT", 0, "Measure the cases whose names contain TEXT", 0 },
 	{ 0 },
@@ -25,6 +26,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		args->rounds = (unsigned)strtoul(arg, &end, 10);
 		if (*end || args->rounds < MIN_ROUNDS || args->rounds > 1000)
 			argp_error(state, "--rounds wants a number from %d to 1000", MIN_ROUNDS);
+		return 0;
+	case 's':
+		args->seconds = strtod(arg, &end);
+		if (*end || !(args->seconds > 0))
+			argp_error(state, "--seconds wants a positive number");
 		return 0;
 	case 'j':
 		args->json = arg;

@@ -9,6 +9,7 @@
 struct args {
 	bool quick;
 	unsigned rounds;  /* the most to measure, at least MIN_ROUNDS */
+	double seconds;	  /* begin no case after that; 0: no limit */
 	const char *json; /* file that rows are appended to, or NULL */
 	const char *only; /* measure the cases whose names contain this */
 };

@@ -24,6 +24,8 @@ static struct {
 	FILE *json;
 	char *notes[MAX_NOTES]; /* footnotes of this table, each once */
 	unsigned note_count;
+	unsigned omitted; /* cases, because the time was up */
+	double start;
 	bool failed;
 } bench;
 
@@ -31,6 +33,7 @@ void bench_start(int argc, char **argv, const char *name, const char *question, 
 {
 	signal(SIGPIPE, SIG_IGN);
 	bench.args = args_parse(argc, argv, question);
+	bench.start = now_ns();
 	bench.name = name;
 	bench.unit = unit;
 	if (bench.args.json) {
@@ -135,6 +138,10 @@ void bench_run(const struct bench_case *c)
 	snprintf(row.name, sizeof(row.name), "%s/%s", bench.name, c->name);
 	if (bench.args.only && !strstr(row.name, bench.args.only))
 		return;
+	if (bench.args.seconds > 0 && now_ns() - bench.start > bench.args.seconds * 1e9) {
+		bench.omitted++;
+		return;
+	}
 	progress_show(c->name, 0, 1);
 	for (unsigned i = 0; i < COLUMNS; i++)
 		if (asked(c, i))
@@ -165,6 +172,8 @@ int bench_end(void)
 		printf("  [%u] %s\n", i + 1, bench.notes[i]);
 		free(bench.notes[i]);
 	}
+	if (bench.omitted)
+		printf("  %u cases left out: the time was up\n", bench.omitted);
 	if (bench.json && fclose(bench.json)) {
 		perror(bench.args.json);
 		return 1;

@@ -51,6 +51,14 @@ void core_map(struct hf_mm *mm, hf_va base, const struct layout *layout)
 		map_one(mm, base + walk_at(&pages, i), layout->page, layout->page);
 }
 
+struct walk core_places(const struct layout *layout, uint64_t from, uint64_t len)
+{
+	struct walk w = walk_in_order(len, layout->whole ? 4 * KIB : layout->step);
+
+	w.first = from;
+	return w;
+}
+
 uint64_t core_free(struct hf_phys *phys)
 {
 	struct hf_phys_stats stats;

@@ -17,6 +17,12 @@ void core_clean(struct hf_phys *phys);
 /* The layout's mappings, from `base` on. */
 void core_map(struct hf_mm *mm, hf_va base, const struct layout *layout);
 
+/*
+ * The places to touch so that every page of [from, from + len) is there, and with `whole` every
+ * byte has memory of the host.
+ */
+struct walk core_places(const struct layout *layout, uint64_t from, uint64_t len);
+
 uint64_t core_free(struct hf_phys *phys);
 
 struct core_pins {

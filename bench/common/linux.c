@@ -37,7 +37,7 @@ struct space {
 #if HAVE_URING
 	struct io_uring ring;
 #endif
-	bool has_ring, pinned_once;
+	bool has_ring;
 };
 
 static double touch_here(struct space *s, const struct walk *places, bool write)
@@ -88,18 +88,19 @@ static void check_huge(const struct layout *layout)
 		bench_skip("Linux: no huge pages to be had (/sys/kernel/mm/transparent_hugepage)");
 }
 
-/* The memory of the layout at s->base, where nothing is mapped. */
-static void fill(struct space *s)
+/* Memory as the layout says in [from, from + len), where nothing is mapped. */
+static void fill(struct space *s, uint64_t from, uint64_t len)
 {
 	const struct layout *layout = &s->layout;
-	struct walk pages = layout_pages(layout);
+	struct walk pages = walk_in_order(len, layout->step);
 
+	pages.first = from;
 	if (!layout->apart)
-		map_one(layout, s->base, layout->size);
+		map_one(layout, s->base + from, len);
 	for (uint64_t i = 0; layout->apart && i < pages.count; i++)
 		map_one(layout, s->base + walk_at(&pages, i), layout->page);
 	if (layout->step == layout->page && !layout->zero &&
-	    madvise(s->base, layout->size, MADV_POPULATE_WRITE) && errno != EINVAL)
+	    madvise(s->base + from, len, MADV_POPULATE_WRITE) && errno != EINVAL)
 		bench_die("MADV_POPULATE_WRITE: %s", strerror(errno));
 	touch_here(s, &pages, !layout->zero);
 	check_huge(layout);
@@ -121,7 +122,7 @@ static struct space *linux_create(const struct layout *layout)
 		bench_skip("Linux: no address space for %s", size_name(layout->size));
 	munmap(area, len);
 	s->base = (char *)(((uintptr_t)area + align - 1) & ~(uintptr_t)(align - 1));
-	fill(s);
+	fill(s, 0, layout->size);
 	return s;
 }
 
@@ -224,7 +225,6 @@ static double linux_pin(struct space *s, const struct walk *places, uint64_t len
 	if (err)
 		bench_skip("Linux: io_uring may not pin %s: %s (RLIMIT_MEMLOCK?)",
 			   size_name(places->count * len), strerror(-err));
-	s->pinned_once = true;
 	return end - start;
 }
 
@@ -250,13 +250,13 @@ static double linux_unpin(struct space *s)
 }
 #endif
 
-/* fork(2) splits huge pages that are pinned, for good. */
-static void linux_renew(struct space *s)
+/* fork(2) splits huge pages that are pinned, and the first write those that are shared. */
+static void linux_renew(struct space *s, uint64_t from, uint64_t len)
 {
-	if (!s->pinned_once || s->layout.page == 4 * KIB)
+	if (s->layout.page == 4 * KIB)
 		return;
-	munmap(s->base, s->layout.size);
-	fill(s);
+	munmap(s->base + from, len);
+	fill(s, from, len);
 }
 
 const struct system linux_system = {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 struct space {
+	struct layout layout;
 	struct hf_linux *lin;
 	struct hf_phys *phys;
 	struct hf_linux_space space[2]; /* by enum who */
@@ -40,8 +41,9 @@ static struct space *port_create(const struct layout *layout)
 	struct space *s = calloc(1, sizeof(*s));
 	struct hf_linux_config config = { .ram_bytes = core_ram(layout) };
 	uint64_t len = (layout->size + 2 * MIB - 1) / (2 * MIB) * (2 * MIB);
-	struct walk pages = layout_pages(layout);
+	struct walk pages = core_places(layout, 0, layout->size);
 
+	s->layout = *layout;
 	must(hf_linux_create(&config, &s->lin), "hf_linux_create");
 	s->phys = hf_linux_phys(s->lin);
 	must(hf_linux_space_create(s->lin, &s->space[PARENT], len,
@@ -50,11 +52,6 @@ static struct space *port_create(const struct layout *layout)
 	core_clean(s->phys);
 	core_map(&s->space[PARENT].mm, HF_LINUX_VA_LO, layout);
 	port_touch(s, PARENT, &pages, !layout->zero);
-	if (layout->whole) {
-		pages.count *= pages.step / (4 * KIB);
-		pages.step = 4 * KIB;
-		port_touch(s, PARENT, &pages, true);
-	}
 	return s;
 }
 
@@ -89,9 +86,16 @@ static double port_unpin(struct space *s)
 	return core_unpin(s->phys, &s->pins);
 }
 
-static void port_renew(struct space *s)
+/* Only what was asked for splits huge pages here. */
+static void port_renew(struct space *s, uint64_t from, uint64_t len)
 {
-	(void)s;
+	struct walk pages = core_places(&s->layout, from, len);
+
+	if (!s->layout.huge_small)
+		return;
+	must(hf_madvise(&s->space[PARENT].mm, HF_LINUX_VA_LO + from, len, HF_ADV_DONTNEED),
+	     "hf_madvise");
+	port_touch(s, PARENT, &pages, true);
 }
 
 const struct system port_system = {

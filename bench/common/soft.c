@@ -13,6 +13,7 @@
 #define RAM_BASE GIB
 
 struct space {
+	struct layout layout;
 	struct hf_soft *soft;
 	struct hf_phys *phys;
 	struct hf_mm mm[2]; /* by enum who */
@@ -57,8 +58,9 @@ static struct space *soft_create(const struct layout *layout)
 	struct hf_mm_config mm = {
 		.huge_cow = layout->huge_small ? HF_HUGE_COW_SMALL : HF_HUGE_COW_WHOLE,
 	};
-	struct walk pages = layout_pages(layout);
+	struct walk pages = core_places(layout, 0, layout->size);
 
+	s->layout = *layout;
 	must(hf_soft_create(&config, &s->soft), "hf_soft_create");
 	s->phys = hf_soft_phys(s->soft);
 	must(hf_mm_create(&s->mm[PARENT], s->phys, &mm), "hf_mm_create");
@@ -71,11 +73,6 @@ static struct space *soft_create(const struct layout *layout)
 	core_clean(s->phys);
 	core_map(&s->mm[PARENT], BASE, layout);
 	soft_touch(s, PARENT, &pages, !layout->zero);
-	if (layout->whole) {
-		pages.count *= pages.step / (4 * KIB);
-		pages.step = 4 * KIB;
-		soft_touch(s, PARENT, &pages, true);
-	}
 	return s;
 }
 
@@ -120,10 +117,15 @@ static double soft_unpin(struct space *s)
 	return core_unpin(s->phys, &s->pins);
 }
 
-/* Pins and forks cost the parent nothing that would have to be made anew. */
-static void soft_renew(struct space *s)
+/* Only what was asked for splits huge pages here. */
+static void soft_renew(struct space *s, uint64_t from, uint64_t len)
 {
-	(void)s;
+	struct walk pages = core_places(&s->layout, from, len);
+
+	if (!s->layout.huge_small)
+		return;
+	must(hf_madvise(&s->mm[PARENT], BASE + from, len, HF_ADV_DONTNEED), "hf_madvise");
+	soft_touch(s, PARENT, &pages, true);
 }
 
 const struct system soft_system = {

@@ -47,8 +47,11 @@ struct system {
 	/* Pin `len` bytes at each place for a device; nanoseconds in all. Once before unpin. */
 	double (*pin)(struct space *s, const struct walk *places, uint64_t len);
 	double (*unpin)(struct space *s);
-	/* After the child has ended: if pages are not what they were at creation, make them anew. */
-	void (*renew)(struct space *s);
+	/*
+	 * After the child has ended: where huge pages were split for good in [from, from + len),
+	 * make them anew.
+	 */
+	void (*renew)(struct space *s, uint64_t from, uint64_t len);
 };
 
 extern const struct system soft_system, port_system, linux_system;
