@@ -98,9 +98,8 @@ static void maps_settle(struct hf_linux_window *w, uint64_t runs)
 }
 
 /*
- * Forget the whole window. A host at vm.max_map_count refuses mmap(2) even where it would
- * end with fewer mappings, but mprotect(2) of whole mappings it cannot: then they stay, with
- * no rights.
+ * Forget the whole window. A host at vm.max_map_count refuses mmap(2) even if fewer mappings
+ * would be left, but not mprotect(2) of whole mappings: then they stay, without rights.
  */
 static void drop(struct hf_linux_window *w)
 {
@@ -299,6 +298,7 @@ static void write_protect(struct hf_linux_window *w, uint64_t first, uint64_t en
 {
 	uint64_t page = first, stop;
 
+	w->upgrades = 0;
 	for (; hf_linux_record_writable(&w->record, &page, end, &stop); page = stop) {
 		uint64_t runs = w->record.runs;
 		uint64_t word = hf_linux_record_at(&w->record, page);
@@ -316,7 +316,6 @@ static void write_protect(struct hf_linux_window *w, uint64_t first, uint64_t en
 		}
 	}
 	hf_linux_record_settle(&w->record, first, end);
-	w->upgrades = 0;
 }
 
 void hf_linux_flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned what)
@@ -351,7 +350,10 @@ static void unlink_from(struct hf_linux_window *w)
 		w->next->link = w->link;
 }
 
-/* Address space in whole slots, aligned to a slot; NULL with errno. */
+/*
+ * Address space in whole slots, aligned to a slot; NULL with errno. There is always a page
+ * behind the window that nothing is ever mapped in, so that no host mapping belongs to two.
+ */
 static char *reserve(uint64_t len)
 {
 	char *all = mmap(NULL, len + GIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
