@@ -16,7 +16,8 @@
  *    handler runs with it blocked, unless installed with SA_NODEFER;
  *  - a handler of another signal may access windows only if the program blocks that
  *    signal around its calls into Holdfast, whose locks the fault needs;
- *  - a stack may lie in a window if its thread has another for signals: sigaltstack(2);
+ *  - a stack may lie in a window if its thread has another one for signals, of 16 KiB at
+ *    least: sigaltstack(2);
  *  - a handler that the program installs after hf_linux_create must pass on what it does
  *    not know to the one it found.
  * A child of fork(2) shares the memfd: it must not touch windows or call Holdfast.
