@@ -118,7 +118,7 @@ static bool check_branch(struct check *c, const struct path *p, hf_pte e, unsign
 		return fail(c, "branch-leads-to-table", va, table);
 	if (hf_pte_writable(e) && f->refs > 1)
 		return fail(c, "writable-implies-exclusive", va, table);
-	if (hf_pte_look(e) && !p->ours)
+	if (hf_pte_look(e) && !(p->ours && hf_pte_writable(e)))
 		return fail(c, "shared-without-look", va, table);
 	below.ours &= f->refs == 1;
 	below.look &= hf_pte_look(e);

@@ -210,7 +210,7 @@ static bool copy_block(struct hf_fault *f)
 
 	if (!new_block(f, &pfn, &clean))
 		return false;
-	if (!hf_is_zero(phys, old))
+	if (!f->from_zero)
 		hf_block_copy(phys, pfn, old, hf_level_order(w->level));
 	else if (!clean)
 		hf_block_clear(phys, pfn, hf_level_order(w->level));
@@ -253,6 +253,7 @@ static bool mapped_once(struct hf_fault *f, hf_pte e)
 
 	hf_phys_lock(phys);
 	once = hf_mapped_once_locked(phys, hf_pte_pfn(e), level);
+	f->from_zero = hf_is_zero_locked(phys, hf_pte_pfn(e));
 	if (!once && level == HF_LEVEL_PTE &&
 	    !hf_place_alloc_locked(f->mm, &f->vma, f->va, level, &f->block, &f->block_clean))
 		f->block.v = HF_NIL;

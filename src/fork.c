@@ -16,8 +16,7 @@
 
 struct need {
 	uint64_t tables, small, huge;
-	uint64_t zeros; /* leaves of zero pages */
-	bool overflow;	/* a count has too little room */
+	bool overflow; /* a count has too little room */
 };
 
 struct fork {
@@ -54,20 +53,14 @@ static bool is_special(struct fork *f, hf_va va, uint64_t size)
 	       hf_vmas_only(f->phys, f->parent->vmas, va, va + size, HF_VMA_LOOK);
 }
 
-/*
- * What becomes of an entry at `va` that is not empty. phys->lock held. A branch with LOOK whose table is
- * shared can hold no pin, and no border between mappings that the child gets and others:
- * it is shared on.
- */
+/* What becomes of an entry at `va` that is not empty. phys->lock held. */
 static enum fate fate(struct fork *f, hf_pte e, hf_va va, unsigned level)
 {
 	if (is_special(f, va, hf_level_size(level)))
 		return FATE_SKIP;
-	if (hf_pte_leaf(e, level))
-		return hf_pinned_locked(f->phys, hf_pte_pfn(e), level) ? FATE_COPY : FATE_SHARE;
-	if (hf_pte_look(e) && hf_frame(f->phys, hf_pte_pfn(e))->refs == 1)
-		return FATE_LOOK;
-	return FATE_SHARE;
+	if (hf_pte_branch(e, level))
+		return hf_pte_look(e) ? FATE_LOOK : FATE_SHARE;
+	return hf_pinned_locked(f->phys, hf_pte_pfn(e), level) ? FATE_COPY : FATE_SHARE;
 }
 
 /* ---- Phase 1: reserve ---- */
@@ -75,9 +68,6 @@ static enum fate fate(struct fork *f, hf_pte e, hf_va va, unsigned level)
 /* Room in a block's count for `more` leaves. phys->lock held. */
 static void need_leaves(struct fork *f, hf_pfn pfn, unsigned level, uint64_t more)
 {
-	/* Any other block has one leaf in a space, but a zero page has many. */
-	if (hf_is_zero(f->phys, pfn))
-		more = f->need.zeros += more;
 	if (!hf_map_room_locked(f->phys, pfn, level, more))
 		f->need.overflow = true;
 }
@@ -85,9 +75,9 @@ static void need_leaves(struct fork *f, hf_pfn pfn, unsigned level, uint64_t mor
 /* What sharing one entry needs is room in a count. phys->lock held. */
 static void need_share(struct fork *f, hf_pfn pfn, unsigned level, bool leaf)
 {
-	if (leaf)
+	if (leaf && !hf_is_zero_locked(f->phys, pfn))
 		need_leaves(f, pfn, level, 1);
-	else if (hf_frame(f->phys, pfn)->refs >= f->phys->count_limit)
+	else if (!leaf && hf_frame(f->phys, pfn)->refs >= f->phys->count_limit)
 		f->need.overflow = true;
 }
 
@@ -253,15 +243,22 @@ static void must_get(struct fork *f, hf_pfn pfn, unsigned level)
 		hf_panic(f->phys, "fork: a mapping count passed its limit after the survey");
 }
 
-/* phys->lock held. */
+/*
+ * A zero page is not handed on: the child finds zeros where it has nothing, too, and one
+ * table may lead to it any number of times. phys->lock held.
+ */
 static void share(struct fork *f, hf_pte *parent, hf_pte *child, unsigned level)
 {
 	hf_pte e = disarm(f, parent);
+	hf_pfn pfn = hf_pte_pfn(e);
 
-	if (hf_pte_leaf(e, level))
-		must_get(f, hf_pte_pfn(e), level);
-	else if (!hf_table_get_locked(f->phys, hf_pte_pfn(e)))
+	if (hf_pte_leaf(e, level)) {
+		if (hf_is_zero_locked(f->phys, pfn))
+			return;
+		must_get(f, pfn, level);
+	} else if (!hf_table_get_locked(f->phys, pfn)) {
 		hf_panic(f->phys, "fork: a table count passed its limit after the survey");
+	}
 	hf_pte_set(child, hf_pte_wrprotect(hf_pte_clear_look(e)));
 }
 
@@ -324,7 +321,7 @@ static void arm_entry(struct fork *f, hf_pte *parent, hf_pte *child, hf_va va, u
 	hf_phys_unlock(f->phys);
 	if (what != FATE_LOOK)
 		return;
-	/* The seed's way: split the parent's huge leaf, and look at the small ones. */
+	/* HF_FORK_SPLIT: split the parent's huge leaf, and look at the small ones. */
 	if (hf_pte_leaf(hf_pte_get(parent), level) &&
 	    hf_table_split(f->phys, parent, level, true, &f->frames))
 		hf_panic(f->phys, "fork: a mapping count passed its limit after the survey");

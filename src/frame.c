@@ -336,7 +336,7 @@ void hf_block_copy(const struct hf_phys *phys, hf_pfn dst, hf_pfn src, unsigned 
 		memcpy(to, from, len);
 }
 
-bool hf_is_zero(const struct hf_phys *phys, hf_pfn pfn)
+bool hf_is_zero_locked(const struct hf_phys *phys, hf_pfn pfn)
 {
 	return pfn.v == phys->zero[0].v ||
 	       (phys->zero[1].v != HF_NIL && hf_block_base(pfn, 1).v == phys->zero[1].v);

@@ -193,7 +193,7 @@ void hf_block_copy(const struct hf_phys *phys, hf_pfn dst, hf_pfn src, unsigned 
  * one mapper of it, so it is never exclusive and never freed. False: none to be had.
  */
 bool hf_zero_get_locked(struct hf_phys *phys, unsigned level, hf_pfn *out);
-bool hf_is_zero(const struct hf_phys *phys, hf_pfn pfn);
+bool hf_is_zero_locked(const struct hf_phys *phys, hf_pfn pfn);
 
 /* Frames set aside so that what follows cannot fail for want of memory. Order 0. */
 struct hf_reserve {

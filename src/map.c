@@ -34,6 +34,12 @@ static enum hf_status edit_cut(struct edit *e, bool deep)
 	return hf_isolate(e->mm, e->lo, e->hi, deep, &e->reserve);
 }
 
+/* The mappings are not what they were: the old root is held, so a change copies it. */
+static bool changed(const struct edit *e)
+{
+	return e->mm->vmas.v != e->old.v;
+}
+
 /* Keep the new mappings if all went well, else the old ones. */
 static enum hf_status edit_end(struct edit *e, enum hf_status st)
 {
@@ -48,25 +54,34 @@ static enum hf_status edit_end(struct edit *e, enum hf_status st)
 	return st;
 }
 
-/* Make [lo, hi) of the new tree one mapping with `flags`, and empty its pages. */
-static enum hf_status map_range(struct edit *e, uint32_t flags)
-{
-	struct hf_vma vma = { e->lo, e->hi, flags };
-	enum hf_status st = hf_vmas_set(e->mm->phys, &e->mm->vmas, &vma);
-
-	if (!st)
-		st = edit_cut(e, false);
-	if (!st)
-		hf_zap(e->mm, e->lo, e->hi);
-	return st;
-}
-
 /* Something is mapped in [lo, hi). mm lock held. */
 static bool occupied(const struct hf_mm *mm, hf_va lo, hf_va hi)
 {
 	struct hf_vma v;
 
 	return hf_vmas_next(mm->phys, mm->vmas, lo, &v) && v.start < hi;
+}
+
+/* Some mapping is DONTFORK or WIPEONFORK: a new one beside it may be a new border. */
+static bool any_special(const struct hf_mm *mm)
+{
+	struct hf_vma v;
+
+	return hf_vmas_next_with(mm->phys, mm->vmas, mm->va_lo, HF_VMA_LOOK, &v);
+}
+
+/* Make [lo, hi) of the new tree one mapping with `flags`, and empty its pages. */
+static enum hf_status map_range(struct edit *e, uint32_t flags)
+{
+	struct hf_vma vma = { e->lo, e->hi, flags };
+	bool cut = occupied(e->mm, e->lo, e->hi) || any_special(e->mm);
+	enum hf_status st = hf_vmas_set(e->mm->phys, &e->mm->vmas, &vma);
+
+	if (!st && cut)
+		st = edit_cut(e, false);
+	if (!st && cut)
+		hf_zap(e->mm, e->lo, e->hi);
+	return st;
 }
 
 /* Where to map `len` bytes: at the hint if that is free, else as high as possible. mm lock held. */
@@ -174,9 +189,9 @@ enum hf_status hf_mprotect(struct hf_mm *mm, hf_va va, uint64_t len, unsigned pr
 		return st;
 	e = edit_begin(mm, va, len);
 	st = change_flags(&e, ~(uint32_t)HF_VMA_PROT, prot);
-	if (!st)
+	if (!st && changed(&e))
 		st = edit_cut(&e, true);
-	if (!st)
+	if (!st && changed(&e))
 		hf_protect(mm, va, va + len, prot);
 	return edit_end(&e, st);
 }
@@ -213,7 +228,7 @@ static enum hf_status advise_flags(struct hf_mm *mm, hf_va va, uint64_t len, uin
 	struct edit e = edit_begin(mm, va, len);
 	enum hf_status st = change_flags(&e, ~clear, add);
 
-	if (!st)
+	if (!st && changed(&e))
 		st = edit_cut(&e, false);
 	return edit_end(&e, st);
 }

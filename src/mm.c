@@ -163,7 +163,7 @@ static void count_table(struct hf_phys *phys, hf_pfn table, unsigned level, stru
 
 		if (hf_pte_branch(e, level)) {
 			count_table(phys, pfn, level - 1, out);
-		} else if (hf_pte_leaf(e, level) && !hf_is_zero(phys, pfn)) {
+		} else if (hf_pte_leaf(e, level) && !hf_is_zero_locked(phys, pfn)) {
 			out->leaves[level]++;
 			out->pinned_frames += hf_pinned_frames_locked(phys, pfn, level);
 		}

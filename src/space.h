@@ -92,6 +92,7 @@ struct hf_fault {
 	struct hf_reserve reserve;
 	hf_pfn block; /* taken for the copy of a small page, else HF_NIL */
 	bool block_clean;
+	bool from_zero; /* the leaf leads to a zero page */
 };
 
 /*

@@ -116,7 +116,7 @@ enum hf_status hf_table_own(struct hf_mm *mm, hf_pte *branch, unsigned level, hf
 			    struct hf_reserve *r)
 {
 	struct hf_phys *phys = mm->phys;
-	hf_pte before = hf_pte_get(branch), after;
+	hf_pte before = hf_pte_get(branch);
 	hf_pfn old = hf_pte_pfn(before), copy;
 	bool shared, ok = true;
 
@@ -142,10 +142,7 @@ enum hf_status hf_table_own(struct hf_mm *mm, hf_pte *branch, unsigned level, hf
 	 * Our CPUs may still walk through the old table by their branch caches. Once we
 	 * have let go of it, its other owner may put his own pages into it.
 	 */
-	after = hf_pte_make_branch(copy);
-	if (hf_pte_look(before))
-		after = hf_pte_mklook(after);
-	hf_pte_set(branch, after);
+	hf_pte_set(branch, hf_pte_make_branch(copy));
 	phys->port->flush(phys->host, mm, hf_level_base(va, level + 1), hf_level_size(level + 1),
 			  HF_FLUSH_TABLES);
 	hf_table_put(phys, old, level);

@@ -9,7 +9,8 @@
  *
  * System calls on window addresses see plain protections and fail with EFAULT where a
  * page fault would have been resolved; do I/O through pins (hf_linux_dma_ptr: zero-copy)
- * or hf_read and hf_write.
+ * or hf_read and hf_write. No pointer given to a call of Holdfast may lead into a window: the
+ * call would fault while it holds the locks that the fault needs, and wait for itself.
  *
  * Because a fault is a signal:
  *  - a thread that accesses a window must not block SIGSEGV. The program's own SIGSEGV

@@ -102,7 +102,7 @@ struct hf_mm {
 
 /*
  * Make an empty space in caller-owned storage. `config` may be NULL for defaults.
- * HF_ERR_INVAL: huge_cow. HF_ERR_ALIGN, HF_ERR_RANGE: va_lo, va_hi (not below 2^47, or
+ * HF_ERR_INVAL: huge_cow. HF_ERR_ALIGN, HF_ERR_RANGE: va_lo, va_hi (above 2^47, or
  * va_lo >= va_hi). HF_ERR_NOMEM.
  */
 enum hf_status hf_mm_create(struct hf_mm *mm, struct hf_phys *phys,
@@ -124,7 +124,7 @@ void hf_mm_destroy(struct hf_mm *mm);
  * Adjacent mappings that are alike become one.
  * HF_ERR_FLAGS: unknown prot or flags, or both FIXED flags. HF_ERR_ALIGN: *addr, with
  * FIXED. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE: FIXED outside the space. HF_ERR_EXIST.
- * HF_ERR_NOSPACE. HF_ERR_NOMEM. HF_ERR_OVERFLOW (as for hf_munmap, with FIXED).
+ * HF_ERR_NOSPACE. HF_ERR_NOMEM. HF_ERR_OVERFLOW (as for hf_munmap).
  */
 enum hf_status hf_mmap(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned prot, unsigned flags);
 
@@ -149,7 +149,7 @@ enum hf_status hf_mprotect(struct hf_mm *mm, hf_va va, uint64_t len, unsigned pr
  * madvise(2) for [va, va+len); a hole (HF_ERR_UNMAPPED) changes nothing at all.
  * HF_ERR_INVAL: advice. HF_ERR_ALIGN. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE.
  * HF_ERR_NOMEM, HF_ERR_OVERFLOW. POPULATE_READ and POPULATE_WRITE need the protection
- * (HF_ERR_ACCESS) and on HF_ERR_NOMEM may have populated a part.
+ * (HF_ERR_ACCESS) and on an error may have populated a part.
  */
 enum hf_status hf_madvise(struct hf_mm *mm, hf_va va, uint64_t len, enum hf_advice advice);
 
@@ -176,7 +176,8 @@ enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access, struct hf_t
 
 /*
  * Where `va` leads now, without changing anything. *out describes the leaf, as above.
- * HF_ERR_RANGE. HF_ERR_UNMAPPED: no mapping, or no page present.
+ * A page of a PROT_NONE mapping is found, with access 0.
+ * HF_ERR_RANGE. HF_ERR_UNMAPPED: no mapping, or no page.
  */
 enum hf_status hf_translate(struct hf_mm *mm, hf_va va, struct hf_translation *out);
 
@@ -201,6 +202,8 @@ enum hf_status hf_fork(struct hf_mm *parent, struct hf_mm *child, void *child_ho
  * Copy between a space and the caller's memory, or between two spaces (or two ranges of
  * one that do not overlap), obeying protections and copy-on-write, as copy_to_user and
  * process_vm_readv(2) do. All or nothing: on error no byte has been written.
+ * `buf` is the caller's plain memory: touching it must not need a fault of a space (on the
+ * Linux port, no pointer into a window: hf_copy copies between spaces).
  * A range may have any alignment. Reading absent memory gives zeros and allocates nothing.
  * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_UNMAPPED. HF_ERR_ACCESS. HF_ERR_OVERLAP
  * (hf_copy). HF_ERR_NOMEM, HF_ERR_OVERFLOW (writing). HF_ERR_INVAL: hf_copy between
@@ -227,10 +230,11 @@ enum hf_status hf_vma_next(struct hf_mm *mm, hf_va va, struct hf_vma_info *out);
 
 /* Counts over one space, by a full walk. Shared tables and pages count in full. */
 struct hf_mm_stats {
-	uint64_t mapped_bytes;		 /* sum of all mappings */
-	uint64_t leaves[HF_LEAF_LEVELS]; /* present leaf entries by level, without the zero page */
-	uint64_t pinned_frames;		 /* mapped frames that hold at least one pin */
-	uint64_t tables;		 /* page tables reached, the root included */
+	uint64_t mapped_bytes; /* sum of all mappings */
+	uint64_t leaves
+		[HF_LEAF_LEVELS]; /* leaf entries by level, PROT_NONE ones too, without the zero pages */
+	uint64_t pinned_frames; /* mapped frames that hold at least one pin */
+	uint64_t tables;	/* page tables reached, the root included */
 	uint64_t
 		shared_tables; /* of these, reached through an entry to a table with more than one reference */
 	uint64_t vmas;

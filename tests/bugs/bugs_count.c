@@ -132,7 +132,10 @@ static void refcount_overflow_of_pins_on_huge_pages(void **state)
 	machine_end(m);
 }
 
-/* The zero page has many leaves in one table; a fork that copies the table counts them all. */
+/*
+ * The zero page may have more leaves in one table than a count has room for once more: a fork
+ * that copies the table does not hand them on, for where the child has nothing are zeros.
+ */
 static void refcount_overflow_of_the_zero_page(void **state)
 {
 	(void)state;
@@ -142,13 +145,14 @@ static void refcount_overflow_of_the_zero_page(void **state)
 		hf_va va = map_level(s, HF_LEVEL_PTE, 16);
 		hf_pa pa = hold(s, va + 15 * PAGE, HF_PIN_READ); /* so that fork looks inside */
 
-		for (uint64_t page = 0; page < limit - 2; page++)
+		for (uint64_t page = 0; page < limit - 1; page++) /* the core counts as one */
 			SAME(get(s, va + page * PAGE), 0);
 		SAME(leaves(s, HF_LEVEL_PTE), 1); /* the others are the zero page */
-		FAILS(m, HF_ERR_OVERFLOW, try_fork(s, HF_FORK_COPY, &child));
-		FAILS(m, HF_ERR_OVERFLOW, try_fork(s, HF_FORK_SPLIT, &child));
-		OK(hf_madvise(s->mm, va, 15 * PAGE, HF_ADV_DONTNEED));
-		ZEROS(bare_fork(s, HF_FORK_COPY), va, 15 * PAGE);
+		child = bare_fork(s, HF_FORK_COPY);
+		ZEROS(child, va, 16 * PAGE);
+		put(s, va, 1);
+		ZEROS(child, va, PAGE);
+		CHECK(m);
 		let_go(m, pa);
 		machine_end(m);
 	}

@@ -77,6 +77,21 @@ static void fork_splits_more_than_pinned(void **state)
 	let_go(m, pa);
 }
 
+/* The same of calls that ask for what is so already: no border arises, nothing is split. */
+static void splits_for_nothing(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m);
+	hf_va va = map_filled(s, HF_LEVEL_PMD, 2, 1);
+
+	OK(hf_mprotect(s->mm, va + PAGE, PAGE, HF_PROT_READ | HF_PROT_WRITE));
+	OK(hf_madvise(s->mm, va + PMD_SIZE + PAGE, PAGE, HF_ADV_HUGEPAGE));
+	SAME(leaves(s, HF_LEVEL_PMD), 2);
+	OK(hf_mprotect(s->mm, va + PAGE, PAGE, HF_PROT_READ));
+	SAME(leaves(s, HF_LEVEL_PMD), 1);
+	CHECK(m);
+}
+
 /* Whatever is free now belongs to someone else, who writes to it. */
 static void scribble_on_free_memory(struct machine *m)
 {
@@ -250,10 +265,16 @@ static void fork_hangs_on_failure(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	TEST(fork_moves_pinned),	 TEST(fork_moves_pinned_huge),
-	TEST(fork_moves_pinned_huge_1g), TEST(fork_splits_more_than_pinned),
-	TEST(refork_kills_child),	 TEST(refork_kills_child_after_a_copy),
-	TEST(fork_grants_write),	 TEST(fork_grants_write_by_copy_on_pin),
-	TEST(fork_not_rolled_back),	 TEST(fork_hangs_on_failure),
+	TEST(fork_moves_pinned),
+	TEST(fork_moves_pinned_huge),
+	TEST(fork_moves_pinned_huge_1g),
+	TEST(fork_splits_more_than_pinned),
+	TEST(splits_for_nothing),
+	TEST(refork_kills_child),
+	TEST(refork_kills_child_after_a_copy),
+	TEST(fork_grants_write),
+	TEST(fork_grants_write_by_copy_on_pin),
+	TEST(fork_not_rolled_back),
+	TEST(fork_hangs_on_failure),
 };
 SUITE(bugs_fork, tests);
