@@ -29,22 +29,35 @@ static void forget_kind(struct hf_soft_cpu *cpu, unsigned kind)
 		cpu->tlb[i].tag[kind] = 0;
 }
 
+/* A range as whole pages of one level: [first, first + span), in so many slots of a cache. */
+struct range {
+	hf_va first;
+	uint64_t span;
+	uint64_t slots; /* a long range visits each slot once */
+};
+
+static struct range range_of(hf_va va, uint64_t len, unsigned level, uint64_t slots)
+{
+	struct range r = { .first = level_base(va, level) };
+
+	r.span = level_base(va + len - 1, level) + hf_level_size(level) - r.first;
+	r.slots = r.span >> level_shift(level);
+	if (r.slots > slots)
+		r.slots = slots;
+	return r;
+}
+
 /* Forget the leaves of one size in a range, for the kinds of access in `rights`. */
 static void forget_leaves(struct hf_soft_cpu *cpu, unsigned level, hf_va va, uint64_t len,
 			  unsigned rights)
 {
-	hf_va first = level_base(va, level);
-	uint64_t span = level_base(va + len - 1, level) + hf_level_size(level) - first;
-	uint64_t slots = span >> level_shift(level);
+	const struct range r = range_of(va, len, level, cpu->tlb_mask + 1);
 
-	/* A long range visits each slot once. */
-	if (slots > cpu->tlb_mask + 1)
-		slots = cpu->tlb_mask + 1;
-	for (uint64_t i = 0; i < slots; i++) {
-		uint64_t *tag = tlb_slot(cpu, first + (i << level_shift(level)), level)->tag;
+	for (uint64_t i = 0; i < r.slots; i++) {
+		uint64_t *tag = tlb_slot(cpu, r.first + (i << level_shift(level)), level)->tag;
 
 		/* What tags an entry has are of one page. */
-		if ((tag[KIND_READ] | tag[KIND_WRITE] | tag[KIND_EXEC]) - first >= span)
+		if ((tag[KIND_READ] | tag[KIND_WRITE] | tag[KIND_EXEC]) - r.first >= r.span)
 			continue;
 		for (unsigned kind = 0; kind < KINDS; kind++)
 			if (rights & 1u << kind)
@@ -52,24 +65,16 @@ static void forget_leaves(struct hf_soft_cpu *cpu, unsigned level, hf_va va, uin
 	}
 }
 
-static bool overlap(hf_va a, uint64_t a_len, hf_va b, uint64_t b_len)
-{
-	return a < b + b_len && b < a + a_len;
-}
-
-/* The branches of one level in a range; a long range visits each slot once. */
+/* Forget the branches of one level in a range, or only that they allow writing. */
 static void forget_branches(struct hf_soft_cpu *cpu, unsigned level, hf_va va, uint64_t len,
 			    unsigned what)
 {
-	uint64_t first = va >> level_shift(level);
-	uint64_t slots = ((va + len - 1) >> level_shift(level)) - first + 1;
+	const struct range r = range_of(va, len, level, BRANCHES);
 
-	if (slots > BRANCHES)
-		slots = BRANCHES;
-	for (uint64_t i = 0; i < slots; i++) {
-		struct branch *b = hf_soft_branch(cpu, (first + i) << level_shift(level), level);
+	for (uint64_t i = 0; i < r.slots; i++) {
+		struct branch *b = hf_soft_branch(cpu, r.first + (i << level_shift(level)), level);
 
-		if (!overlap(b->base, hf_level_size(level), va, len))
+		if (b->base - r.first >= r.span)
 			continue;
 		if (what & (HF_FLUSH_TABLES | HF_FLUSH_LEAVES))
 			b->table = NULL;
