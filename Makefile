@@ -7,7 +7,7 @@ QUICK =
 PREFIX = /usr/local
 export PREFIX
 
-.PHONY: help run check mutants bench install format clean
+.PHONY: help run check mutants bench bench-count install format clean
 
 help:
 	@echo 'make run        fork a heap that devices write into, beside fork(2)'
@@ -20,6 +20,7 @@ help:
 	@echo 'make bench      measure Holdfast, Linux and the floor: build/bench.json, plots'
 	@echo '                  QUICK=1          within 3 minutes'
 	@echo '                  ARGS="..."       a part of it; see scripts/bench --help'
+	@echo 'make bench-count  instructions per operation, the same on a busy machine'
 	@echo 'make install    under PREFIX (now $(PREFIX)), below DESTDIR if set'
 	@echo 'make format     lay the sources out with clang-format'
 	@echo 'make clean      remove build/'
@@ -37,6 +38,10 @@ mutants:
 bench:
 	@scripts/bootstrap bench scripts/build run benchmarks
 	@scripts/bootstrap bench scripts/bench $(if $(QUICK),--quick) $(ARGS)
+
+bench-count:
+	@scripts/bootstrap count scripts/build run benchmarks
+	@scripts/bootstrap count scripts/bench-count
 
 install:
 	@scripts/bootstrap run scripts/build run

@@ -52,7 +52,7 @@ int bench_end(void);
 
 /* In a column's process: this cannot be measured here, for a reason. Does not return. */
 _Noreturn void bench_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* In a column's process: something went wrong. Does not return. */
+/* In a column's process or outside of any: something went wrong. Does not return. */
 _Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* "2MiB": a size as names have it. */

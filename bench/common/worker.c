@@ -25,7 +25,8 @@ struct reply {
 	char reason[160];
 };
 
-static int reply_fd = -1; /* of the process of a column, for bench_skip and bench_die */
+/* Of the process of a column, for bench_skip and bench_die; -1 elsewhere. */
+static int reply_fd = -1;
 
 static void send_reply(const struct reply *r)
 {
@@ -38,6 +39,10 @@ static _Noreturn void give_up(enum outcome outcome, const char *format, va_list 
 	struct reply r = { .outcome = outcome };
 
 	vsnprintf(r.reason, sizeof(r.reason), format, ap);
+	if (reply_fd < 0) {
+		fprintf(stderr, "%s\n", r.reason);
+		exit(1);
+	}
 	send_reply(&r);
 	_exit(1);
 }
