@@ -37,6 +37,8 @@ static bool check_vmas(struct check *c)
 	struct hf_mm *mm = c->mm;
 	struct hf_vma v = { 0 }, prev = { 0 };
 
+	if (!hf_vmas_whole(c->phys, mm->vmas))
+		return fail(c, "vma-tree-whole", 0, mm->vmas);
 	while (hf_vmas_next(c->phys, mm->vmas, v.end, &v)) {
 		if (v.start < prev.end || v.start >= v.end || v.start < mm->va_lo ||
 		    v.end > mm->va_hi || ((v.start | v.end) & (HF_PAGE_SIZE - 1)))
@@ -160,19 +162,34 @@ static bool check_space(struct check *c)
 
 /* ---- Pass 2: frames ---- */
 
+/* A link of the list of free blocks of 2^order leads to one. */
+static bool free_of(const struct hf_phys *phys, uint32_t link, unsigned order)
+{
+	const struct hf_frame *f;
+
+	if (!hf_ram_of(phys, (hf_pfn){ link }))
+		return false;
+	f = hf_frame(phys, (hf_pfn){ link });
+	return hf_frame_kind(f) == HF_FRAME_FREE && f->order == order;
+}
+
 /* A free block: rightly linked, as large as can be, and used by nobody. */
 static bool check_free(struct check *c, const struct hf_ram *ram, hf_pfn pfn)
 {
 	struct hf_phys *phys = c->phys;
 	struct hf_frame *f = hf_frame(phys, pfn), *buddy;
-	hf_pfn other = { pfn.v ^ (1u << f->order) };
-	uint32_t frames = 1u << f->order;
+	uint32_t frames = 1u << (f->order & 31);
+	hf_pfn other = { pfn.v ^ frames };
 
 	if (f->order > HF_MAX_ORDER || (pfn.v & (frames - 1)) ||
 	    hf_ram_of(phys, (hf_pfn){ pfn.v + frames - 1 }) != ram)
 		return fail(c, "free-block-whole", 0, pfn);
 	if (f->prev == HF_NIL ? phys->free_head[f->order] != pfn.v
-			      : hf_frame(phys, (hf_pfn){ f->prev })->next != pfn.v)
+			      : !free_of(phys, f->prev, f->order) ||
+					hf_frame(phys, (hf_pfn){ f->prev })->next != pfn.v)
+		return fail(c, "free-list-linked", 0, pfn);
+	if (f->next != HF_NIL && (!free_of(phys, f->next, f->order) ||
+				  hf_frame(phys, (hf_pfn){ f->next })->prev != pfn.v))
 		return fail(c, "free-list-linked", 0, pfn);
 	buddy = hf_ram_of(phys, other) == ram ? hf_frame(phys, other) : NULL;
 	if (f->order < HF_MAX_ORDER && buddy && hf_frame_kind(buddy) == HF_FRAME_FREE &&
@@ -218,6 +235,18 @@ static bool check_loose(struct check *c, hf_pfn pfn)
 	return true;
 }
 
+/* A block of hf_phys_alloc is no space's. */
+static bool check_host(struct check *c, hf_pfn pfn)
+{
+	for (uint32_t i = 0; i < 1u << hf_frame(c->phys, pfn)->order; i++) {
+		hf_pfn frame = { pfn.v + i };
+
+		if (hf_pins_locked(c->phys, frame) || leaves_to(c->phys, frame))
+			return fail(c, "tables-are-not-data", 0, frame);
+	}
+	return true;
+}
+
 static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *free)
 {
 	uint32_t pfn = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
@@ -239,6 +268,8 @@ static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *fr
 			*free += frames;
 			break;
 		case HF_FRAME_HOST:
+			if (!check_host(c, (hf_pfn){ pfn }))
+				return false;
 			frames = 1u << f->order;
 			break;
 		case HF_FRAME_LOOSE:
@@ -300,7 +331,23 @@ static void count_zero(struct hf_phys *phys, bool more)
 			hf_map_count_locked(phys, phys->zero[level], level, more);
 }
 
-static bool all_zero(struct check *c, const struct hf_ram *ram)
+/* A table with a reference too many would keep what it leads to counted: so those come first. */
+static bool no_reference_left(struct check *c, const struct hf_ram *ram)
+{
+	uint32_t pfn = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
+	uint32_t end = pfn + (uint32_t)(ram->len >> HF_PAGE_SHIFT);
+
+	for (; pfn < end; pfn++) {
+		const struct hf_frame *f = hf_frame(c->phys, (hf_pfn){ pfn });
+
+		if ((hf_frame_kind(f) == HF_FRAME_TABLE || hf_frame_kind(f) == HF_FRAME_NODE) &&
+		    f->refs)
+			return fail(c, "reference-counts", 0, (hf_pfn){ pfn });
+	}
+	return true;
+}
+
+static bool no_mapping_left(struct check *c, const struct hf_ram *ram)
 {
 	uint32_t pfn = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
 	uint32_t end = pfn + (uint32_t)(ram->len >> HF_PAGE_SHIFT);
@@ -310,9 +357,6 @@ static bool all_zero(struct check *c, const struct hf_ram *ram)
 
 		if (f->maps || f->block_maps || f->block_inner)
 			return fail(c, "mapping-counts", 0, (hf_pfn){ pfn });
-		if ((hf_frame_kind(f) == HF_FRAME_TABLE || hf_frame_kind(f) == HF_FRAME_NODE) &&
-		    f->refs)
-			return fail(c, "reference-counts", 0, (hf_pfn){ pfn });
 	}
 	return true;
 }
@@ -325,11 +369,13 @@ static bool check_counts(struct check *c)
 	c->mm = NULL;
 	for (struct hf_mm *mm = phys->spaces; mm; mm = mm->next) {
 		uncount(phys, mm->root, HF_TOP_LEVEL);
-		ok = hf_vmas_check_uncount(phys, mm->vmas, c->out) && ok;
+		hf_vmas_check_uncount(phys, mm->vmas);
 	}
 	count_zero(phys, false);
 	for (size_t i = 0; i < phys->ram_count && ok; i++)
-		ok = all_zero(c, &phys->ram[i]);
+		ok = no_reference_left(c, &phys->ram[i]);
+	for (size_t i = 0; i < phys->ram_count && ok; i++)
+		ok = no_mapping_left(c, &phys->ram[i]);
 	count_zero(phys, true);
 	for (struct hf_mm *mm = phys->spaces; mm; mm = mm->next) {
 		recount(phys, mm->root, HF_TOP_LEVEL);

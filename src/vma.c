@@ -6,8 +6,6 @@
  */
 #include "vma.h"
 
-#include <holdfast/check.h>
-
 struct slot {
 	hf_va start, end;
 	uint64_t gap;	/* inner: the largest gap between mappings below */
@@ -459,45 +457,48 @@ enum hf_status hf_vmas_set(struct hf_phys *phys, hf_pfn *root, const struct hf_v
 	return st ? st : tree_insert(phys, root, &one);
 }
 
-/* Slots in order, apart, and not empty; sums true. */
-static bool node_is_whole(const struct hf_phys *phys, const struct node *n)
+/* The node and all below it are nodes, not empty, at their height, and summed up truly. */
+static bool node_is_whole(const struct hf_phys *phys, hf_pfn pfn, uint32_t height)
 {
-	if (!n->count || n->count > CAPACITY)
+	const struct node *n;
+
+	if (!hf_ram_of(phys, pfn) || hf_frame_kind(hf_frame(phys, pfn)) != HF_FRAME_NODE)
 		return false;
-	for (unsigned i = 0; i < n->count; i++) {
-		const struct slot *s = &n->slots[i];
+	n = node_of(phys, pfn);
+	if (n->height != height || !n->count || n->count > CAPACITY)
+		return false;
+	for (unsigned i = 0; height && i < n->count; i++) {
+		hf_pfn child = { n->slots[i].child };
 		struct slot sum;
 
-		if (s->start >= s->end || (i && s->start < s[-1].end))
+		if (!node_is_whole(phys, child, height - 1))
 			return false;
-		if (!n->height)
-			continue;
-		sum = summary(phys, (hf_pfn){ s->child });
-		if (child_of(phys, s)->height + 1 != n->height || memcmp(&sum, s, sizeof(sum)) != 0)
+		sum = summary(phys, child);
+		if (memcmp(&sum, &n->slots[i], sizeof(sum)) != 0)
 			return false;
 	}
 	return true;
 }
 
-bool hf_vmas_check_uncount(struct hf_phys *phys, hf_pfn root, struct hf_violation *out)
+bool hf_vmas_whole(const struct hf_phys *phys, hf_pfn root)
 {
-	struct hf_frame *f;
+	if (root.v == HF_NIL)
+		return true;
+	if (!hf_ram_of(phys, root))
+		return false;
+	return node_is_whole(phys, root, node_of(phys, root)->height);
+}
+
+void hf_vmas_check_uncount(struct hf_phys *phys, hf_pfn root)
+{
 	const struct node *n;
 
 	if (root.v == HF_NIL)
-		return true;
-	if (!hf_ram_of(phys, root) || hf_frame_kind(hf_frame(phys, root)) != HF_FRAME_NODE ||
-	    !node_is_whole(phys, node_of(phys, root))) {
-		*out = (struct hf_violation){ .rule = "vma-tree-whole", .pa = hf_pfn_pa(root) };
-		return false;
-	}
-	f = hf_frame(phys, root);
+		return;
 	n = node_of(phys, root);
-	if (--f->refs == 0 && n->height)
+	if (--hf_frame(phys, root)->refs == 0 && n->height)
 		for (unsigned i = 0; i < n->count; i++)
-			if (!hf_vmas_check_uncount(phys, (hf_pfn){ n->slots[i].child }, out))
-				return false;
-	return true;
+			hf_vmas_check_uncount(phys, (hf_pfn){ n->slots[i].child });
 }
 
 void hf_vmas_check_recount(struct hf_phys *phys, hf_pfn root)

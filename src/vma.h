@@ -70,9 +70,9 @@ bool hf_vmas_gap(const struct hf_phys *phys, hf_pfn root, hf_va lo, hf_va hi, ui
 enum hf_status hf_vmas_clear(struct hf_phys *phys, hf_pfn *root, hf_va lo, hf_va hi);
 enum hf_status hf_vmas_set(struct hf_phys *phys, hf_pfn *root, const struct hf_vma *vma);
 
-/* For hf_mm_check: see check.c. */
-struct hf_violation;
-bool hf_vmas_check_uncount(struct hf_phys *phys, hf_pfn root, struct hf_violation *out);
+/* For hf_mm_check: the tree may be walked at all; and see check.c. */
+bool hf_vmas_whole(const struct hf_phys *phys, hf_pfn root);
+void hf_vmas_check_uncount(struct hf_phys *phys, hf_pfn root);
 void hf_vmas_check_recount(struct hf_phys *phys, hf_pfn root);
 
 #endif
