@@ -126,6 +126,26 @@ static void body_of_copying_a_shared_table(struct machine *m, uint32_t limit)
 }
 AT_EACH_LIMIT(copying_a_shared_table)
 
+/* The same one level up: each child's copy of the table above leads to the pages' table as well. */
+static void body_of_copying_a_shared_table_of_tables(struct machine *m, uint32_t limit)
+{
+	struct space *s = space_new(m), *child[LARGEST_LIMIT];
+	hf_va left = map_filled(s, HF_LEVEL_PTE, 1024, 1), right = left + PMD_SIZE;
+
+	for (uint32_t i = 0; i < limit; i++) {
+		child[i] = fork_space(s, HF_FORK_COPY);
+		if (i + 1 < limit)
+			OK(hf_munmap(child[i]->mm, right,
+				     PMD_SIZE)); /* keeps the left one's table */
+	}
+	expect_no_way_in(child[limit - 1], right, STATE_VISIBLE | STATE_TABLES);
+	FILLED(child[limit - 1], left, 2 * PMD_SIZE, 1);
+	space_end(child[0]);
+	put(child[limit - 1], right, 7);
+	FILLED(s, left, 2 * PMD_SIZE, 1);
+}
+AT_EACH_LIMIT(copying_a_shared_table_of_tables)
+
 /* Each child splits the huge page that it shares, until its parts have no room for one more. */
 static void body_of_splitting_a_shared_huge_page(struct machine *m, uint32_t limit)
 {
@@ -247,9 +267,14 @@ static void body_of_pins_of_a_huge_page(struct machine *m, uint32_t limit)
 AT_EACH_LIMIT(pins_of_a_huge_page)
 
 static const struct CMUnitTest tests[] = {
-	cmocka_unit_test(references_to_a_table),	cmocka_unit_test(mappings_of_a_small_page),
-	cmocka_unit_test(mappings_of_a_huge_page),	cmocka_unit_test(copying_a_shared_table),
-	cmocka_unit_test(splitting_a_shared_huge_page), cmocka_unit_test(mappings_of_the_zero_page),
-	cmocka_unit_test(pins_of_a_small_page),		cmocka_unit_test(pins_of_a_huge_page),
+	cmocka_unit_test(references_to_a_table),
+	cmocka_unit_test(mappings_of_a_small_page),
+	cmocka_unit_test(mappings_of_a_huge_page),
+	cmocka_unit_test(copying_a_shared_table),
+	cmocka_unit_test(copying_a_shared_table_of_tables),
+	cmocka_unit_test(splitting_a_shared_huge_page),
+	cmocka_unit_test(mappings_of_the_zero_page),
+	cmocka_unit_test(pins_of_a_small_page),
+	cmocka_unit_test(pins_of_a_huge_page),
 };
 SUITE(suite_limits, tests);

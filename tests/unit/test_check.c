@@ -1,0 +1,797 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hf_mm_check finds what is wrong: entries, descriptors and nodes are damaged one at a time,
+ * and the rule that it names must be the right one. Looking must not change anything, and when
+ * the damage is mended all must be well again.
+ */
+#include "unit.h"
+
+#include "space.h"
+
+#define RAM_BYTES (8 * MIB)
+
+/* A parent and its child, and a third space with many mappings. */
+struct world {
+	struct memory *m;
+	struct hf_mm *parent, *child, *many;
+	hf_va small; /* 8 pages; 0 is pinned by the parent, 6 by the child, 5 each has its own */
+	hf_va ro;    /* 2 pages right behind them, read-only, shared */
+	hf_va none;  /* 1 page behind those, PROT_NONE, but there */
+	hf_va apart; /* 4 pages in a table of small pages that parent and child share */
+	hf_va wiped; /* 2 pages, WIPEONFORK, in a table with others */
+	hf_va huge;  /* a 2 MiB page; the child has split it and lost page 1 */
+	hf_pa host;  /* 4 frames of hf_phys_alloc */
+	struct hf_span pins[2];
+};
+
+static void build_parent(struct world *w)
+{
+	struct hf_mm *mm = w->parent = space_new(w->m);
+	hf_va at = GIB;
+	size_t count;
+
+	w->huge = map_huge(mm, 1);
+	w->small = at;
+	OK(hf_mmap(mm, &at, 11 * PAGE, RW, HF_MAP_FIXED));
+	w->ro = at + 8 * PAGE;
+	w->none = at + 10 * PAGE;
+	w->apart = at = 2 * GIB;
+	OK(hf_mmap(mm, &at, 4 * PAGE, RW, HF_MAP_FIXED));
+	w->wiped = at = GIB + 64 * MIB;
+	OK(hf_mmap(mm, &at, 4 * PAGE, RW, HF_MAP_FIXED));
+	for (unsigned i = 0; i < 11; i++)
+		put(mm, w->small + i * PAGE, i);
+	for (unsigned i = 0; i < 4; i++) {
+		put(mm, w->apart + i * PAGE, i);
+		put(mm, w->wiped + i * PAGE, i);
+	}
+	OK(hf_mprotect(mm, w->ro, 2 * PAGE, RO));
+	OK(hf_mprotect(mm, w->none, PAGE, HF_PROT_NONE));
+	OK(hf_madvise(mm, w->wiped, 2 * PAGE, HF_ADV_WIPEONFORK));
+	OK(hf_pin(mm, w->small, PAGE, HF_PIN_WRITE, &w->pins[0], 1, &count));
+}
+
+static void build_many(struct world *w)
+{
+	w->many = space_new(w->m);
+	for (unsigned i = 0; i < 200; i++) {
+		hf_va va = GIB + 2 * i * PAGE;
+
+		OK(hf_mmap(w->many, &va, PAGE, RW, HF_MAP_FIXED));
+	}
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	size_t count;
+
+	w->m = memory_of(RAM_BYTES, &quiet_port, NULL);
+	build_parent(w);
+	build_many(w);
+	w->child = space_fork(w->parent, HF_FORK_COPY);
+	put(w->child, w->small + 5 * PAGE, 1); /* has its own copy now */
+	put(w->parent, w->small + 5 * PAGE, 2);
+	OK(hf_munmap(w->child, w->huge + PAGE, PAGE));
+	OK(hf_pin(w->child, w->small + 6 * PAGE, PAGE, HF_PIN_READ, &w->pins[1], 1, &count));
+	OK(hf_phys_alloc(&w->m->phys, 2, &w->host));
+	CHECK(&w->m->phys);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	space_end(w->child);
+	space_end(w->many);
+	OK(hf_unpin(&w->m->phys, w->pins, 2));
+	space_end(w->parent);
+	OK(hf_phys_free(&w->m->phys, w->host, 2));
+	memory_end(w->m);
+	free(w);
+	return 0;
+}
+
+/* ---- Where things are ---- */
+
+/* The entry for va in the table at `level`. */
+static hf_pte *entry_at(struct hf_mm *mm, hf_va va, unsigned level)
+{
+	hf_pfn table = mm->root;
+
+	for (unsigned l = HF_TOP_LEVEL;; l--) {
+		hf_pte *e = hf_table_entries(mm->phys, table) + hf_table_index(va, l);
+
+		if (l == level)
+			return e;
+		assert_true(hf_pte_branch(*e, l));
+		table = hf_pte_pfn(*e);
+	}
+}
+
+static hf_pfn pfn_at(struct hf_mm *mm, hf_va va, unsigned level)
+{
+	return hf_pte_pfn(*entry_at(mm, va, level));
+}
+
+static struct hf_frame *frame_at(struct hf_mm *mm, hf_va va, unsigned level)
+{
+	return hf_frame(mm->phys, pfn_at(mm, va, level));
+}
+
+static hf_pa pa_at(struct hf_mm *mm, hf_va va, unsigned level)
+{
+	return hf_pfn_pa(pfn_at(mm, va, level));
+}
+
+/* The descriptor with the numbers of the 2 MiB block that the page lies in. */
+static struct hf_frame *block_at(struct hf_mm *mm, hf_va va)
+{
+	return hf_block(mm->phys, hf_block_base(pfn_at(mm, va, HF_LEVEL_PTE), 1), 1);
+}
+
+/* A free block of order 1 at least and not the only one of its list, or, with `only`, the only one. */
+static hf_pfn free_block(struct world *w, bool only)
+{
+	for (unsigned o = 1; o <= HF_MAX_ORDER; o++) {
+		hf_pfn pfn = { w->m->phys.free_head[o] };
+
+		if (pfn.v != HF_NIL && (hf_frame(&w->m->phys, pfn)->next == HF_NIL) == only)
+			return pfn;
+	}
+	fail_msg("no such free block");
+	return (hf_pfn){ 0 };
+}
+
+/* The layout of a node in vma.c. */
+struct slot {
+	hf_va start, end;
+	uint64_t gap;
+	uint32_t child, flags;
+};
+
+struct node {
+	uint32_t count, height;
+	uint64_t unused[3];
+	struct slot slots[127];
+};
+
+static struct node *node_of(struct hf_mm *mm)
+{
+	return hf_frame_ptr(mm->phys, mm->vmas);
+}
+
+static struct slot *slot_at(struct hf_mm *mm, hf_va va)
+{
+	struct node *n = node_of(mm);
+
+	for (unsigned i = 0; i < n->count; i++)
+		if (n->slots[i].start <= va && va < n->slots[i].end)
+			return &n->slots[i];
+	fail_msg("no mapping at 0x%llx", (unsigned long long)va);
+	return NULL;
+}
+
+/* ---- Damage. Each says what hf_mm_check has to answer. ---- */
+
+#define PTE HF_LEVEL_PTE
+#define PMD HF_LEVEL_PMD
+#define PUD HF_LEVEL_PUD
+#define PGD HF_LEVEL_PGD
+
+static struct hf_violation in(const char *rule, const struct hf_mm *mm, hf_va va, hf_pa pa)
+{
+	return (struct hf_violation){ rule, mm, va, pa };
+}
+
+static struct hf_violation of_frame(const char *rule, hf_pa pa)
+{
+	return in(rule, NULL, 0, pa);
+}
+
+/* A pin of a page that child and parent have in common, by a leaf each. */
+static struct hf_violation pin_of_shared_page(struct world *w)
+{
+	hf_va va = w->small + PAGE;
+
+	frame_at(w->parent, va, PTE)->pins = 1;
+	block_at(w->parent, va)->block_pinned++;
+	/* The child is the newer space, and comes first. */
+	return in("pinned-implies-exclusive", w->child, va, pa_at(w->child, va, PTE));
+}
+
+static struct hf_violation pin_in_shared_table(struct world *w)
+{
+	frame_at(w->parent, w->apart, PTE)->pins = 1;
+	block_at(w->parent, w->apart)->block_pinned++;
+	return in("pinned-implies-exclusive", w->child, w->apart, pa_at(w->child, w->apart, PTE));
+}
+
+static struct hf_violation write_to_shared_leaf(struct world *w)
+{
+	hf_va va = w->small + PAGE;
+	hf_pte *e = entry_at(w->parent, va, PTE);
+
+	*e = hf_pte_mkwrite(*e);
+	return in("writable-implies-exclusive", w->parent, va, pa_at(w->parent, va, PTE));
+}
+
+/* The child has it in parts. */
+static struct hf_violation write_to_shared_huge_leaf(struct world *w)
+{
+	hf_pte *e = entry_at(w->parent, w->huge, PMD);
+
+	assert_false(hf_pte_writable(*e));
+	*e = hf_pte_mkwrite(*e);
+	return in("writable-implies-exclusive", w->parent, w->huge, pa_at(w->parent, w->huge, PMD));
+}
+
+static struct hf_violation write_to_shared_table(struct world *w)
+{
+	hf_pte *e = entry_at(w->parent, w->apart, PUD);
+
+	assert_false(hf_pte_writable(*e));
+	*e = hf_pte_mkwrite(*e);
+	return in("writable-implies-exclusive", w->parent, w->apart,
+		  pa_at(w->parent, w->apart, PUD));
+}
+
+static struct hf_violation no_look(struct world *w, hf_va va, unsigned level)
+{
+	hf_pte *e = entry_at(w->parent, va, level);
+
+	assert_true(hf_pte_look(*e));
+	*e = hf_pte_clear_look(*e);
+	return in("look-on-path", w->parent, va, pa_at(w->parent, va, PTE));
+}
+
+static struct hf_violation no_look_in_pmd(struct world *w)
+{
+	return no_look(w, w->small, PMD);
+}
+
+static struct hf_violation no_look_in_pud(struct world *w)
+{
+	return no_look(w, w->small, PUD);
+}
+
+static struct hf_violation no_look_in_pgd(struct world *w)
+{
+	return no_look(w, w->small, PGD);
+}
+
+static struct hf_violation no_look_above_wiped(struct world *w)
+{
+	return no_look(w, w->wiped, PMD);
+}
+
+static struct hf_violation look_at_shared_table(struct world *w)
+{
+	hf_pte *e = entry_at(w->parent, w->apart, PUD);
+
+	*e = hf_pte_mklook(*e);
+	return in("shared-without-look", w->parent, w->apart, pa_at(w->parent, w->apart, PUD));
+}
+
+static struct hf_violation leaf_outside(struct world *w)
+{
+	hf_va va = w->none + PAGE;
+
+	*entry_at(w->parent, va, PTE) = hf_pte_wrprotect(*entry_at(w->parent, w->small, PTE));
+	return in("leaf-in-one-mapping", w->parent, va, pa_at(w->parent, w->small, PTE));
+}
+
+static struct hf_violation mapping_ends_in_leaf(struct world *w)
+{
+	slot_at(w->parent, w->huge)->end -= PAGE;
+	return in("leaf-in-one-mapping", w->parent, w->huge, pa_at(w->parent, w->huge, PMD));
+}
+
+static struct hf_violation changed_leaf(struct world *w, hf_va va, uint64_t set, uint64_t clear)
+{
+	hf_pte *e = entry_at(w->parent, va, PTE);
+
+	e->v = (e->v | set) & ~clear;
+	return in("leaf-permission", w->parent, va, pa_at(w->parent, va, PTE));
+}
+
+static struct hf_violation write_to_read_only(struct world *w)
+{
+	return changed_leaf(w, w->ro, X86_W, 0);
+}
+
+static struct hf_violation present_without_access(struct world *w)
+{
+	return changed_leaf(w, w->none, X86_P, X86_HELD);
+}
+
+static struct hf_violation held_with_access(struct world *w)
+{
+	return changed_leaf(w, w->small + 5 * PAGE, X86_HELD, X86_P);
+}
+
+static struct hf_violation executable_data(struct world *w)
+{
+	return changed_leaf(w, w->small + 5 * PAGE, 0, X86_NX);
+}
+
+static struct hf_violation one_map_more(struct world *w)
+{
+	frame_at(w->parent, w->small + PAGE, PTE)->maps++;
+	return of_frame("mapping-counts", pa_at(w->parent, w->small + PAGE, PTE));
+}
+
+static struct hf_violation one_map_less(struct world *w)
+{
+	frame_at(w->parent, w->small + PAGE, PTE)->maps--;
+	return of_frame("mapping-counts", pa_at(w->parent, w->small + PAGE, PTE));
+}
+
+static struct hf_violation one_huge_map_more(struct world *w)
+{
+	hf_pfn base = pfn_at(w->parent, w->huge, PMD);
+
+	hf_block(&w->m->phys, base, 1)->block_maps++;
+	return of_frame("mapping-counts", (hf_pa){ hf_pfn_pa(base).v + PAGE });
+}
+
+static struct hf_violation one_part_more(struct world *w)
+{
+	hf_pfn base = hf_block_base(pfn_at(w->parent, w->apart, PTE), 1);
+
+	hf_block(&w->m->phys, base, 1)->block_inner++;
+	return of_frame("mapping-counts", (hf_pa){ hf_pfn_pa(base).v + PAGE });
+}
+
+static struct hf_violation one_table_reference_more(struct world *w)
+{
+	frame_at(w->parent, w->apart, PUD)->refs++;
+	return of_frame("reference-counts", pa_at(w->parent, w->apart, PUD));
+}
+
+static struct hf_violation one_node_reference_more(struct world *w)
+{
+	hf_frame(&w->m->phys, w->many->vmas)->refs++;
+	return of_frame("reference-counts", hf_pfn_pa(w->many->vmas));
+}
+
+static struct hf_violation one_pinned_frame_more(struct world *w)
+{
+	hf_pfn base = hf_block_base(pfn_at(w->parent, w->small, PTE), 1);
+
+	hf_block(&w->m->phys, base, 1)->block_pinned++;
+	return of_frame("pin-counts", hf_pfn_pa(base));
+}
+
+static struct hf_violation pin_unknown_to_block(struct world *w)
+{
+	hf_pfn base = hf_block_base(pfn_at(w->parent, w->small, PTE), 1);
+
+	frame_at(w->parent, w->small + 5 * PAGE, PTE)->pins++;
+	return of_frame("pin-counts", hf_pfn_pa(base));
+}
+
+static struct hf_violation mapped_free_block(struct world *w)
+{
+	hf_pfn pfn = { free_block(w, true).v + 1 };
+
+	hf_frame(&w->m->phys, pfn)->maps = 1;
+	return of_frame("free-means-unused", hf_pfn_pa(pfn));
+}
+
+static struct hf_violation free_block_with_table(struct world *w)
+{
+	hf_pfn pfn = { free_block(w, true).v + 1 };
+
+	hf_frame_set_kind(hf_frame(&w->m->phys, pfn), HF_FRAME_TABLE);
+	return of_frame("free-means-unused", hf_pfn_pa(pfn));
+}
+
+static hf_pfn loose_frame(struct world *w)
+{
+	hf_pa pa;
+
+	OK(hf_phys_alloc(&w->m->phys, 0, &pa));
+	OK(hf_phys_free(&w->m->phys, pa, 0));
+	assert_true(w->m->phys.loose_count > 0);
+	return (hf_pfn){ w->m->phys.loose[w->m->phys.loose_count - 1] };
+}
+
+static struct hf_violation mapped_loose_frame(struct world *w)
+{
+	hf_pfn pfn = loose_frame(w);
+
+	hf_frame(&w->m->phys, pfn)->maps = 1;
+	return of_frame("free-means-unused", hf_pfn_pa(pfn));
+}
+
+static struct hf_violation leaked_frame(struct world *w)
+{
+	hf_pa pa;
+
+	OK(hf_phys_alloc(&w->m->phys, 0, &pa));
+	hf_frame_set_kind(hf_frame(&w->m->phys, (hf_pfn){ (uint32_t)(pa.v / PAGE) }),
+			  HF_FRAME_PLAIN);
+	return of_frame("no-frame-leaked", pa);
+}
+
+static struct hf_violation freed_page_in_use(struct world *w)
+{
+	hf_pfn pfn = pfn_at(w->parent, w->small + 5 * PAGE, PTE);
+
+	hf_phys_lock(&w->m->phys);
+	hf_block_free_locked(&w->m->phys, pfn, 0);
+	hf_phys_unlock(&w->m->phys);
+	return of_frame("free-means-unused", hf_pfn_pa(pfn));
+}
+
+static struct hf_violation too_large_free_block(struct world *w)
+{
+	hf_pfn pfn = free_block(w, true);
+
+	hf_frame(&w->m->phys, pfn)->order = HF_MAX_ORDER + 1;
+	return of_frame("free-block-whole", hf_pfn_pa(pfn));
+}
+
+static struct hf_violation free_block_beyond_ram(struct world *w)
+{
+	hf_pfn pfn = free_block(w, true);
+
+	hf_frame(&w->m->phys, pfn)->order = 12;
+	return of_frame("free-block-whole", hf_pfn_pa(pfn));
+}
+
+static struct hf_violation unlinked_free_block(struct world *w)
+{
+	hf_pfn pfn = free_block(w, true);
+
+	w->m->phys.free_head[hf_frame(&w->m->phys, pfn)->order] = HF_NIL;
+	return of_frame("free-list-linked", hf_pfn_pa(pfn));
+}
+
+/* The list goes on where there is no free block. */
+static struct hf_violation free_list_leads_astray(struct world *w)
+{
+	hf_pfn pfn = free_block(w, true);
+
+	hf_frame(&w->m->phys, pfn)->next = pfn_at(w->parent, w->small, PMD).v;
+	return of_frame("free-list-linked", hf_pfn_pa(pfn));
+}
+
+static struct hf_violation unlisted_loose_frame(struct world *w)
+{
+	hf_pfn pfn = loose_frame(w);
+
+	w->m->phys.loose_count--;
+	return of_frame("free-list-linked", hf_pfn_pa(pfn));
+}
+
+/* A free block as its two halves, each in its list. */
+static struct hf_violation uncoalesced_free_block(struct world *w)
+{
+	struct hf_phys *phys = &w->m->phys;
+	hf_pfn lower = free_block(w, true), upper;
+	struct hf_frame *l = hf_frame(phys, lower), *u;
+	unsigned order = l->order - 1;
+
+	phys->free_head[l->order] = HF_NIL;
+	upper.v = lower.v + (1u << order);
+	u = hf_frame(phys, upper);
+	hf_frame_set_kind(u, HF_FRAME_FREE);
+	l->order = u->order = order & HF_ORDER_MASK;
+	u->prev = lower.v;
+	u->next = phys->free_head[order];
+	l->next = upper.v;
+	if (u->next != HF_NIL)
+		hf_frame(phys, (hf_pfn){ u->next })->prev = upper.v;
+	phys->free_head[order] = lower.v;
+	return of_frame("free-block-coalesced", hf_pfn_pa(lower));
+}
+
+static struct hf_violation miscounted_free_frames(struct world *w)
+{
+	w->m->phys.free_frames++;
+	return of_frame("free-frames-counted", (hf_pa){ 0 });
+}
+
+static struct hf_violation tree_of_many(struct world *w)
+{
+	return in("vma-tree-whole", w->many, 0, hf_pfn_pa(w->many->vmas));
+}
+
+static struct hf_violation wrong_sum_of_gaps(struct world *w)
+{
+	assert_true(node_of(w->many)->height > 0);
+	node_of(w->many)->slots[0].gap += PAGE;
+	return tree_of_many(w);
+}
+
+static struct hf_violation root_that_is_no_node(struct world *w)
+{
+	hf_frame_set_kind(hf_frame(&w->m->phys, w->many->vmas), HF_FRAME_TABLE);
+	return tree_of_many(w);
+}
+
+static struct hf_violation child_that_is_no_node(struct world *w)
+{
+	node_of(w->many)->slots[1].child = pfn_at(w->parent, w->small, PTE).v;
+	return tree_of_many(w);
+}
+
+static struct hf_violation too_many_slots(struct world *w)
+{
+	node_of(w->many)->count = 128;
+	return tree_of_many(w);
+}
+
+static struct hf_violation empty_node(struct world *w)
+{
+	node_of(w->many)->count = 0;
+	return tree_of_many(w);
+}
+
+static struct hf_violation unaligned_mapping(struct world *w)
+{
+	slot_at(w->parent, w->wiped)->start += 8;
+	return in("vmas-in-order", w->parent, w->wiped + 8, hf_pfn_pa(w->parent->vmas));
+}
+
+static struct hf_violation overlapping_mappings(struct world *w)
+{
+	slot_at(w->parent, w->ro)->start -= PAGE;
+	return in("vmas-in-order", w->parent, w->ro - PAGE, hf_pfn_pa(w->parent->vmas));
+}
+
+static struct hf_violation like_neighbours(struct world *w)
+{
+	slot_at(w->parent, w->ro)->flags = slot_at(w->parent, w->small)->flags;
+	return in("vmas-merged", w->parent, w->ro, hf_pfn_pa(w->parent->vmas));
+}
+
+static struct hf_violation bits_in_leaf(struct world *w, uint64_t set, uint64_t clear)
+{
+	struct hf_violation v = changed_leaf(w, w->small + 5 * PAGE, set, clear);
+
+	v.rule = "entry-wellformed";
+	return v;
+}
+
+static struct hf_violation unknown_bit(struct world *w)
+{
+	return bits_in_leaf(w, 1 << 11, 0);
+}
+
+static struct hf_violation present_and_held(struct world *w)
+{
+	return bits_in_leaf(w, X86_HELD, 0);
+}
+
+static struct hf_violation supervisor_leaf(struct world *w)
+{
+	return bits_in_leaf(w, 0, X86_U);
+}
+
+static struct hf_violation unaligned_huge_leaf(struct world *w)
+{
+	hf_pte *e = entry_at(w->parent, w->huge, PMD);
+
+	e->v += PAGE;
+	return in("entry-wellformed", w->parent, w->huge, pa_at(w->parent, w->huge, PMD));
+}
+
+static struct hf_violation branch_to_data(struct world *w)
+{
+	hf_pte *e = entry_at(w->parent, w->small, PMD);
+	hf_pfn data = pfn_at(w->parent, w->small, PTE);
+
+	*e = hf_pte_with_pfn(*e, data);
+	return in("branch-leads-to-table", w->parent, w->small, hf_pfn_pa(data));
+}
+
+static struct hf_violation leaf_to_no_ram(struct world *w)
+{
+	hf_va va = w->small + 5 * PAGE;
+	hf_pte *e = entry_at(w->parent, va, PTE);
+
+	*e = hf_pte_with_pfn(*e, (hf_pfn){ 5 });
+	return in("entry-leads-to-ram", w->parent, va, (hf_pa){ 5 * PAGE });
+}
+
+static struct hf_violation branch_to_no_ram(struct world *w)
+{
+	hf_pte *e = entry_at(w->parent, w->small, PMD);
+
+	*e = hf_pte_with_pfn(*e, (hf_pfn){ 5 });
+	return in("entry-leads-to-ram", w->parent, w->small, (hf_pa){ 5 * PAGE });
+}
+
+static struct hf_violation mapped_table(struct world *w)
+{
+	frame_at(w->parent, w->small, PMD)->maps = 1;
+	return of_frame("tables-are-not-data", pa_at(w->parent, w->small, PMD));
+}
+
+/* A page of the space and a block of hf_phys_alloc at once, and all counts agree with that. */
+static struct hf_violation mapped_host_block(struct world *w)
+{
+	hf_pfn host = { (uint32_t)(w->host.v / PAGE) + 1 };
+	hf_pfn old = pfn_at(w->parent, w->small + 5 * PAGE, PTE);
+	hf_pte *e = entry_at(w->parent, w->small + 5 * PAGE, PTE);
+
+	hf_phys_lock(&w->m->phys);
+	hf_map_get_locked(&w->m->phys, host, PTE);
+	hf_map_put_locked(&w->m->phys, old, PTE);
+	hf_phys_unlock(&w->m->phys);
+	*e = hf_pte_with_pfn(*e, host);
+	return of_frame("tables-are-not-data", hf_pfn_pa(host));
+}
+
+/* ---- All of it, and back ---- */
+
+/* Everything that a check could change. */
+struct picture {
+	char *ram, *meta;
+	struct hf_phys phys;
+	struct hf_mm spaces[3];
+};
+
+static struct picture *picture_take(const struct world *w)
+{
+	struct picture *p = calloc(1, sizeof(*p));
+	size_t meta = hf_phys_meta_size(RAM_BYTES);
+
+	p->ram = malloc(RAM_BYTES);
+	memcpy(p->ram, w->m->ram[0].map, RAM_BYTES);
+	p->meta = malloc(meta);
+	memcpy(p->meta, w->m->ram[0].meta, meta);
+	p->phys = w->m->phys;
+	p->spaces[0] = *w->parent;
+	p->spaces[1] = *w->child;
+	p->spaces[2] = *w->many;
+	return p;
+}
+
+static void picture_drop(struct picture *p)
+{
+	free(p->ram);
+	free(p->meta);
+	free(p);
+}
+
+static void restore(struct world *w, const struct picture *p)
+{
+	memcpy(w->m->ram[0].map, p->ram, RAM_BYTES);
+	memcpy(w->m->ram[0].meta, p->meta, hf_phys_meta_size(RAM_BYTES));
+	w->m->phys = p->phys;
+	*w->parent = p->spaces[0];
+	*w->child = p->spaces[1];
+	*w->many = p->spaces[2];
+}
+
+static bool same_picture(const struct picture *a, const struct picture *b)
+{
+	return memcmp(a->ram, b->ram, RAM_BYTES) == 0 &&
+	       memcmp(a->meta, b->meta, hf_phys_meta_size(RAM_BYTES)) == 0 &&
+	       memcmp(&a->phys, &b->phys, sizeof(a->phys)) == 0 &&
+	       memcmp(a->spaces, b->spaces, sizeof(a->spaces)) == 0;
+}
+
+typedef struct hf_violation (*damage_fn)(struct world *w);
+
+/* Nothing is written by the check, whatever it finds. */
+static void expect_untouched(struct world *w, const struct picture *before)
+{
+	struct picture *after = picture_take(w);
+	bool same = same_picture(before, after);
+
+	picture_drop(after);
+	if (!same)
+		fail_msg("hf_mm_check has changed something");
+}
+
+static void expect_found(struct world *w, damage_fn damage)
+{
+	struct picture *whole = picture_take(w), *damaged;
+	struct hf_violation want = damage(w), got = { 0 };
+
+	damaged = picture_take(w);
+	GIVES(HF_ERR_CORRUPT, hf_mm_check(&w->m->phys, &got));
+	GIVES(HF_ERR_CORRUPT, hf_mm_check(&w->m->phys, NULL));
+	assert_string_equal(got.rule, want.rule);
+	assert_ptr_equal(got.mm, want.mm);
+	SAME(got.va, want.va);
+	SAME(got.pa.v, want.pa.v);
+	expect_untouched(w, damaged);
+	restore(w, whole);
+	CHECK(&w->m->phys);
+	picture_drop(damaged);
+	picture_drop(whole);
+}
+
+static void nothing_is_found_where_nothing_is_wrong(void **state)
+{
+	struct world *w = *state;
+	struct picture *whole = picture_take(w);
+
+	CHECK(&w->m->phys);
+	OK(hf_mm_check(&w->m->phys, NULL));
+	expect_untouched(w, whole);
+	picture_drop(whole);
+}
+
+/* One test each, so that its name says which damage was not found. */
+#define EACH_DAMAGE(X)               \
+	X(pin_of_shared_page)        \
+	X(pin_in_shared_table)       \
+	X(write_to_shared_leaf)      \
+	X(write_to_shared_huge_leaf) \
+	X(write_to_shared_table)     \
+	X(no_look_in_pmd)            \
+	X(no_look_in_pud)            \
+	X(no_look_in_pgd)            \
+	X(no_look_above_wiped)       \
+	X(look_at_shared_table)      \
+	X(leaf_outside)              \
+	X(mapping_ends_in_leaf)      \
+	X(write_to_read_only)        \
+	X(present_without_access)    \
+	X(held_with_access)          \
+	X(executable_data)           \
+	X(one_map_more)              \
+	X(one_map_less)              \
+	X(one_huge_map_more)         \
+	X(one_part_more)             \
+	X(one_table_reference_more)  \
+	X(one_node_reference_more)   \
+	X(one_pinned_frame_more)     \
+	X(pin_unknown_to_block)      \
+	X(mapped_free_block)         \
+	X(free_block_with_table)     \
+	X(mapped_loose_frame)        \
+	X(leaked_frame)              \
+	X(freed_page_in_use)         \
+	X(too_large_free_block)      \
+	X(free_block_beyond_ram)     \
+	X(unlinked_free_block)       \
+	X(free_list_leads_astray)    \
+	X(unlisted_loose_frame)      \
+	X(uncoalesced_free_block)    \
+	X(miscounted_free_frames)    \
+	X(wrong_sum_of_gaps)         \
+	X(root_that_is_no_node)      \
+	X(child_that_is_no_node)     \
+	X(too_many_slots)            \
+	X(empty_node)                \
+	X(unaligned_mapping)         \
+	X(overlapping_mappings)      \
+	X(like_neighbours)           \
+	X(unknown_bit)               \
+	X(present_and_held)          \
+	X(supervisor_leaf)           \
+	X(unaligned_huge_leaf)       \
+	X(branch_to_data)            \
+	X(leaf_to_no_ram)            \
+	X(branch_to_no_ram)          \
+	X(mapped_table)              \
+	X(mapped_host_block)
+
+#define DEFINE(damage)                           \
+	static void finds_##damage(void **state) \
+	{                                        \
+		expect_found(*state, damage);    \
+	}
+EACH_DAMAGE(DEFINE)
+
+#define LIST(damage) cmocka_unit_test_setup_teardown(finds_##damage, setup, teardown),
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(
+						    nothing_is_found_where_nothing_is_wrong, setup,
+						    teardown),
+					    EACH_DAMAGE(LIST) };
+
+	return RUN(tests, argc, argv);
+}
