@@ -165,7 +165,7 @@ int main(int argc, char **argv)
 			sparse(size);
 	for (uint64_t size = GIB; size <= TIB; size *= quick ? 32 : 4)
 		zeros(size);
-	for (uint64_t size = GIB; size <= 4 * GIB; size *= quick ? 4 : 2)
+	for (uint64_t size = GIB; size <= (quick ? GIB : 4 * GIB); size *= 2)
 		full(GIB, size);
 	written("second", 4 * KIB, GIB, GIB / 100);
 	written("rewritten", 4 * KIB, GIB, GIB);

@@ -15,7 +15,7 @@ SIDES = [("holdfast", "Holdfast", HOLDFAST), ("holdfast_linux_port", "Holdfast, 
 HEAD = """set terminal svg size 800,500 dynamic font "sans,13" background "#ffffff"
 set output "{path}"
 set title "{title}"
-set key outside right top
+set key below
 set grid ytics lc rgb "#dddddd"
 set border 3 lc rgb "#666666"
 set tics nomirror
@@ -63,7 +63,7 @@ def curves(rows, path, title, xlabel, lines, xlog=2):
         if not points:
             continue
         script.append(f"$d{index} << E\n" + "".join("%g %g %g %g\n" % p for p in points) + "E\n")
-        plots.append(f'$d{index} with yerrorlines lc rgb "{colour}" dt {dash} pt 7 ps 0.4 '
+        plots.append(f'$d{index} with yerrorlines lc rgb "{colour}" dt {dash} lw 2 pt 7 ps 0.5 '
                      f'title "{label}"')
     if not plots:
         return None

@@ -45,6 +45,9 @@ void core_map(struct hf_mm *mm, hf_va base, const struct layout *layout)
 
 	if (!layout->apart) {
 		map_one(mm, base, layout->size, layout->page);
+		if (layout->step == layout->page && !layout->zero)
+			must(hf_madvise(mm, base, layout->size, HF_ADV_POPULATE_WRITE),
+			     "hf_madvise");
 		return;
 	}
 	for (uint64_t i = 0; i < pages.count; i++)

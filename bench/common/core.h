@@ -14,7 +14,7 @@ void must(enum hf_status st, const char *what);
 uint64_t core_ram(const struct layout *layout);
 /* Memory that has never been written reads as zeros: do not write it only to make it so. */
 void core_clean(struct hf_phys *phys);
-/* The layout's mappings, from `base` on. */
+/* The layout's mappings, from `base` on; where they are full, with all pages. */
 void core_map(struct hf_mm *mm, hf_va base, const struct layout *layout);
 
 /*

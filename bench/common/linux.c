@@ -32,6 +32,7 @@ struct order {
 struct space {
 	struct layout layout;
 	char *base;
+	uint64_t at; /* of the chase */
 	pid_t child;
 	int orders[2], answers[2]; /* pipes, the same for every child */
 #if HAVE_URING
@@ -184,7 +185,7 @@ static double linux_chase(struct space *s, uint64_t count)
 {
 	double start = now_ns();
 
-	walk_chase(s->base, count);
+	s->at = walk_chase(s->base, s->at, count);
 	return now_ns() - start;
 }
 

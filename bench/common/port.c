@@ -13,6 +13,7 @@ struct space {
 	struct hf_phys *phys;
 	struct hf_linux_space space[2]; /* by enum who */
 	struct core_pins pins;
+	uint64_t at; /* of the chase */
 };
 
 static double port_touch(struct space *s, enum who who, const struct walk *places, bool write)
@@ -32,7 +33,7 @@ static double port_chase(struct space *s, uint64_t count)
 	const char *base = hf_linux_ptr(&s->space[PARENT], HF_LINUX_VA_LO);
 	double start = now_ns();
 
-	walk_chase(base, count);
+	s->at = walk_chase(base, s->at, count);
 	return now_ns() - start;
 }
 

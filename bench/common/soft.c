@@ -19,6 +19,7 @@ struct space {
 	struct hf_mm mm[2]; /* by enum who */
 	struct hf_soft_cpu *cpu[2];
 	struct core_pins pins;
+	uint64_t at; /* of the chase */
 };
 
 static double soft_touch(struct space *s, enum who who, const struct walk *places, bool write)
@@ -43,11 +44,12 @@ static double soft_chase(struct space *s, uint64_t count)
 {
 	enum hf_status st = HF_OK;
 	double start = now_ns();
-	uint64_t at = 0;
+	uint64_t at = s->at;
 
 	while (count-- && !st)
 		st = hf_soft_load(s->cpu[PARENT], BASE + at, 8, &at);
 	must(st, "hf_soft_load");
+	s->at = at;
 	return now_ns() - start;
 }
 

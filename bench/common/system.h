@@ -40,7 +40,10 @@ struct system {
 	 * Read 8 bytes at each place, or write there where the next place is; nanoseconds in all.
 	 */
 	double (*touch)(struct space *s, enum who who, const struct walk *places, bool write);
-	/* Follow what was so written, `count` places in the parent; nanoseconds in all. */
+	/*
+	 * Follow what was so written, `count` places in the parent, from where the last chase
+	 * has ended; nanoseconds in all.
+	 */
 	double (*chase)(struct space *s, uint64_t count);
 	/* Bytes of page tables that each of so many children costs, all alive at once. */
 	double (*tables)(struct space *s, unsigned forks);

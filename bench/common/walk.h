@@ -70,13 +70,12 @@ static inline void walk_read(const char *base, const struct walk *w)
 		(void)*(const volatile uint64_t *)(base + walk_at(w, i));
 }
 
-/* Follow what walk_write wrote, from place 0 of an order that begins at offset 0. */
-static inline void walk_chase(const char *base, uint64_t count)
+/* Follow what walk_write wrote from offset `at` on; where that leads. */
+static inline uint64_t walk_chase(const char *base, uint64_t at, uint64_t count)
 {
-	uint64_t at = 0;
-
 	while (count--)
 		at = *(const volatile uint64_t *)(base + at);
+	return at;
 }
 
 #endif
