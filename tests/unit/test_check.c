@@ -8,7 +8,8 @@
 
 #include "space.h"
 
-#define RAM_BYTES (8 * MIB)
+/* The zero page takes the single page, so that the MiB before it is one block. */
+#define RAM_BYTES (15 * MIB + PAGE)
 
 /* A parent and its child, and a third space with many mappings. */
 struct world {
@@ -21,6 +22,7 @@ struct world {
 	hf_va wiped; /* 2 pages, WIPEONFORK, in a table with others */
 	hf_va huge;  /* a 2 MiB page; the child has split it and lost page 1 */
 	hf_pa host;  /* 4 frames of hf_phys_alloc */
+	hf_pa last;  /* the last whole MiB of RAM, from there as well */
 	struct hf_span pins[2];
 };
 
@@ -35,7 +37,7 @@ static void build_parent(struct world *w)
 	OK(hf_mmap(mm, &at, 11 * PAGE, RW, HF_MAP_FIXED));
 	w->ro = at + 8 * PAGE;
 	w->none = at + 10 * PAGE;
-	w->apart = at = 2 * GIB;
+	w->apart = at = GIB + 128 * MIB;
 	OK(hf_mmap(mm, &at, 4 * PAGE, RW, HF_MAP_FIXED));
 	w->wiped = at = GIB + 64 * MIB;
 	OK(hf_mmap(mm, &at, 4 * PAGE, RW, HF_MAP_FIXED));
@@ -67,6 +69,8 @@ static int setup(void **state)
 	size_t count;
 
 	w->m = memory_of(RAM_BYTES, &quiet_port, NULL);
+	OK(hf_phys_alloc(&w->m->phys, 8, &w->last));
+	SAME(w->last.v, GIB + 14 * MIB);
 	build_parent(w);
 	build_many(w);
 	w->child = space_fork(w->parent, HF_FORK_COPY);
@@ -89,6 +93,7 @@ static int teardown(void **state)
 	OK(hf_unpin(&w->m->phys, w->pins, 2));
 	space_end(w->parent);
 	OK(hf_phys_free(&w->m->phys, w->host, 2));
+	OK(hf_phys_free(&w->m->phys, w->last, 8));
 	memory_end(w->m);
 	free(w);
 	return 0;
@@ -132,16 +137,13 @@ static struct hf_frame *block_at(struct hf_mm *mm, hf_va va)
 	return hf_block(mm->phys, hf_block_base(pfn_at(mm, va, HF_LEVEL_PTE), 1), 1);
 }
 
-/* A free block of order 1 at least and not the only one of its list, or, with `only`, the only one. */
-static hf_pfn free_block(struct world *w, bool only)
+/* The head of a list of free blocks of more than one frame. */
+static hf_pfn free_block(struct world *w)
 {
-	for (unsigned o = 1; o <= HF_MAX_ORDER; o++) {
-		hf_pfn pfn = { w->m->phys.free_head[o] };
-
-		if (pfn.v != HF_NIL && (hf_frame(&w->m->phys, pfn)->next == HF_NIL) == only)
-			return pfn;
-	}
-	fail_msg("no such free block");
+	for (unsigned o = 1; o <= HF_MAX_ORDER; o++)
+		if (w->m->phys.free_head[o] != HF_NIL)
+			return (hf_pfn){ w->m->phys.free_head[o] };
+	fail_msg("no free block");
 	return (hf_pfn){ 0 };
 }
 
@@ -230,12 +232,12 @@ static struct hf_violation write_to_shared_huge_leaf(struct world *w)
 
 static struct hf_violation write_to_shared_table(struct world *w)
 {
-	hf_pte *e = entry_at(w->parent, w->apart, PUD);
+	hf_pte *e = entry_at(w->parent, w->apart, PMD);
 
 	assert_false(hf_pte_writable(*e));
 	*e = hf_pte_mkwrite(*e);
 	return in("writable-implies-exclusive", w->parent, w->apart,
-		  pa_at(w->parent, w->apart, PUD));
+		  pa_at(w->parent, w->apart, PMD));
 }
 
 static struct hf_violation no_look(struct world *w, hf_va va, unsigned level)
@@ -269,10 +271,10 @@ static struct hf_violation no_look_above_wiped(struct world *w)
 
 static struct hf_violation look_at_shared_table(struct world *w)
 {
-	hf_pte *e = entry_at(w->parent, w->apart, PUD);
+	hf_pte *e = entry_at(w->parent, w->apart, PMD);
 
 	*e = hf_pte_mklook(*e);
-	return in("shared-without-look", w->parent, w->apart, pa_at(w->parent, w->apart, PUD));
+	return in("shared-without-look", w->parent, w->apart, pa_at(w->parent, w->apart, PMD));
 }
 
 static struct hf_violation leaf_outside(struct world *w)
@@ -319,8 +321,8 @@ static struct hf_violation executable_data(struct world *w)
 
 static struct hf_violation one_map_more(struct world *w)
 {
-	frame_at(w->parent, w->small + PAGE, PTE)->maps++;
-	return of_frame("mapping-counts", pa_at(w->parent, w->small + PAGE, PTE));
+	frame_at(w->parent, w->small + 3 * PAGE, PTE)->maps++;
+	return of_frame("mapping-counts", pa_at(w->parent, w->small + 3 * PAGE, PTE));
 }
 
 static struct hf_violation one_map_less(struct world *w)
@@ -347,14 +349,15 @@ static struct hf_violation one_part_more(struct world *w)
 
 static struct hf_violation one_table_reference_more(struct world *w)
 {
-	frame_at(w->parent, w->apart, PUD)->refs++;
-	return of_frame("reference-counts", pa_at(w->parent, w->apart, PUD));
+	frame_at(w->parent, w->apart, PMD)->refs++;
+	return of_frame("reference-counts", pa_at(w->parent, w->apart, PMD));
 }
 
 static struct hf_violation one_node_reference_more(struct world *w)
 {
-	hf_frame(&w->m->phys, w->many->vmas)->refs++;
-	return of_frame("reference-counts", hf_pfn_pa(w->many->vmas));
+	SAME(node_of(w->parent)->height, 0); /* what it leads to would be wrong as well */
+	hf_frame(&w->m->phys, w->parent->vmas)->refs++;
+	return of_frame("reference-counts", hf_pfn_pa(w->parent->vmas));
 }
 
 static struct hf_violation one_pinned_frame_more(struct world *w)
@@ -375,7 +378,7 @@ static struct hf_violation pin_unknown_to_block(struct world *w)
 
 static struct hf_violation mapped_free_block(struct world *w)
 {
-	hf_pfn pfn = { free_block(w, true).v + 1 };
+	hf_pfn pfn = { free_block(w).v + 1 };
 
 	hf_frame(&w->m->phys, pfn)->maps = 1;
 	return of_frame("free-means-unused", hf_pfn_pa(pfn));
@@ -383,7 +386,7 @@ static struct hf_violation mapped_free_block(struct world *w)
 
 static struct hf_violation free_block_with_table(struct world *w)
 {
-	hf_pfn pfn = { free_block(w, true).v + 1 };
+	hf_pfn pfn = { free_block(w).v + 1 };
 
 	hf_frame_set_kind(hf_frame(&w->m->phys, pfn), HF_FRAME_TABLE);
 	return of_frame("free-means-unused", hf_pfn_pa(pfn));
@@ -427,35 +430,69 @@ static struct hf_violation freed_page_in_use(struct world *w)
 	return of_frame("free-means-unused", hf_pfn_pa(pfn));
 }
 
+/* Take a free block out of its list. */
+static void unlink_free(struct hf_phys *phys, hf_pfn pfn)
+{
+	struct hf_frame *f = hf_frame(phys, pfn);
+
+	if (f->next != HF_NIL)
+		hf_frame(phys, (hf_pfn){ f->next })->prev = f->prev;
+	if (f->prev != HF_NIL)
+		hf_frame(phys, (hf_pfn){ f->prev })->next = f->next;
+	else
+		phys->free_head[f->order] = f->next;
+	f->next = f->prev = HF_NIL;
+}
+
+static struct hf_violation relabelled_free_block(struct world *w, hf_pfn pfn, unsigned order)
+{
+	unlink_free(&w->m->phys, pfn);
+	hf_frame(&w->m->phys, pfn)->order = order & HF_ORDER_MASK;
+	return of_frame("free-block-whole", hf_pfn_pa(pfn));
+}
+
 static struct hf_violation too_large_free_block(struct world *w)
 {
-	hf_pfn pfn = free_block(w, true);
+	return relabelled_free_block(w, free_block(w), HF_MAX_ORDER + 1);
+}
 
-	hf_frame(&w->m->phys, pfn)->order = HF_MAX_ORDER + 1;
-	return of_frame("free-block-whole", hf_pfn_pa(pfn));
+static struct hf_violation unaligned_free_block(struct world *w)
+{
+	for (unsigned o = 0; o < HF_MAX_ORDER; o++) {
+		hf_pfn pfn = { w->m->phys.free_head[o] };
+
+		if (pfn.v != HF_NIL && (pfn.v & (1u << o)))
+			return relabelled_free_block(w, pfn, o + 1);
+	}
+	fail_msg("no such free block");
+	return of_frame(NULL, (hf_pa){ 0 });
 }
 
 static struct hf_violation free_block_beyond_ram(struct world *w)
 {
-	hf_pfn pfn = free_block(w, true);
+	hf_pfn last = { (uint32_t)(w->last.v / PAGE) };
 
-	hf_frame(&w->m->phys, pfn)->order = 12;
-	return of_frame("free-block-whole", hf_pfn_pa(pfn));
+	OK(hf_phys_free(&w->m->phys, w->last, 8));
+	SAME(last.v & 0x1ff, 0); /* aligned to an order more, too */
+	return relabelled_free_block(w, last, 9);
 }
 
 static struct hf_violation unlinked_free_block(struct world *w)
 {
-	hf_pfn pfn = free_block(w, true);
+	hf_pfn pfn = free_block(w);
+	const struct hf_frame *f = hf_frame(&w->m->phys, pfn);
 
-	w->m->phys.free_head[hf_frame(&w->m->phys, pfn)->order] = HF_NIL;
+	w->m->phys.free_head[f->order] = f->next;
 	return of_frame("free-list-linked", hf_pfn_pa(pfn));
 }
 
 /* The list goes on where there is no free block. */
 static struct hf_violation free_list_leads_astray(struct world *w)
 {
-	hf_pfn pfn = free_block(w, true);
+	hf_pfn pfn = free_block(w);
 
+	while (hf_frame(&w->m->phys, pfn)->next != HF_NIL)
+		pfn.v = hf_frame(&w->m->phys, pfn)->next;
 	hf_frame(&w->m->phys, pfn)->next = pfn_at(w->parent, w->small, PMD).v;
 	return of_frame("free-list-linked", hf_pfn_pa(pfn));
 }
@@ -468,25 +505,29 @@ static struct hf_violation unlisted_loose_frame(struct world *w)
 	return of_frame("free-list-linked", hf_pfn_pa(pfn));
 }
 
+static void push_free(struct hf_phys *phys, hf_pfn pfn, unsigned order)
+{
+	struct hf_frame *f = hf_frame(phys, pfn);
+
+	hf_frame_set_kind(f, HF_FRAME_FREE);
+	f->order = order & HF_ORDER_MASK;
+	f->prev = HF_NIL;
+	f->next = phys->free_head[order];
+	if (f->next != HF_NIL)
+		hf_frame(phys, (hf_pfn){ f->next })->prev = pfn.v;
+	phys->free_head[order] = pfn.v;
+}
+
 /* A free block as its two halves, each in its list. */
 static struct hf_violation uncoalesced_free_block(struct world *w)
 {
 	struct hf_phys *phys = &w->m->phys;
-	hf_pfn lower = free_block(w, true), upper;
-	struct hf_frame *l = hf_frame(phys, lower), *u;
-	unsigned order = l->order - 1;
+	hf_pfn lower = free_block(w);
+	unsigned order = hf_frame(phys, lower)->order;
 
-	phys->free_head[l->order] = HF_NIL;
-	upper.v = lower.v + (1u << order);
-	u = hf_frame(phys, upper);
-	hf_frame_set_kind(u, HF_FRAME_FREE);
-	l->order = u->order = order & HF_ORDER_MASK;
-	u->prev = lower.v;
-	u->next = phys->free_head[order];
-	l->next = upper.v;
-	if (u->next != HF_NIL)
-		hf_frame(phys, (hf_pfn){ u->next })->prev = upper.v;
-	phys->free_head[order] = lower.v;
+	unlink_free(phys, lower);
+	push_free(phys, lower, order - 1);
+	push_free(phys, (hf_pfn){ lower.v + (1u << (order - 1)) }, order - 1);
 	return of_frame("free-block-coalesced", hf_pfn_pa(lower));
 }
 
@@ -522,8 +563,8 @@ static struct hf_violation child_that_is_no_node(struct world *w)
 
 static struct hf_violation too_many_slots(struct world *w)
 {
-	node_of(w->many)->count = 128;
-	return tree_of_many(w);
+	node_of(w->parent)->count = COUNT(node_of(w->parent)->slots) + 1;
+	return in("vma-tree-whole", w->parent, 0, hf_pfn_pa(w->parent->vmas));
 }
 
 static struct hf_violation empty_node(struct world *w)
@@ -753,6 +794,7 @@ static void nothing_is_found_where_nothing_is_wrong(void **state)
 	X(leaked_frame)              \
 	X(freed_page_in_use)         \
 	X(too_large_free_block)      \
+	X(unaligned_free_block)      \
 	X(free_block_beyond_ram)     \
 	X(unlinked_free_block)       \
 	X(free_list_leads_astray)    \
