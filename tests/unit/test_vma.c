@@ -207,6 +207,42 @@ static void in_rising_and_falling_order(void **state)
 	world_end(w);
 }
 
+/*
+ * While the tree grows to three levels and shrinks again, each call is tried with each of its
+ * allocations failing first. It leaves no node behind, and the mappings as they were.
+ */
+static void failed_calls_leave_no_node_behind(void **state)
+{
+	const size_t count = 9000;
+	struct world *w = world_new(2 * count);
+	unsigned failures = 0;
+
+	(void)state;
+	for (size_t i = 0; i < 2 * count; i++) {
+		hf_va va = LO + 2 * (i % count) * PAGE;
+		uint64_t before = free_bytes(w->m);
+		enum hf_status status = HF_ERR_NOMEM;
+
+		for (uint64_t n = 1; status != HF_OK; n++) {
+			hf_phys_fail_after(&w->m->phys, n);
+			status = i < count ? hf_mmap(w->mm, &va, PAGE, RW, HF_MAP_FIXED)
+					   : hf_munmap(w->mm, va, PAGE);
+			hf_phys_fail_after(&w->m->phys, 0);
+			if (status == HF_OK)
+				break;
+			SAME(status, HF_ERR_NOMEM);
+			SAME(free_bytes(w->m), before);
+			failures++;
+			if (i % 1000 == 0)
+				expect_model(w);
+		}
+		w->page[2 * (i % count)] = i < count ? MAPPED | RW : 0;
+	}
+	assert_true(failures > 4 * count);
+	expect_model(w);
+	world_end(w);
+}
+
 /* With every gap that is filled three become one, until a single one is left. */
 static void filling_gaps_merges(void **state)
 {
@@ -612,6 +648,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(many_mappings_come_and_go),
 		cmocka_unit_test(few_that_stay_take_little_memory),
 		cmocka_unit_test(in_rising_and_falling_order),
+		cmocka_unit_test(failed_calls_leave_no_node_behind),
 		cmocka_unit_test(filling_gaps_merges),
 		cmocka_unit_test(one_call_unmaps_many),
 		cmocka_unit_test(only_like_neighbours_merge),
