@@ -94,10 +94,10 @@ static bool check_leaf(struct check *c, const struct path *p, hf_pte e, unsigned
 		return fail(c, "leaf-in-one-mapping", va, pfn);
 	prot = hf_vma_prot(&v);
 	if (hf_pte_present(e) != (prot != HF_PROT_NONE) ||
-	    (hf_pte_writable(e) && !(prot & HF_PROT_WRITE)) ||
-	    (hf_pte_present(e) && hf_pte_executable(e) != !!(prot & HF_PROT_EXEC)))
+	    (hf_leaf_writable(e) && !(prot & HF_PROT_WRITE)) ||
+	    (hf_pte_present(e) && hf_leaf_executable(e) != !!(prot & HF_PROT_EXEC)))
 		return fail(c, "leaf-permission", va, pfn);
-	if (hf_pte_writable(e) && !hf_mapped_once_locked(c->phys, pfn, level))
+	if (hf_leaf_writable(e) && !hf_mapped_once_locked(c->phys, pfn, level))
 		return fail(c, "writable-implies-exclusive", va, pfn);
 	if ((v.flags & HF_VMA_LOOK) && !(p->ours && p->look) && !p->special)
 		return fail(c, "look-on-path", va, pfn);
@@ -118,12 +118,12 @@ static bool check_branch(struct check *c, const struct path *p, hf_pte e, unsign
 	f = hf_frame(c->phys, table);
 	if (hf_frame_kind(f) != HF_FRAME_TABLE || !f->refs)
 		return fail(c, "branch-leads-to-table", va, table);
-	if (hf_pte_writable(e) && f->refs > 1)
+	if (hf_branch_writable(e) && f->refs > 1)
 		return fail(c, "writable-implies-exclusive", va, table);
-	if (hf_pte_look(e) && !(p->ours && hf_pte_writable(e)))
+	if (hf_branch_look(e) && !(p->ours && hf_branch_writable(e)))
 		return fail(c, "shared-without-look", va, table);
 	below.ours &= f->refs == 1;
-	below.look &= hf_pte_look(e);
+	below.look &= hf_branch_look(e);
 	/* Fork comes as far as this entry, and finds nothing in it that the child gets. */
 	below.special |=
 		p->ours && p->look &&

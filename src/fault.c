@@ -60,7 +60,7 @@ static int go_down(struct hf_fault *f)
 	struct hf_walk *w = &f->walk;
 	hf_pte e = hf_pte_get(w->entry);
 
-	if (f->own && !hf_pte_writable(e)) {
+	if (f->own && !hf_branch_writable(e)) {
 		int st = hf_table_shared(f->mm->phys, hf_pte_pfn(e)) ? reserve(f) : DONE;
 
 		if (!st)
@@ -69,8 +69,8 @@ static int go_down(struct hf_fault *f)
 			return st;
 		e = hf_pte_get(w->entry);
 	}
-	if (looks(f) && w->ours && hf_pte_writable(e) && !hf_pte_look(e))
-		hf_pte_update(w->entry, hf_pte_mklook);
+	if (looks(f) && w->ours && hf_branch_writable(e) && !hf_branch_look(e))
+		hf_pte_update(w->entry, hf_branch_mklook);
 	hf_walk_down(w);
 	return DOWN;
 }
@@ -78,11 +78,11 @@ static int go_down(struct hf_fault *f)
 /* The leaf entry for a page of the fault's mapping that nobody else has. */
 static hf_pte private_leaf(const struct hf_fault *f, hf_pfn pfn, unsigned level)
 {
-	hf_pte e = hf_pte_make_leaf(pfn, level, hf_vma_prot(&f->vma));
+	hf_pte e = hf_leaf_make(pfn, level, hf_vma_prot(&f->vma));
 
 	if (f->vma.flags & HF_PROT_WRITE)
-		e = hf_pte_mkwrite(e);
-	return hf_pte_mkaccessed(e, writes(f));
+		e = hf_leaf_mkwrite(e);
+	return hf_leaf_mkaccessed(e, writes(f));
 }
 
 /*
@@ -147,8 +147,8 @@ static bool map_zero(struct hf_fault *f)
 	hf_phys_unlock(phys);
 	if (ok)
 		hf_pte_set(w->entry,
-			   hf_pte_mkaccessed(hf_pte_make_leaf(zero, w->level, hf_vma_prot(&f->vma)),
-					     false));
+			   hf_leaf_mkaccessed(hf_leaf_make(zero, w->level, hf_vma_prot(&f->vma)),
+					      false));
 	return ok;
 }
 
@@ -188,9 +188,9 @@ static int at_nothing(struct hf_fault *f)
 	st = reserve(f);
 	if (st)
 		return st;
-	branch = hf_pte_make_branch(hf_table_new(f->mm->phys, &f->reserve));
+	branch = hf_branch_make(hf_table_new(f->mm->phys, &f->reserve));
 	if (looks(f))
-		branch = hf_pte_mklook(branch);
+		branch = hf_branch_mklook(branch);
 	hf_pte_set(w->entry, branch);
 	return DOWN;
 }
@@ -274,11 +274,11 @@ static int at_leaf(struct hf_fault *f)
 	}
 	if (!w->ours)
 		return AGAIN;
-	if (!hf_pte_writable(e)) {
+	if (!hf_leaf_writable(e)) {
 		if (!mapped_once(f, e))
 			return break_share(f);
 		if (writes(f))
-			hf_pte_update(w->entry, hf_pte_mkwrite);
+			hf_pte_update(w->entry, hf_leaf_mkwrite);
 	}
 	return DONE;
 }
@@ -355,8 +355,8 @@ static bool continues(const struct hf_walk *w, hf_pte e, int step)
 
 	return hf_pte_leaf(n, w->level) && hf_pte_present(n) && hf_pte_pfn(n).v == pfn &&
 	       hf_ram_of(w->mm->phys, hf_pte_pfn(n)) == hf_ram_of(w->mm->phys, hf_pte_pfn(e)) &&
-	       hf_pte_writable(n) == hf_pte_writable(e) &&
-	       hf_pte_executable(n) == hf_pte_executable(e);
+	       hf_leaf_writable(n) == hf_leaf_writable(e) &&
+	       hf_leaf_executable(n) == hf_leaf_executable(e);
 }
 
 /* Tell the port of the longest run of leaves alike around the one just resolved. */

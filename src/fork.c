@@ -59,7 +59,7 @@ static enum fate fate(struct fork *f, hf_pte e, hf_va va, unsigned level)
 	if (is_special(f, va, hf_level_size(level)))
 		return FATE_SKIP;
 	if (hf_pte_branch(e, level))
-		return hf_pte_look(e) ? FATE_LOOK : FATE_SHARE;
+		return hf_branch_look(e) ? FATE_LOOK : FATE_SHARE;
 	return hf_pinned_locked(f->phys, hf_pte_pfn(e), level) ? FATE_COPY : FATE_SHARE;
 }
 
@@ -144,8 +144,8 @@ static bool survey(struct fork *f, hf_pfn table, hf_va base, unsigned level)
 		case FATE_SHARE:
 			break;
 		}
-		if (hf_pte_branch(e, level) && hf_pte_look(e))
-			hf_pte_update(&entries[i], hf_pte_clear_look);
+		if (hf_pte_branch(e, level) && hf_branch_look(e))
+			hf_pte_update(&entries[i], hf_branch_clear_look);
 		need_share(f, pfn, level, hf_pte_leaf(e, level));
 	}
 	return look;
@@ -228,11 +228,11 @@ static enum hf_status reserve(struct fork *f)
 /* ---- Phase 2: arm ---- */
 
 /* Take write permission from a parent's entry; returns the entry as it was. */
-static hf_pte disarm(struct fork *f, hf_pte *entry)
+static hf_pte disarm(struct fork *f, hf_pte *entry, unsigned level)
 {
-	hf_pte e = hf_pte_update(entry, hf_pte_wrprotect);
+	hf_pte e = hf_pte_disarm(entry, level);
 
-	f->armed |= hf_pte_writable(e);
+	f->armed |= hf_pte_writable(e, level);
 	return e;
 }
 
@@ -249,7 +249,7 @@ static void must_get(struct fork *f, hf_pfn pfn, unsigned level)
  */
 static void share(struct fork *f, hf_pte *parent, hf_pte *child, unsigned level)
 {
-	hf_pte e = disarm(f, parent);
+	hf_pte e = disarm(f, parent, level);
 	hf_pfn pfn = hf_pte_pfn(e);
 
 	if (hf_pte_leaf(e, level)) {
@@ -259,7 +259,7 @@ static void share(struct fork *f, hf_pte *parent, hf_pte *child, unsigned level)
 	} else if (!hf_table_get_locked(f->phys, pfn)) {
 		hf_panic(f->phys, "fork: a table count passed its limit after the survey");
 	}
-	hf_pte_set(child, hf_pte_wrprotect(hf_pte_clear_look(e)));
+	hf_pte_set(child, hf_pte_wrprotect(e, level));
 }
 
 /* Give the child a frame of its own for a pinned page; phase 3 fills it. phys->lock held. */
@@ -267,7 +267,7 @@ static hf_pte own_leaf(struct fork *f, hf_pte e, hf_pfn pfn, unsigned level)
 {
 	must_get(f, pfn, level);
 	f->copies = true;
-	return hf_pte_with_pfn(e, pfn);
+	return hf_leaf_with_pfn(e, pfn);
 }
 
 /*
@@ -289,17 +289,17 @@ static hf_pte copied_leaf(struct fork *f, hf_pte e, unsigned level)
 	table = hf_table_new(f->phys, &f->frames);
 	parts = hf_table_entries(f->phys, table);
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
-		hf_pte part = hf_pte_part(e, level, i);
+		hf_pte part = hf_leaf_part(e, level, i);
 
 		pfn = hf_pte_pfn(part);
 		if (level == HF_LEVEL_PMD || hf_pinned_locked(f->phys, pfn, level - 1)) {
 			parts[i] = copied_leaf(f, part, level - 1);
 		} else {
 			must_get(f, pfn, level - 1);
-			parts[i] = hf_pte_wrprotect(part);
+			parts[i] = hf_leaf_wrprotect(part);
 		}
 	}
-	return hf_pte_make_branch(table);
+	return hf_branch_make(table);
 }
 
 static void arm(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigned level);
@@ -315,7 +315,7 @@ static void arm_entry(struct fork *f, hf_pte *parent, hf_pte *child, hf_va va, u
 	if (what == FATE_SHARE)
 		share(f, parent, child, level);
 	else if (what == FATE_COPY && (f->policy == HF_FORK_COPY || level == HF_LEVEL_PTE))
-		hf_pte_set(child, copied_leaf(f, disarm(f, parent), level));
+		hf_pte_set(child, copied_leaf(f, disarm(f, parent, level), level));
 	else
 		what = FATE_LOOK;
 	hf_phys_unlock(f->phys);
@@ -326,7 +326,7 @@ static void arm_entry(struct fork *f, hf_pte *parent, hf_pte *child, hf_va va, u
 	    hf_table_split(f->phys, parent, level, true, &f->frames))
 		hf_panic(f->phys, "fork: a mapping count passed its limit after the survey");
 	table = hf_table_new(f->phys, &f->frames);
-	hf_pte_set(child, hf_pte_make_branch(table));
+	hf_pte_set(child, hf_branch_make(table));
 	arm(f, hf_pte_pfn(hf_pte_get(parent)), table, va, level - 1);
 }
 
@@ -377,7 +377,7 @@ static bool copy_leaf(struct fork *f, hf_pfn from, hf_pte child, unsigned level)
 		if (hf_pte_pfn(child).v == from.v)
 			return false;
 		hf_block_copy(f->phys, hf_pte_pfn(child), from, hf_level_order(level));
-		return hf_pte_writable(child);
+		return hf_leaf_writable(child);
 	}
 	parts = hf_table_entries(f->phys, hf_pte_pfn(child));
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
@@ -394,7 +394,7 @@ static void rearm(struct fork *f, hf_pte *entry, unsigned level)
 	once = hf_mapped_once_locked(f->phys, hf_pte_pfn(hf_pte_get(entry)), level);
 	hf_phys_unlock(f->phys);
 	if (once)
-		hf_pte_update(entry, hf_pte_mkwrite);
+		hf_pte_update(entry, hf_leaf_mkwrite);
 }
 
 static void copy(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigned level)

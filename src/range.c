@@ -125,9 +125,9 @@ static enum hf_status isolate(const struct range *r, hf_pfn table, hf_va base, u
 		if (st)
 			break;
 		if (special_in(r->mm, &s))
-			hf_pte_update(s.entry, hf_pte_mklook);
+			hf_pte_update(s.entry, hf_branch_mklook);
 		e = hf_pte_get(s.entry);
-		st = isolate(r, hf_pte_pfn(e), s.va, level - 1, deep, hf_pte_look(e), reserve);
+		st = isolate(r, hf_pte_pfn(e), s.va, level - 1, deep, hf_branch_look(e), reserve);
 	}
 	return st;
 }
@@ -177,7 +177,7 @@ static void release(const struct range *r, hf_pfn table, hf_va base, unsigned le
 
 		if (hf_pte_none(e))
 			continue;
-		if (hf_pte_branch(e, level) && hf_pte_present(e)) {
+		if (hf_pte_branch(e, level) && !hf_pte_held(e)) {
 			release(r, hf_pte_pfn(e), s.va, level - 1);
 			continue;
 		}
@@ -209,9 +209,9 @@ static unsigned lost(hf_pte old, hf_pte now)
 {
 	if (!hf_pte_present(old))
 		return 0;
-	if (!hf_pte_present(now) || (hf_pte_executable(old) && !hf_pte_executable(now)))
+	if (!hf_pte_present(now) || (hf_leaf_executable(old) && !hf_leaf_executable(now)))
 		return HF_FLUSH_LEAVES;
-	return hf_pte_writable(old) && !hf_pte_writable(now) ? HF_FLUSH_WRITE : 0;
+	return hf_leaf_writable(old) && !hf_leaf_writable(now) ? HF_FLUSH_WRITE : 0;
 }
 
 static unsigned protect(const struct range *r, hf_pfn table, hf_va base, unsigned level,
@@ -230,9 +230,9 @@ static unsigned protect(const struct range *r, hf_pfn table, hf_va base, unsigne
 		if (hf_pte_none(old))
 			continue;
 		do {
-			now = hf_pte_with_prot(old, level, prot);
-			if (hf_pte_writable(old) && (prot & HF_PROT_WRITE))
-				now = hf_pte_mkwrite(now);
+			now = hf_leaf_with_prot(old, level, prot);
+			if (hf_leaf_writable(old) && (prot & HF_PROT_WRITE))
+				now = hf_leaf_mkwrite(now);
 		} while (!hf_cas64(&s.entry->v, &old.v, now.v));
 		what |= lost(old, now);
 	}

@@ -34,6 +34,12 @@ static const struct entry table[] = {
 	[-HF_ERR_BUSY] = { "HF_ERR_BUSY", "still in use: spaces, pins or pages remain" },
 	[-HF_ERR_CORRUPT] = { "HF_ERR_CORRUPT", "an invariant is broken; the violation names it" },
 	[-HF_ERR_HOST] = { "HF_ERR_HOST", "the host system refused; errno says why" },
+	[-HF_ERR_LIMIT] = { "HF_ERR_LIMIT",
+			    "beyond the space's limit; raise it or unmap something" },
+	[-HF_ERR_SEALED] = { "HF_ERR_SEALED", "the mapping is sealed until its space ends" },
+	[-HF_ERR_AGAIN] = { "HF_ERR_AGAIN", "something is pinned; try again when it is not" },
+	[-HF_ERR_BUS] = { "HF_ERR_BUS", "beyond the end of the object, or its pager failed" },
+	[-HF_ERR_STORE] = { "HF_ERR_STORE", "the swap store is full or failed; nothing is lost" },
 };
 
 static const struct entry *find(enum hf_status status)

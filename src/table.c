@@ -101,14 +101,14 @@ static bool get_targets(struct hf_phys *phys, const hf_pte *e, unsigned level)
  * now has two entries. No TLB can hold a writable translation through the old table:
  * every branch to it was write-protected when it became shared. The old table's lock is held.
  */
-static void copy_entries(hf_pte *dst, hf_pte *src)
+static void copy_entries(hf_pte *dst, hf_pte *src, unsigned level)
 {
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
 		hf_pte e = hf_pte_get(&src[i]);
 
-		if (hf_pte_writable(e))
-			e = hf_pte_update(&src[i], hf_pte_wrprotect);
-		dst[i] = hf_pte_wrprotect(e);
+		if (hf_pte_writable(e, level))
+			e = hf_pte_disarm(&src[i], level);
+		dst[i] = hf_pte_wrprotect(e, level);
 	}
 }
 
@@ -120,7 +120,7 @@ enum hf_status hf_table_own(struct hf_mm *mm, hf_pte *branch, unsigned level, hf
 	hf_pfn old = hf_pte_pfn(before), copy;
 	bool shared, ok = true;
 
-	if (hf_pte_writable(before))
+	if (hf_branch_writable(before))
 		return HF_OK;
 	hf_table_lock(phys, old);
 	hf_phys_lock(phys);
@@ -129,20 +129,20 @@ enum hf_status hf_table_own(struct hf_mm *mm, hf_pte *branch, unsigned level, hf
 		ok = get_targets(phys, hf_table_entries(phys, old), level);
 	hf_phys_unlock(phys);
 	if (!shared)
-		hf_pte_update(branch, hf_pte_mkwrite);
+		hf_pte_update(branch, hf_branch_mkwrite);
 	if (!shared || !ok) {
 		hf_table_unlock(phys, old);
 		return ok ? HF_OK : HF_ERR_OVERFLOW;
 	}
 	copy = hf_table_new(phys, r);
-	copy_entries(hf_table_entries(phys, copy), hf_table_entries(phys, old));
+	copy_entries(hf_table_entries(phys, copy), hf_table_entries(phys, old), level);
 	hf_table_unlock(phys, old);
 
 	/*
 	 * Our CPUs may still walk through the old table by their branch caches. Once we
 	 * have let go of it, its other owner may put his own pages into it.
 	 */
-	hf_pte_set(branch, hf_pte_make_branch(copy));
+	hf_pte_set(branch, hf_branch_make(copy));
 	phys->port->flush(phys->host, mm, hf_level_base(va, level + 1), hf_level_size(level + 1),
 			  HF_FLUSH_TABLES);
 	hf_table_put(phys, old, level);
@@ -164,13 +164,13 @@ enum hf_status hf_table_split(struct hf_phys *phys, hf_pte *entry, unsigned leve
 		return HF_ERR_OVERFLOW;
 	table = hf_table_new(phys, r);
 	parts = hf_table_entries(phys, table);
-	branch = hf_pte_make_branch(table);
+	branch = hf_branch_make(table);
 	if (look)
-		branch = hf_pte_mklook(branch);
+		branch = hf_branch_mklook(branch);
 	/* A CPU may mark the leaf dirty until the moment that the branch is there. */
 	do {
 		for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
-			parts[i] = hf_pte_part(leaf, level, i);
+			parts[i] = hf_leaf_part(leaf, level, i);
 	} while (!hf_cas64(&entry->v, &leaf.v, branch.v));
 	return HF_OK;
 }

@@ -12,7 +12,7 @@
 #ifndef HF_TABLE_H
 #define HF_TABLE_H
 
-#include "arch/x86_64.h"
+#include "arch/entry.h"
 #include "frame.h"
 #include "lib/atomic.h"
 
@@ -67,6 +67,13 @@ static inline hf_pte hf_pte_update(hf_pte *p, hf_pte (*change)(hf_pte))
 	while (!hf_cas64(&p->v, &old.v, change(old).v))
 		;
 	return old;
+}
+
+/* Take write permission out of an entry at `level`. Returns the entry as it was. */
+static inline hf_pte hf_pte_disarm(hf_pte *p, unsigned level)
+{
+	return hf_pte_update(p, hf_pte_leaf(hf_pte_get(p), level) ? hf_leaf_wrprotect
+								  : hf_branch_wrprotect);
 }
 
 static inline void hf_table_lock(struct hf_phys *phys, hf_pfn table)

@@ -22,14 +22,25 @@ enum hf_vma_flags {
 	HF_VMA_HUGE_1G = 1 << 4,  /* and at PUD level */
 	HF_VMA_DONTFORK = 1 << 5, /* absent in children */
 	HF_VMA_WIPE = 1 << 6,	  /* empty in children */
+	HF_VMA_SHARED = 1 << 7,	  /* of an object; writes are for all who map it */
+	HF_VMA_LOCKED = 1 << 8,	  /* never paged out */
+	HF_VMA_LOCKONFAULT = 1 << 9,
+	HF_VMA_GROWSDOWN = 1 << 10,
+	HF_VMA_SEALED = 1 << 11, /* stays as it is until the space ends */
 };
 /* Fork must look at what such a mapping maps: it is not shared with the child. */
-#define HF_VMA_LOOK (HF_VMA_DONTFORK | HF_VMA_WIPE)
+#define HF_VMA_LOOK (HF_VMA_DONTFORK | HF_VMA_WIPE | HF_VMA_SHARED)
 
 struct hf_vma {
 	hf_va start, end; /* [start, end) */
 	uint32_t flags;
 };
+
+/* A write to a page that others have too is for the writer alone (Linux: is_cow_mapping). */
+static inline bool hf_vma_is_cow(const struct hf_vma *vma)
+{
+	return !(vma->flags & HF_VMA_SHARED);
+}
 
 static inline unsigned hf_vma_prot(const struct hf_vma *vma)
 {

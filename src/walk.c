@@ -22,11 +22,11 @@ void hf_walk_start(struct hf_walk *w, struct hf_mm *mm, hf_va va, bool mark)
 	for (;;) {
 		hf_pte e = hf_pte_get(w->entry);
 
-		if (!hf_pte_branch(e, w->level) || !hf_pte_writable(e))
+		if (!hf_pte_branch(e, w->level) || !hf_branch_writable(e))
 			break;
-		if (mark && !hf_pte_look(e))
-			e = hf_pte_mklook(hf_pte_update(w->entry, hf_pte_mklook));
-		w->look = hf_pte_look(e);
+		if (mark && !hf_branch_look(e))
+			e = hf_branch_mklook(hf_pte_update(w->entry, hf_branch_mklook));
+		w->look = hf_branch_look(e);
 		enter(w, hf_pte_pfn(e), w->level - 1);
 	}
 	hf_table_lock(phys, w->table);
@@ -38,8 +38,8 @@ void hf_walk_down(struct hf_walk *w)
 	hf_pte branch = hf_pte_get(w->entry);
 	hf_pfn parent = w->table;
 
-	w->ours = w->ours && hf_pte_writable(branch);
-	w->look = hf_pte_look(branch);
+	w->ours = w->ours && hf_branch_writable(branch);
+	w->look = hf_branch_look(branch);
 	hf_table_lock(phys, hf_pte_pfn(branch));
 	enter(w, hf_pte_pfn(branch), w->level - 1);
 	hf_table_unlock(phys, parent);
@@ -64,9 +64,9 @@ struct hf_translation hf_walk_translation(const struct hf_walk *w)
 
 	if (hf_pte_present(e))
 		access = HF_ACCESS_READ;
-	if (hf_pte_writable(e) && w->ours)
+	if (hf_leaf_writable(e) && w->ours)
 		access |= HF_ACCESS_WRITE;
-	if (hf_pte_executable(e))
+	if (hf_leaf_executable(e))
 		access |= HF_ACCESS_EXEC;
 	return (struct hf_translation){
 		.va = hf_level_base(w->va, w->level),

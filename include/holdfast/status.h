@@ -27,6 +27,11 @@ enum hf_status {
 	HF_ERR_BUSY = -16,	 /* still in use: spaces, pins or pages remain */
 	HF_ERR_CORRUPT = -17,	 /* an invariant is broken (hf_mm_check) */
 	HF_ERR_HOST = -18,	 /* the host system refused what a port asked of it */
+	HF_ERR_LIMIT = -19,	 /* more than the space's limit allows: addresses or locked bytes */
+	HF_ERR_SEALED = -20,	 /* the mapping is sealed */
+	HF_ERR_AGAIN = -21,	 /* something is pinned now; later it may work */
+	HF_ERR_BUS = -22,	 /* beyond the object's end, or its pager failed (SIGBUS) */
+	HF_ERR_STORE = -23,	 /* the swap store is full or failed; nothing is lost */
 };
 
 /* The name of a status ("HF_ERR_NOMEM"), or "HF_ERR_?" for no known value. Never NULL. */

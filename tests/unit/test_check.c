@@ -216,7 +216,7 @@ static struct hf_violation write_to_shared_leaf(struct world *w)
 	hf_va va = w->small + PAGE;
 	hf_pte *e = entry_at(w->parent, va, PTE);
 
-	*e = hf_pte_mkwrite(*e);
+	*e = hf_leaf_mkwrite(*e);
 	return in("writable-implies-exclusive", w->parent, va, pa_at(w->parent, va, PTE));
 }
 
@@ -225,8 +225,8 @@ static struct hf_violation write_to_shared_huge_leaf(struct world *w)
 {
 	hf_pte *e = entry_at(w->parent, w->huge, PMD);
 
-	assert_false(hf_pte_writable(*e));
-	*e = hf_pte_mkwrite(*e);
+	assert_false(hf_leaf_writable(*e));
+	*e = hf_leaf_mkwrite(*e);
 	return in("writable-implies-exclusive", w->parent, w->huge, pa_at(w->parent, w->huge, PMD));
 }
 
@@ -234,8 +234,8 @@ static struct hf_violation write_to_shared_table(struct world *w)
 {
 	hf_pte *e = entry_at(w->parent, w->apart, PMD);
 
-	assert_false(hf_pte_writable(*e));
-	*e = hf_pte_mkwrite(*e);
+	assert_false(hf_branch_writable(*e));
+	*e = hf_branch_mkwrite(*e);
 	return in("writable-implies-exclusive", w->parent, w->apart,
 		  pa_at(w->parent, w->apart, PMD));
 }
@@ -244,8 +244,8 @@ static struct hf_violation no_look(struct world *w, hf_va va, unsigned level)
 {
 	hf_pte *e = entry_at(w->parent, va, level);
 
-	assert_true(hf_pte_look(*e));
-	*e = hf_pte_clear_look(*e);
+	assert_true(hf_branch_look(*e));
+	*e = hf_branch_clear_look(*e);
 	return in("look-on-path", w->parent, va, pa_at(w->parent, va, PTE));
 }
 
@@ -273,7 +273,7 @@ static struct hf_violation look_at_shared_table(struct world *w)
 {
 	hf_pte *e = entry_at(w->parent, w->apart, PMD);
 
-	*e = hf_pte_mklook(*e);
+	*e = hf_branch_mklook(*e);
 	return in("shared-without-look", w->parent, w->apart, pa_at(w->parent, w->apart, PMD));
 }
 
@@ -281,7 +281,7 @@ static struct hf_violation leaf_outside(struct world *w)
 {
 	hf_va va = w->none + PAGE;
 
-	*entry_at(w->parent, va, PTE) = hf_pte_wrprotect(*entry_at(w->parent, w->small, PTE));
+	*entry_at(w->parent, va, PTE) = hf_leaf_wrprotect(*entry_at(w->parent, w->small, PTE));
 	return in("leaf-in-one-mapping", w->parent, va, pa_at(w->parent, w->small, PTE));
 }
 
@@ -301,22 +301,23 @@ static struct hf_violation changed_leaf(struct world *w, hf_va va, uint64_t set,
 
 static struct hf_violation write_to_read_only(struct world *w)
 {
-	return changed_leaf(w, w->ro, X86_W, 0);
+	return changed_leaf(w, w->ro, hf_format.leaf_write.give, hf_format.leaf_write.deny);
 }
 
 static struct hf_violation present_without_access(struct world *w)
 {
-	return changed_leaf(w, w->none, X86_P, X86_HELD);
+	return changed_leaf(w, w->none, hf_format.valid, hf_format.held);
 }
 
 static struct hf_violation held_with_access(struct world *w)
 {
-	return changed_leaf(w, w->small + 5 * PAGE, X86_HELD, X86_P);
+	return changed_leaf(w, w->small + 5 * PAGE, hf_format.held, hf_format.valid);
 }
 
 static struct hf_violation executable_data(struct world *w)
 {
-	return changed_leaf(w, w->small + 5 * PAGE, 0, X86_NX);
+	return changed_leaf(w, w->small + 5 * PAGE, hf_format.leaf_exec.give,
+			    hf_format.leaf_exec.deny);
 }
 
 static struct hf_violation one_map_more(struct world *w)
@@ -601,17 +602,17 @@ static struct hf_violation bits_in_leaf(struct world *w, uint64_t set, uint64_t 
 
 static struct hf_violation unknown_bit(struct world *w)
 {
-	return bits_in_leaf(w, 1 << 11, 0);
+	return bits_in_leaf(w, 1 << 3, 0);
 }
 
 static struct hf_violation present_and_held(struct world *w)
 {
-	return bits_in_leaf(w, X86_HELD, 0);
+	return bits_in_leaf(w, hf_format.held, 0);
 }
 
 static struct hf_violation supervisor_leaf(struct world *w)
 {
-	return bits_in_leaf(w, 0, X86_U);
+	return bits_in_leaf(w, 0, hf_format.leaf);
 }
 
 static struct hf_violation unaligned_huge_leaf(struct world *w)
@@ -627,7 +628,7 @@ static struct hf_violation branch_to_data(struct world *w)
 	hf_pte *e = entry_at(w->parent, w->small, PMD);
 	hf_pfn data = pfn_at(w->parent, w->small, PTE);
 
-	*e = hf_pte_with_pfn(*e, data);
+	*e = hf_leaf_with_pfn(*e, data);
 	return in("branch-leads-to-table", w->parent, w->small, hf_pfn_pa(data));
 }
 
@@ -636,7 +637,7 @@ static struct hf_violation leaf_to_no_ram(struct world *w)
 	hf_va va = w->small + 5 * PAGE;
 	hf_pte *e = entry_at(w->parent, va, PTE);
 
-	*e = hf_pte_with_pfn(*e, (hf_pfn){ 5 });
+	*e = hf_leaf_with_pfn(*e, (hf_pfn){ 5 });
 	return in("entry-leads-to-ram", w->parent, va, (hf_pa){ 5 * PAGE });
 }
 
@@ -644,7 +645,7 @@ static struct hf_violation branch_to_no_ram(struct world *w)
 {
 	hf_pte *e = entry_at(w->parent, w->small, PMD);
 
-	*e = hf_pte_with_pfn(*e, (hf_pfn){ 5 });
+	*e = hf_leaf_with_pfn(*e, (hf_pfn){ 5 });
 	return in("entry-leads-to-ram", w->parent, w->small, (hf_pa){ 5 * PAGE });
 }
 
@@ -665,7 +666,7 @@ static struct hf_violation mapped_host_block(struct world *w)
 	hf_map_get_locked(&w->m->phys, host, PTE);
 	hf_map_put_locked(&w->m->phys, old, PTE);
 	hf_phys_unlock(&w->m->phys);
-	*e = hf_pte_with_pfn(*e, host);
+	*e = hf_leaf_with_pfn(*e, host);
 	return of_frame("tables-are-not-data", hf_pfn_pa(host));
 }
 

@@ -171,7 +171,7 @@ static hf_pa cpu_walk(const struct hf_mm *mm, hf_va va, bool *writable)
 
 		if (!hf_pte_present(e))
 			return (hf_pa){ 0 };
-		*writable = *writable && hf_pte_writable(e);
+		*writable = *writable && hf_pte_writable(e, level);
 		if (hf_pte_leaf(e, level))
 			return (hf_pa){ hf_pfn_pa(hf_pte_pfn(e)).v +
 					(va & (hf_level_size(level) - 1)) };
@@ -531,7 +531,7 @@ static void look_at_replacement(struct recorder *r, const struct event *flush)
 }
 
 /* The frames of the tables on the way to va, from the root's child down. */
-static void tables_of(const struct hf_mm *mm, hf_va va, hf_pfn table[HF_TOP_LEVEL])
+static void tables_of(const struct hf_mm *mm, hf_va va, hf_pfn table[HF_LEVELS_MAX])
 {
 	hf_pfn at = mm->root;
 
@@ -544,7 +544,7 @@ static void tables_of(const struct hf_mm *mm, hf_va va, hf_pfn table[HF_TOP_LEVE
 /* The flush of branches comes when the entry leads to the copy and the old table is still held. */
 static void look_at_unsharing(struct recorder *r, const struct event *flush)
 {
-	hf_pfn now[HF_TOP_LEVEL];
+	hf_pfn now[HF_LEVELS_MAX];
 
 	if (flush->what != HF_FLUSH_TABLES)
 		return;
@@ -561,7 +561,7 @@ static void unsharing_flushes_branches(void **state)
 {
 	struct recorder *r = *state;
 	struct hf_mm *mm = space_new(r->m), *child;
-	hf_pfn shared[HF_TOP_LEVEL], own[HF_TOP_LEVEL];
+	hf_pfn shared[HF_LEVELS_MAX], own[HF_LEVELS_MAX];
 
 	r->va = map(mm, 8 * PAGE);
 	put(mm, r->va, 1);

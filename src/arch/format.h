@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A page-table format as data: which bits of a 64-bit entry say what. Every header of
+ * this directory but entry.h describes one format in a constant `hf_format`; one of them is
+ * built in, and entry.h is all that the rest of the core knows of it.
+ *
+ *  - An entry of 0 is empty.
+ *  - An entry without `valid` is no business of the hardware's, and its other bits are
+ *    free. A leaf that keeps its frame but must fault is `held`; a branch may be held for a
+ *    moment too, while its range is being unmapped. An entry that is `away` names a slot
+ *    of the swap store in the place of a frame.
+ */
+#ifndef HF_ARCH_FORMAT_H
+#define HF_ARCH_FORMAT_H
+
+#include <holdfast/types.h>
+
+/* The most that any format has. */
+#define HF_LEVELS_MAX 5
+
+/* A right that an entry gives or denies: the bits concerned, and what they are then. */
+struct hf_right {
+	uint64_t bits, give, deny;
+};
+
+struct hf_format {
+	unsigned levels;    /* tables on the way to a small page */
+	unsigned va_bits;   /* user addresses are below 2^va_bits */
+	unsigned pfn_shift; /* where the frame number stands in an entry */
+	uint64_t pfn_bits;
+
+	uint64_t valid;
+	/* At levels above 0 an entry is a branch iff (entry & branch_bits) == branch_is. */
+	uint64_t branch_bits, branch_is;
+	uint64_t branch; /* what every branch has, `valid` and `branch_write` apart */
+	uint64_t leaf;	 /* what every leaf has, `valid` and rights apart */
+	uint64_t small;	 /* what leaves at level 0 have besides, */
+	uint64_t huge;	 /* and those above */
+
+	struct hf_right branch_write; /* denies it to all that is below */
+	struct hf_right leaf_write, leaf_exec;
+	uint64_t accessed, dirty;
+	uint64_t branch_accessed; /* what the hardware may set in a branch */
+
+	/* Software's bits. */
+	uint64_t look; /* in a branch: fork must look below */
+	uint64_t lazy; /* in a leaf: its contents may be dropped until it is written (MADV_FREE) */
+	uint64_t held, away;
+};
+
+#endif
