@@ -469,8 +469,10 @@ enum hf_status hf_fork(struct hf_mm *parent, struct hf_mm *child, void *child_ho
 
 	if (policy != HF_FORK_COPY && policy != HF_FORK_SPLIT)
 		return HF_ERR_INVAL;
-	hf_lock_exclusive(parent->phys, parent->lock);
+	hf_lock_shared(f.phys, f.phys->spaces_lock);
+	hf_lock_exclusive(f.phys, parent->lock);
 	st = fork_locked(&f, child, child_host);
-	hf_unlock_exclusive(parent->phys, parent->lock);
+	hf_unlock_exclusive(f.phys, parent->lock);
+	hf_unlock_shared(f.phys, f.phys->spaces_lock);
 	return st;
 }

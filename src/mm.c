@@ -31,6 +31,7 @@ enum hf_status hf_mm_create(struct hf_mm *mm, struct hf_phys *phys,
 		return st;
 	if (!hf_reserve_fill(phys, &r, 1))
 		return HF_ERR_NOMEM;
+	hf_lock_shared(phys, phys->spaces_lock);
 	*mm = (struct hf_mm){
 		.phys = phys,
 		.host = c.host,
@@ -42,6 +43,7 @@ enum hf_status hf_mm_create(struct hf_mm *mm, struct hf_phys *phys,
 		.place_pfn = { HF_NIL },
 	};
 	hf_mm_enlist(mm);
+	hf_unlock_shared(phys, phys->spaces_lock);
 	return HF_OK;
 }
 
@@ -76,12 +78,14 @@ void hf_mm_destroy(struct hf_mm *mm)
 {
 	struct hf_phys *phys = mm->phys;
 
+	hf_lock_shared(phys, phys->spaces_lock);
 	phys->port->flush(phys->host, mm, mm->va_lo, mm->va_hi - mm->va_lo,
 			  HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
 	delist(mm);
 	hf_table_put(phys, mm->root, HF_TOP_LEVEL);
 	hf_vmas_put(phys, mm->vmas);
 	mm->root.v = HF_NIL;
+	hf_unlock_shared(phys, phys->spaces_lock);
 }
 
 enum hf_status hf_check_bytes(const struct hf_mm *mm, hf_va va, uint64_t len)

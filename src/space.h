@@ -25,7 +25,11 @@ static inline hf_va hf_max_va(hf_va a, hf_va b)
 	return a > b ? a : b;
 }
 
-/* Put a space into its memory's list of spaces. Takes phys->lock. */
+/*
+ * Put a space into its memory's list of spaces. phys->spaces_lock held, shared: who goes
+ * through the list, and takes the mm locks of what is in it, holds it exclusively. Takes
+ * phys->lock.
+ */
 void hf_mm_enlist(struct hf_mm *mm);
 
 /* EMPTY, WRAP, RANGE for [va, va+len) in the space. No lock. */

@@ -52,7 +52,8 @@ struct hf_phys {
 	const struct hf_ram *ram;
 	size_t ram_count;
 	uint32_t count_limit;
-	uint32_t lock; /* guards all that follows and every descriptor's counts */
+	uint32_t spaces_lock[2]; /* read/write lock, before any mm's: no space begins or ends */
+	uint32_t lock;		 /* guards all that follows and every descriptor's counts */
 	uint32_t free_head[HF_MAX_ORDER + 1];
 	uint32_t loose[HF_LOOSE_MAX]; /* free frames outside of the lists, the last freed last */
 	uint32_t loose_count;
