@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "machine.h"
 
+#include "../copy.h"
+
 #include <errno.h>
 #include <linux/futex.h>
 #include <stdio.h>
@@ -53,7 +55,7 @@ static const struct hf_port port = {
 	.fill = hf_linux_fill,
 	.prepare = hf_linux_prepare,
 	.discard = hf_linux_discard,
-	.copy = hf_linux_copy,
+	.copy = hf_copy_pages,
 	.pause = cpu_pause,
 	.wait = futex_wait,
 	.wake = futex_wake,

@@ -70,7 +70,6 @@ enum hf_status hf_linux_ram_open(struct hf_linux *lin, const struct hf_linux_con
 void hf_linux_ram_close(struct hf_linux *lin);
 void hf_linux_prepare(void *host, hf_pa pa, uint64_t len);
 void hf_linux_discard(void *host, hf_pa pa, uint64_t len);
-void hf_linux_copy(void *host, void *dst, const void *src, size_t len);
 /* Trim if much more memory is held than is in use. */
 void hf_linux_trim_excess(struct hf_linux *lin);
 

@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <emmintrin.h>
-
 /* Since Linux 5.14 and 6.1; headers may be older than the kernel that we run on. */
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -24,9 +22,6 @@
 
 /* Physical addresses begin here, so that 0 is none, and each level's blocks are aligned. */
 #define RAM_BASE GIB
-
-/* From here on copies go past the caches; smaller ones are likely to be used at once. */
-#define STREAM_MIN ((size_t)256 << 10)
 
 /* Memory that may be held free for later, beyond as much as is in use. */
 #define HELD_MIN ((uint64_t)64 << 20)
@@ -160,29 +155,6 @@ void hf_linux_discard(void *host, hf_pa pa, uint64_t len)
 	after = held(lin);
 	if (after < before)
 		hf_linux_add(&lin->returned_bytes, before - after);
-}
-
-/* Whole 2 MiB pages: two thirds of memcpy's time, and the caches keep what they hold. */
-void hf_linux_copy(void *host, void *dst, const void *src, size_t len)
-{
-	const __m128i *from = src;
-	__m128i *to = dst;
-
-	(void)host;
-	if (len < STREAM_MIN) {
-		memcpy(dst, src, len);
-		return;
-	}
-	for (size_t i = 0; i < len / sizeof(__m128i); i += 4) {
-		__m128i a = _mm_load_si128(from + i), b = _mm_load_si128(from + i + 1);
-		__m128i c = _mm_load_si128(from + i + 2), d = _mm_load_si128(from + i + 3);
-
-		_mm_stream_si128(to + i, a);
-		_mm_stream_si128(to + i + 1, b);
-		_mm_stream_si128(to + i + 2, c);
-		_mm_stream_si128(to + i + 3, d);
-	}
-	_mm_sfence();
 }
 
 uint64_t hf_linux_trim(struct hf_linux *lin)

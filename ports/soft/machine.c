@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "machine.h"
 
+#include "../copy.h"
+
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
@@ -90,6 +92,7 @@ const struct hf_port *hf_soft_port(void)
 	static const struct hf_port port = {
 		.flush = hf_soft_flush,
 		.discard = soft_discard,
+		.copy = hf_copy_pages,
 		.pause = soft_pause,
 		.wait = soft_wait,
 		.wake = soft_wake,
