@@ -7,7 +7,7 @@ QUICK =
 PREFIX = /usr/local
 export PREFIX
 
-.PHONY: help run check mutants bench bench-count install format clean
+.PHONY: help run check mutants bench bench-count docs install format clean
 
 help:
 	@echo 'make run        fork a heap that devices write into, beside fork(2)'
@@ -21,6 +21,7 @@ help:
 	@echo '                  QUICK=1          within 3 minutes'
 	@echo '                  ARGS="..."       a part of it; see scripts/bench --help'
 	@echo 'make bench-count  instructions per operation, the same on a busy machine'
+	@echo 'make docs       man pages of every call in build/docs, checked'
 	@echo 'make install    under PREFIX (now $(PREFIX)), below DESTDIR if set'
 	@echo 'make format     lay the sources out with clang-format'
 	@echo 'make clean      remove build/'
@@ -43,9 +44,13 @@ bench-count:
 	@scripts/bootstrap count scripts/build run benchmarks
 	@scripts/bootstrap count scripts/bench-count
 
+docs:
+	@scripts/bootstrap docs scripts/docs
+
 install:
-	@scripts/bootstrap run scripts/build run
-	@scripts/bootstrap run meson install -C build --no-rebuild
+	@scripts/bootstrap install scripts/build run
+	@scripts/bootstrap install scripts/docs --no-lint
+	@scripts/bootstrap install meson install -C build --no-rebuild
 
 format:
 	@scripts/bootstrap check scripts/format

@@ -65,9 +65,14 @@ struct hf_linux_space {
  * refused. HF_ERR_ALIGN, HF_ERR_EMPTY, HF_ERR_NOMEM.
  */
 enum hf_status hf_linux_create(const struct hf_linux_config *config, struct hf_linux **out);
-/* HF_ERR_BUSY while spaces or pins remain. */
+
+/* End the machine and give its memory back. HF_ERR_BUSY: spaces or pins remain. */
 enum hf_status hf_linux_destroy(struct hf_linux *lin);
+
+/* The machine's physical memory, for the calls of phys.h, pin.h and check.h. */
 struct hf_phys *hf_linux_phys(struct hf_linux *lin);
+
+/* The memfd that is the RAM. The machine's own: not to be closed or resized. */
 int hf_linux_memfd(const struct hf_linux *lin);
 
 /*
@@ -78,12 +83,18 @@ int hf_linux_memfd(const struct hf_linux *lin);
 #define HF_LINUX_VA_LO ((hf_va)1 << 30)
 enum hf_status hf_linux_space_create(struct hf_linux *lin, struct hf_linux_space *space,
 				     uint64_t len, enum hf_huge_cow huge_cow);
-/* hf_fork, with a window for the child. On error neither space has changed. */
+
+/*
+ * hf_fork, with a window for the child. On error neither space has changed.
+ * HF_ERR_HOST: no host address space. Others as hf_fork.
+ */
 enum hf_status hf_linux_fork(struct hf_linux_space *parent, struct hf_linux_space *child,
 			     enum hf_fork_policy policy);
+
+/* hf_mm_destroy, and the window is given up: no thread may be accessing it. */
 void hf_linux_space_destroy(struct hf_linux_space *space);
 
-/* The window pointer for a virtual address of the space, and back. */
+/* The window pointer `ptr` for a virtual address `va` of the space, and back (hf_linux_va). */
 static inline void *hf_linux_ptr(const struct hf_linux_space *space, hf_va va)
 {
 	return space->window + (va - space->mm.va_lo);
@@ -94,12 +105,16 @@ static inline hf_va hf_linux_va(const struct hf_linux_space *space, const void *
 }
 
 /*
- * The direct-map address of a pinned span: what to hand to io_uring or read(2). Buffers that
- * the kernel keeps (io_uring_register) must be given up before the pin is: the host memory
- * behind free pages is replaced.
+ * The direct-map address of a pinned span's `pa`, NULL if it is not RAM: what to hand to
+ * io_uring or read(2). Buffers that the kernel keeps (io_uring_register) must be given up
+ * before the pin is: the host memory behind free pages is replaced.
  */
 void *hf_linux_dma_ptr(const struct hf_linux *lin, hf_pa pa);
 
+/*
+ * What the port has done since hf_linux_create. Takes no lock: the figures are not of one
+ * instant.
+ */
 struct hf_linux_stats {
 	uint64_t faults;	  /* SIGSEGVs resolved */
 	uint64_t host_maps;	  /* host mappings in all windows now, the idle ones too */

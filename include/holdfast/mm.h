@@ -106,7 +106,8 @@ struct hf_mm {
 };
 
 /*
- * Make an empty space in caller-owned storage. `config` may be NULL for defaults.
+ * Make an empty space in caller-owned storage: what execve(2) starts with, without a
+ * program. `config` may be NULL for defaults.
  * HF_ERR_INVAL: huge_cow. HF_ERR_ALIGN, HF_ERR_RANGE: va_lo, va_hi (above 2^47, or
  * va_lo >= va_hi). HF_ERR_NOMEM.
  */
@@ -114,7 +115,7 @@ enum hf_status hf_mm_create(struct hf_mm *mm, struct hf_phys *phys,
 			    const struct hf_mm_config *config);
 
 /*
- * Unmap everything and end the space. Pinned pages stay allocated until they are
+ * Unmap everything and end the space, as _exit(2) does. Pinned pages stay allocated until they are
  * unpinned. Cannot fail. No other call on this space may run or follow. The port's
  * flush is called once for the whole range before anything is freed.
  */
@@ -168,19 +169,22 @@ struct hf_translation {
 };
 
 /*
- * Resolve a page fault: make `access` (exactly one HF_ACCESS_*) at `va` possible:
- * allocate, copy on write, or find that nothing is wrong any more. *out (may be NULL)
- * describes the leaf: va, pa and len are the leaf's own, not widened. What it says may
- * be outdated as soon as the call returns, by any other thread's call; a port that
- * caches translations uses its `fill` instead.
- * HF_ERR_INVAL: access. HF_ERR_RANGE, HF_ERR_UNMAPPED: no mapping (SIGSEGV, SEGV_MAPERR).
+ * Resolve a page fault (Intel SDM vol. 3A, 4.7; AMD APM vol. 2, 8.2.15): make
+ * `access` (exactly one HF_ACCESS_*) at `va` possible: allocate, copy on write, or find
+ * that nothing is wrong any more. *out (may be NULL) describes the leaf: va, pa and len
+ * are the leaf's own, not widened. What it says may be outdated as soon as the call
+ * returns, by any other thread's call; a port that caches translations uses its `fill`
+ * instead.
+ * The errors in the words of sigaction(2): HF_ERR_INVAL: access.
+ * HF_ERR_RANGE, HF_ERR_UNMAPPED: no mapping (SIGSEGV, SEGV_MAPERR).
  * HF_ERR_ACCESS: forbidden (SEGV_ACCERR). HF_ERR_NOMEM. HF_ERR_OVERFLOW.
  * Takes mm's lock shared.
  */
 enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access, struct hf_translation *out);
 
 /*
- * Where `va` leads now, without changing anything. *out describes the leaf, as above.
+ * Where `va` leads now, without changing anything: /proc/self/pagemap of proc(5). *out
+ * describes the leaf, as hf_fault does.
  * A page of a PROT_NONE mapping is found, with access 0.
  * HF_ERR_RANGE. HF_ERR_UNMAPPED: no mapping, or no page.
  */
@@ -188,7 +192,7 @@ enum hf_status hf_translate(struct hf_mm *mm, hf_va va, struct hf_translation *o
 
 /*
  * Make `child` (caller-owned storage, not a live space) a copy of `parent` as of one
- * instant: private memory is shared copy-on-write, pinned pages are copied now and stay
+ * instant: fork(2). Private memory is shared copy-on-write, pinned pages are copied now and stay
  * the parent's at their physical addresses. DONTFORK mappings are absent from the child,
  * WIPEONFORK ones empty. The child inherits the configuration and gets `child_host`.
  *
@@ -204,8 +208,9 @@ enum hf_status hf_fork(struct hf_mm *parent, struct hf_mm *child, void *child_ho
 		       enum hf_fork_policy policy);
 
 /*
- * Copy between a space and the caller's memory, or between two spaces (or two ranges of
- * one that do not overlap), obeying protections and copy-on-write, as copy_to_user and
+ * Copy `len` bytes between a space, from `va` on, and the caller's memory (hf_read,
+ * hf_write); or from `src_va` of one space to `dst_va` of another, or of the same if the
+ * two ranges do not overlap (hf_copy): obeying protections and copy-on-write, as copy_to_user and
  * process_vm_readv(2) do. All or nothing: on error no byte has been written.
  * `buf` is the caller's plain memory: touching it must not need a fault of a space (on the
  * Linux port, no pointer into a window: hf_copy copies between spaces).
@@ -230,10 +235,16 @@ struct hf_vma_info {
 	bool wipeonfork;
 };
 
-/* The first mapping that ends above `va`. HF_ERR_UNMAPPED: none. */
+/*
+ * The first mapping that ends above `va`: call again with its end for the next, as one reads
+ * the lines of /proc/self/maps in proc(5). HF_ERR_UNMAPPED: none.
+ */
 enum hf_status hf_vma_next(struct hf_mm *mm, hf_va va, struct hf_vma_info *out);
 
-/* Counts over one space, by a full walk. Shared tables and pages count in full. */
+/*
+ * Counts over one space, by a full walk. Shared tables and pages count in full, as in Rss of
+ * /proc/self/smaps in proc(5). Takes mm's lock shared.
+ */
 struct hf_mm_stats {
 	uint64_t mapped_bytes; /* sum of all mappings */
 	uint64_t leaves

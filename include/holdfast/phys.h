@@ -87,8 +87,8 @@ uint64_t hf_phys_meta_size(uint64_t len);
 enum hf_status hf_phys_init(struct hf_phys *phys, const struct hf_phys_config *config);
 
 /*
- * Stop. HF_ERR_BUSY, and nothing changed, while a space is alive, a page is pinned
- * or a block of hf_phys_alloc is not freed.
+ * Stop. HF_ERR_BUSY: a space is alive, a page is pinned or a block of hf_phys_alloc is not
+ * freed; nothing has changed.
  */
 enum hf_status hf_phys_fini(struct hf_phys *phys);
 
@@ -99,7 +99,7 @@ enum hf_status hf_phys_fini(struct hf_phys *phys);
 enum hf_status hf_phys_alloc(struct hf_phys *phys, unsigned order, hf_pa *out);
 
 /*
- * Give a block of hf_phys_alloc back. HF_ERR_RANGE: not RAM. HF_ERR_INVAL: not the
+ * Give back the block at `pa` that hf_phys_alloc gave. HF_ERR_RANGE: not RAM. HF_ERR_INVAL: not the
  * start of a block that is allocated with this order (freed twice, say).
  */
 enum hf_status hf_phys_free(struct hf_phys *phys, hf_pa pa, unsigned order);

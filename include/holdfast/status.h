@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Status values. Every call that can fail returns one; 0 is success and every
- * error is negative. Results come back through out parameters, which are
- * written only on success unless the call says otherwise.
+ * Status values, as the errors of a system call are: compare errno(3). Every call that
+ * can fail returns one; 0 is success and every error is negative. Results come back
+ * through out parameters, which are written only on success unless the call says
+ * otherwise.
  */
 #ifndef HOLDFAST_STATUS_H
 #define HOLDFAST_STATUS_H
@@ -34,10 +35,13 @@ enum hf_status {
 	HF_ERR_STORE = -23,	 /* the swap store is full or failed; nothing is lost */
 };
 
-/* The name of a status ("HF_ERR_NOMEM"), or "HF_ERR_?" for no known value. Never NULL. */
+/*
+ * The name of a status (strerrorname_np(3) of an errno): "HF_ERR_NOMEM", or "HF_ERR_?" for no
+ * known value. Never NULL.
+ */
 const char *hf_status_name(enum hf_status status);
 
-/* One English sentence for people: what is wrong and what to do. Never NULL. */
+/* One English sentence for people, as strerror(3): what is wrong and what to do. Never NULL. */
 const char *hf_strerror(enum hf_status status);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The words that all of Holdfast shares: virtual and physical addresses, frame
- * numbers, page sizes. Physical addresses and frame numbers are structs so
- * that the compiler refuses to mix them with virtual ones or with each other.
+ * numbers, page sizes, levels (DESIGN.md, "Words"). Physical addresses and frame
+ * numbers are structs so that the compiler refuses to mix them with virtual ones or
+ * with each other.
  */
 #ifndef HOLDFAST_TYPES_H
 #define HOLDFAST_TYPES_H
