@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* madvise. */
+#include "edit.h"
+
+/* Drop the pages, keep the mappings. */
+static enum hf_status dontneed(struct hf_mm *mm, hf_va va, uint64_t len)
+{
+	struct hf_edit e = hf_edit_begin(mm);
+	enum hf_status st = hf_check_mapped(mm, va, va + len, 0);
+
+	if (!st)
+		st = hf_edit_cut(&e, va, va + len, false);
+	if (!st)
+		hf_zap(mm, va, va + len);
+	return hf_edit_end(&e, st);
+}
+
+static enum hf_status populate(struct hf_mm *mm, hf_va va, uint64_t len, unsigned access)
+{
+	enum hf_status st;
+
+	hf_lock_shared(mm->phys, mm->lock);
+	st = hf_check_mapped(mm, va, va + len, access);
+	if (!st)
+		st = hf_fault_range(mm, va, va + len, access);
+	hf_unlock_shared(mm->phys, mm->lock);
+	return st;
+}
+
+/* Advice that is a flag of the mapping. */
+static enum hf_status advise_flags(struct hf_mm *mm, hf_va va, uint64_t len, uint32_t clear,
+				   uint32_t add)
+{
+	struct hf_edit e = hf_edit_begin(mm);
+	enum hf_status st = hf_edit_flags(&e, va, va + len, ~clear, add);
+
+	if (!st && hf_edit_changed(&e))
+		st = hf_edit_cut(&e, va, va + len, false);
+	return hf_edit_end(&e, st);
+}
+
+enum hf_status hf_madvise(struct hf_mm *mm, hf_va va, uint64_t len, enum hf_advice advice)
+{
+	static const struct {
+		uint32_t clear, add;
+	} flags[] = {
+		[HF_ADV_HUGEPAGE] = { HF_VMA_HUGE_1G, HF_VMA_HUGE },
+		[HF_ADV_HUGEPAGE_1G] = { 0, HF_VMA_HUGE | HF_VMA_HUGE_1G },
+		[HF_ADV_NOHUGEPAGE] = { HF_VMA_HUGE | HF_VMA_HUGE_1G, 0 },
+		[HF_ADV_DONTFORK] = { 0, HF_VMA_DONTFORK },
+		[HF_ADV_DOFORK] = { HF_VMA_DONTFORK, 0 },
+		[HF_ADV_WIPEONFORK] = { 0, HF_VMA_WIPE },
+		[HF_ADV_KEEPONFORK] = { HF_VMA_WIPE, 0 },
+	};
+	enum hf_status st;
+
+	if (advice < HF_ADV_DONTNEED || advice > HF_ADV_POPULATE_WRITE)
+		return HF_ERR_INVAL;
+	st = hf_check_pages(mm, va, &len);
+	if (st)
+		return st;
+	if (advice == HF_ADV_DONTNEED)
+		return dontneed(mm, va, len);
+	if (advice == HF_ADV_POPULATE_READ)
+		return populate(mm, va, len, HF_ACCESS_READ);
+	if (advice == HF_ADV_POPULATE_WRITE)
+		return populate(mm, va, len, HF_ACCESS_WRITE);
+	return advise_flags(mm, va, len, flags[advice].clear, flags[advice].add);
+}
