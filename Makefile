@@ -7,7 +7,7 @@ QUICK =
 PREFIX = /usr/local
 export PREFIX
 
-.PHONY: help run check mutants bench bench-count docs install format clean
+.PHONY: help run check model mutants bench bench-count docs install format clean
 
 help:
 	@echo 'make run        fork a heap that devices write into, beside fork(2)'
@@ -15,6 +15,8 @@ help:
 	@echo '                  ARGS="..."       more options; see build/holdfast run --help'
 	@echo 'make check      every test, with gcc, clang and the sanitizers'
 	@echo '                  ARGS="..."       a part of it; see scripts/check --help'
+	@echo 'make model      5,000,000 random operations on each page-table format, against a model'
+	@echo '                  ARGS="..."       fewer, or one format; see scripts/model --help'
 	@echo 'make mutants    take every protecting rule out in turn; a test must notice'
 	@echo '                  ARGS="--only NAME" or "--sample N"'
 	@echo 'make bench      measure Holdfast, Linux and the floor: build/bench.json, plots'
@@ -32,6 +34,9 @@ run:
 
 check:
 	@scripts/bootstrap check scripts/check $(ARGS)
+
+model:
+	@scripts/bootstrap check scripts/model $(ARGS)
 
 mutants:
 	@scripts/bootstrap check scripts/mutants $(ARGS)

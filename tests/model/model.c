@@ -4,60 +4,128 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE HF_PAGE_SIZE
 #define PMD_SIZE ((uint64_t)2 << 20)
 #define PUD_SIZE ((uint64_t)1 << 30)
 
-static uint64_t page_up(uint64_t len)
-{
-	return (len + PAGE - 1) & ~(PAGE - 1);
-}
-
 void model_init(struct model *model, hf_va lo, hf_va hi)
 {
-	model->lo = lo;
-	model->hi = hi;
-	model->count = (hi - lo) / PAGE;
-	model->slots = calloc(model->count, sizeof(*model->slots));
-}
-
-void model_page_drop(struct model_page *page)
-{
-	if (page && --page->refs == 0)
-		free(page);
-}
-
-static struct model_page *page_new(void)
-{
-	struct model_page *page = calloc(1, sizeof(*page));
-
-	page->refs = 1;
-	return page;
+	*model = (struct model){ .lo = lo, .hi = hi };
+	pagemap_init(&model->pages, lo / PAGE, (hi - lo) / PAGE);
 }
 
 void model_fini(struct model *model)
 {
-	for (size_t i = 0; i < model->count; i++)
-		model_page_drop(model->slots[i].page);
-	free(model->slots);
+	pagemap_fini(&model->pages);
+	free(model->regions);
 }
+
+/* Regions */
+
+const struct model_region *model_above(const struct model *model, hf_va va)
+{
+	for (size_t i = 0; i < model->count; i++)
+		if (model->regions[i].end > va)
+			return &model->regions[i];
+	return NULL;
+}
+
+const struct model_region *model_at(const struct model *model, hf_va va)
+{
+	const struct model_region *region = model_above(model, va);
+
+	return region && region->start <= va ? region : NULL;
+}
+
+/* Put a region into the list before the index-th. */
+static void region_insert(struct model *model, size_t index, struct model_region region)
+{
+	if (model->count == model->room) {
+		model->room = model->room ? 2 * model->room : 16;
+		model->regions = realloc(model->regions, model->room * sizeof(model->regions[0]));
+	}
+	memmove(&model->regions[index + 1], &model->regions[index],
+		(model->count - index) * sizeof(model->regions[0]));
+	model->regions[index] = region;
+	model->count++;
+}
+
+static void region_remove(struct model *model, size_t index)
+{
+	model->count--;
+	memmove(&model->regions[index], &model->regions[index + 1],
+		(model->count - index) * sizeof(model->regions[0]));
+}
+
+/* Make no region lie on both sides of va. */
+static void region_cut(struct model *model, hf_va va)
+{
+	for (size_t i = 0; i < model->count; i++) {
+		struct model_region *region = &model->regions[i];
+		struct model_region upper = *region;
+
+		if (region->start >= va || region->end <= va)
+			continue;
+		region->end = va;
+		upper.start = va;
+		region_insert(model, i + 1, upper);
+		return;
+	}
+}
+
+static bool alike(const struct model_region *a, const struct model_region *b)
+{
+	return a->end == b->start && a->attr.prot == b->attr.prot && a->attr.flags == b->attr.flags;
+}
+
+static void regions_merge(struct model *model)
+{
+	for (size_t i = 0; i + 1 < model->count;) {
+		if (alike(&model->regions[i], &model->regions[i + 1])) {
+			model->regions[i].end = model->regions[i + 1].end;
+			region_remove(model, i + 1);
+		} else {
+			i++;
+		}
+	}
+}
+
+/* Every region in [lo, hi), cut there, gets flags (flags & keep) | add, and `prot` unless < 0. */
+static void regions_change(struct model *model, hf_va lo, hf_va hi, int prot, unsigned keep,
+			   unsigned add)
+{
+	region_cut(model, lo);
+	region_cut(model, hi);
+	for (size_t i = 0; i < model->count; i++) {
+		struct model_region *region = &model->regions[i];
+
+		if (region->start < lo || region->end > hi)
+			continue;
+		if (prot >= 0)
+			region->attr.prot = (unsigned)prot;
+		region->attr.flags = (region->attr.flags & keep) | add;
+	}
+	regions_merge(model);
+}
+
+/* Fork */
 
 void model_fork(struct model *child, const struct model *parent)
 {
 	model_init(child, parent->lo, parent->hi);
 	for (size_t i = 0; i < parent->count; i++) {
-		const struct model_slot *from = &parent->slots[i];
-		struct model_slot *to = &child->slots[i];
+		const struct model_region *region = &parent->regions[i];
+		uint64_t at = region->start / PAGE, end = region->end / PAGE;
 
-		if (!from->mapped || (from->flags & MODEL_DONTFORK))
+		if (region->attr.flags & MODEL_DONTFORK)
 			continue;
-		*to = *from;
-		to->page = NULL;
-		if (!from->page || (from->flags & MODEL_WIPEONFORK))
+		region_insert(child, child->count, *region);
+		if (region->attr.flags & MODEL_WIPEONFORK)
 			continue;
-		to->page = page_new();
-		memcpy(to->page->bytes, from->page->bytes, PAGE);
+		for (; pagemap_next(&parent->pages, at, end, &at); at++)
+			memcpy(pagemap_make(&child->pages, at)->bytes,
+			       pagemap_get(&parent->pages, at)->bytes, PAGE);
 	}
+	regions_merge(child);
 }
 
 /* Predictions */
@@ -93,22 +161,26 @@ static bool allows(unsigned prot, unsigned access)
 
 enum hf_status model_first_fault(const struct model *model, hf_va va, uint64_t len, unsigned access)
 {
-	for (hf_va at = va & ~(PAGE - 1); at < va + len; at += PAGE) {
-		const struct model_slot *slot = model_slot(model, at);
+	for (hf_va at = va; at < va + len;) {
+		const struct model_region *region = model_at(model, at);
 
-		if (!slot->mapped)
+		if (!region)
 			return HF_ERR_UNMAPPED;
-		if (!allows(slot->prot, access))
+		if (!allows(region->attr.prot, access))
 			return HF_ERR_ACCESS;
+		at = region->end;
 	}
 	return HF_OK;
 }
 
 enum hf_status model_check_mapped(const struct model *model, hf_va va, uint64_t len)
 {
-	for (hf_va at = va & ~(PAGE - 1); at < va + len; at += PAGE) {
-		if (!model_slot(model, at)->mapped)
+	for (hf_va at = va; at < va + len;) {
+		const struct model_region *region = model_at(model, at);
+
+		if (!region)
 			return HF_ERR_UNMAPPED;
+		at = region->end;
 	}
 	return HF_OK;
 }
@@ -123,25 +195,26 @@ enum hf_status model_check_access(const struct model *model, hf_va va, uint64_t 
 
 static bool is_free(const struct model *model, hf_va va, uint64_t len)
 {
+	const struct model_region *above = model_above(model, va);
+
 	if (va < model->lo || va > model->hi || len > model->hi - va)
 		return false;
-	for (hf_va at = va; at < va + len; at += PAGE) {
-		if (model_slot(model, at)->mapped)
-			return false;
-	}
-	return true;
+	return !above || above->start >= va + len;
 }
 
 /* The highest free place that is a multiple of `align`; 0: none. */
 static hf_va highest_free(const struct model *model, uint64_t len, uint64_t align)
 {
-	uint64_t run = 0; /* free bytes from `at` upwards */
+	hf_va hi = model->hi; /* of the gap below */
 
-	for (hf_va at = model->hi; at > model->lo;) {
-		at -= PAGE;
-		run = model_slot(model, at)->mapped ? 0 : run + PAGE;
-		if (run >= len && at % align == 0)
-			return at;
+	for (size_t i = model->count + 1; i--;) {
+		hf_va lo = i ? model->regions[i - 1].end : model->lo;
+		hf_va va = hi < len ? 0 : (hi - len) & ~(align - 1);
+
+		if (va >= lo)
+			return va;
+		if (i)
+			hi = model->regions[i - 1].start;
 	}
 	return 0;
 }
@@ -189,66 +262,66 @@ enum hf_status model_check_mmap(const struct model *model, hf_va *va, uint64_t l
 
 void model_munmap(struct model *model, hf_va va, uint64_t len)
 {
-	for (hf_va at = va; at < va + len; at += PAGE) {
-		struct model_slot *slot = model_slot(model, at);
+	hf_va end = va + page_up(len);
 
-		model_page_drop(slot->page);
-		*slot = (struct model_slot){ 0 };
+	region_cut(model, va);
+	region_cut(model, end);
+	for (size_t i = 0; i < model->count;) {
+		if (model->regions[i].start >= va && model->regions[i].end <= end)
+			region_remove(model, i);
+		else
+			i++;
 	}
+	pagemap_clear(&model->pages, va / PAGE, end / PAGE);
 }
 
 void model_mmap(struct model *model, hf_va va, uint64_t len, unsigned prot)
 {
+	struct model_region region = { va, va + page_up(len), { .prot = prot } };
+	size_t i = 0;
+
 	model_munmap(model, va, len);
-	for (hf_va at = va; at < va + len; at += PAGE)
-		*model_slot(model, at) =
-			(struct model_slot){ .mapped = true, .prot = (uint8_t)prot };
+	while (i < model->count && model->regions[i].start < va)
+		i++;
+	region_insert(model, i, region);
+	regions_merge(model);
 }
 
 void model_mprotect(struct model *model, hf_va va, uint64_t len, unsigned prot)
 {
-	for (hf_va at = va; at < va + len; at += PAGE)
-		model_slot(model, at)->prot = (uint8_t)prot;
-}
-
-static void advise_slot(struct model_slot *slot, enum hf_advice advice)
-{
-	switch (advice) {
-	case HF_ADV_DONTNEED:
-		model_page_drop(slot->page);
-		slot->page = NULL;
-		break;
-	case HF_ADV_HUGEPAGE:
-		slot->flags = (uint8_t)((slot->flags & ~MODEL_HUGE_1G) | MODEL_HUGE);
-		break;
-	case HF_ADV_HUGEPAGE_1G:
-		slot->flags |= MODEL_HUGE | MODEL_HUGE_1G;
-		break;
-	case HF_ADV_NOHUGEPAGE:
-		slot->flags &= (uint8_t) ~(MODEL_HUGE | MODEL_HUGE_1G);
-		break;
-	case HF_ADV_DONTFORK:
-		slot->flags |= MODEL_DONTFORK;
-		break;
-	case HF_ADV_DOFORK:
-		slot->flags &= (uint8_t)~MODEL_DONTFORK;
-		break;
-	case HF_ADV_WIPEONFORK:
-		slot->flags |= MODEL_WIPEONFORK;
-		break;
-	case HF_ADV_KEEPONFORK:
-		slot->flags &= (uint8_t)~MODEL_WIPEONFORK;
-		break;
-	case HF_ADV_POPULATE_READ:
-	case HF_ADV_POPULATE_WRITE:
-		break; /* no access can tell */
-	}
+	regions_change(model, va, va + page_up(len), (int)prot, ~0u, 0);
 }
 
 void model_advise(struct model *model, hf_va va, uint64_t len, enum hf_advice advice)
 {
-	for (hf_va at = va; at < va + len; at += PAGE)
-		advise_slot(model_slot(model, at), advice);
+	static const struct {
+		unsigned clear, add;
+	} change[] = {
+		[HF_ADV_HUGEPAGE] = { MODEL_HUGE_1G, MODEL_HUGE },
+		[HF_ADV_HUGEPAGE_1G] = { 0, MODEL_HUGE | MODEL_HUGE_1G },
+		[HF_ADV_NOHUGEPAGE] = { MODEL_HUGE | MODEL_HUGE_1G, 0 },
+		[HF_ADV_DONTFORK] = { 0, MODEL_DONTFORK },
+		[HF_ADV_DOFORK] = { MODEL_DONTFORK, 0 },
+		[HF_ADV_WIPEONFORK] = { 0, MODEL_WIPEONFORK },
+		[HF_ADV_KEEPONFORK] = { MODEL_WIPEONFORK, 0 },
+		[HF_ADV_POPULATE_WRITE] = { 0, 0 }, /* no access can tell */
+	};
+	hf_va end = va + page_up(len);
+
+	if (advice == HF_ADV_DONTNEED)
+		pagemap_clear(&model->pages, va / PAGE, end / PAGE);
+	else
+		regions_change(model, va, end, -1, ~change[advice].clear, change[advice].add);
+}
+
+const struct model_page *model_page_seen(const struct model *model, hf_va va)
+{
+	return pagemap_get(&model->pages, va / PAGE);
+}
+
+struct model_page *model_page_own(struct model *model, hf_va va)
+{
+	return pagemap_make(&model->pages, va / PAGE);
 }
 
 /* Bytes from va to the end of its page or of the range. */
@@ -265,7 +338,7 @@ void model_read(const struct model *model, hf_va va, void *buf, uint64_t len)
 
 	while (len) {
 		uint64_t n = piece(va, len);
-		const struct model_page *page = model_slot(model, va)->page;
+		const struct model_page *page = model_page_seen(model, va);
 
 		if (page)
 			memcpy(to, page->bytes + va % PAGE, n);
@@ -283,52 +356,10 @@ void model_write(struct model *model, hf_va va, const void *buf, uint64_t len)
 
 	while (len) {
 		uint64_t n = piece(va, len);
-		struct model_slot *slot = model_slot(model, va);
 
-		if (!slot->page)
-			slot->page = page_new();
-		memcpy(slot->page->bytes + va % PAGE, from, n);
+		memcpy(model_page_own(model, va)->bytes + va % PAGE, from, n);
 		va += n;
 		from += n;
 		len -= n;
 	}
-}
-
-struct model_page *model_page_hold(struct model *model, hf_va va)
-{
-	struct model_slot *slot = model_slot(model, va);
-
-	if (!slot->page)
-		slot->page = page_new();
-	slot->page->refs++;
-	return slot->page;
-}
-
-static bool alike(const struct model_slot *a, const struct model_slot *b)
-{
-	return a->mapped == b->mapped && a->prot == b->prot && a->flags == b->flags;
-}
-
-bool model_vma_next(const struct model *model, hf_va va, struct hf_vma_info *out)
-{
-	size_t i = va < model->lo ? 0 : (va - model->lo) / PAGE, start;
-
-	while (i < model->count && !model->slots[i].mapped)
-		i++;
-	if (i >= model->count)
-		return false;
-	for (start = i; start > 0 && alike(&model->slots[start - 1], &model->slots[i]);)
-		start--;
-	for (; i < model->count && alike(&model->slots[start], &model->slots[i]);)
-		i++;
-	*out = (struct hf_vma_info){
-		.start = model->lo + start * PAGE,
-		.end = model->lo + i * PAGE,
-		.prot = model->slots[start].prot,
-		.huge = model->slots[start].flags & MODEL_HUGE,
-		.huge_1g = model->slots[start].flags & MODEL_HUGE_1G,
-		.dontfork = model->slots[start].flags & MODEL_DONTFORK,
-		.wipeonfork = model->slots[start].flags & MODEL_WIPEONFORK,
-	};
-	return true;
 }

@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The reference: what an address space is to its users, in the simplest form that can be
- * written down. One slot per 4 KiB page with the mapping's attributes and the bytes; no
- * tables, no sharing, no copy-on-write. fork copies every byte.
+ * written down. A sorted list of regions with their attributes, and the bytes of every
+ * page that was written; no tables, no sharing, no copy-on-write. fork copies every byte.
  */
 #ifndef TESTS_MODEL_MODEL_H
 #define TESTS_MODEL_MODEL_H
 
-#include <holdfast/holdfast.h>
-
-/* The bytes of one page. A device that pinned it holds it even when it is unmapped. */
-struct model_page {
-	uint8_t bytes[HF_PAGE_SIZE];
-	unsigned refs; /* one for the slot, one for each pin */
-	uint32_t pins; /* of all devices together */
-	hf_pa pa;      /* where it must stay while pins > 0 */
-};
+#include "pages.h"
 
 enum model_flag {
 	MODEL_HUGE = 1,
@@ -24,27 +16,36 @@ enum model_flag {
 	MODEL_WIPEONFORK = 8,
 };
 
-struct model_slot {
-	bool mapped;
-	uint8_t prot;
-	uint8_t flags;
-	struct model_page *page; /* NULL: zeros */
+/* What all pages of a region have in common. */
+struct model_attr {
+	unsigned prot;
+	unsigned flags;
+};
+
+struct model_region {
+	hf_va start, end;
+	struct model_attr attr;
 };
 
 struct model {
 	hf_va lo, hi;
-	size_t count; /* slots */
-	struct model_slot *slots;
+	struct model_region *regions; /* in order; no two neighbours that are alike */
+	size_t count, room;
+	struct pagemap pages; /* by va / PAGE; none: zeros */
 };
 
 void model_init(struct model *model, hf_va lo, hf_va hi);
 void model_fini(struct model *model);
 void model_fork(struct model *child, const struct model *parent);
 
+/* The region that va lies in, or NULL; the first that ends above va, or NULL. */
+const struct model_region *model_at(const struct model *model, hf_va va);
+const struct model_region *model_above(const struct model *model, hf_va va);
+
 /*
  * What a call must return. Memory may be short beyond what these know. In a range with a
  * hole and a forbidden page the hole counts for the core's calls, the lower address for a
- * CPU (model_first_fault).
+ * CPU (model_first_fault). Lengths are as the caller gave them.
  */
 enum hf_status model_check_range(const struct model *model, hf_va va, uint64_t len, bool aligned);
 enum hf_status model_check_access(const struct model *model, hf_va va, uint64_t len,
@@ -64,17 +65,14 @@ void model_advise(struct model *model, hf_va va, uint64_t len, enum hf_advice ad
 void model_read(const struct model *model, hf_va va, void *buf, uint64_t len);
 void model_write(struct model *model, hf_va va, const void *buf, uint64_t len);
 
-/* The page of va, made if there was none, with one more reference. */
-struct model_page *model_page_hold(struct model *model, hf_va va);
-void model_page_drop(struct model_page *page);
+/* The page that a reader of va sees, or NULL: zeros. */
+const struct model_page *model_page_seen(const struct model *model, hf_va va);
+/* The page that a writer of va writes, made if there was none. */
+struct model_page *model_page_own(struct model *model, hf_va va);
 
-/* The slot of va, which is inside the space. */
-static inline struct model_slot *model_slot(const struct model *model, hf_va va)
+static inline uint64_t page_up(uint64_t len)
 {
-	return &model->slots[(va - model->lo) / HF_PAGE_SIZE];
+	return (len + PAGE - 1) & ~(PAGE - 1);
 }
-
-/* The first mapping that ends above va: a longest run of slots that are alike. */
-bool model_vma_next(const struct model *model, hf_va va, struct hf_vma_info *out);
 
 #endif

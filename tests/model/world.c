@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
 /* xorshift64*; Vigna, "An experimental exploration of Marsaglia's xorshift generators" */
 static uint64_t next_random(struct world *w)
@@ -13,6 +13,16 @@ static uint64_t next_random(struct world *w)
 	w->random ^= w->random << 25;
 	w->random ^= w->random >> 27;
 	return w->random * 0x2545f4914f6cdd1du;
+}
+
+void world_step(struct world *w, uint64_t op)
+{
+	w->op = op;
+	w->random = (w->seed + 1) * 0x9e3779b97f4a7c15u ^ op * 0xd1342543de82ef95u;
+	if (!w->random)
+		w->random = 1;
+	for (int i = 0; i < 4; i++)
+		next_random(w);
 }
 
 uint64_t below(struct world *w, uint64_t n)
@@ -29,19 +39,22 @@ void disagree(struct world *w, const char *how, ...)
 	va_start(args, how);
 	vprintf(how, args);
 	va_end(args);
-	printf("\n# again, alone: test_model --seed %llu --ops %llu\n", (unsigned long long)w->seed,
-	       (unsigned long long)w->op);
+	printf("\n");
+	tell_recent(w);
+	printf("# again, alone: test_model --seed %llu --ops %llu; add --shrink for a short way "
+	       "there\n",
+	       (unsigned long long)w->seed, (unsigned long long)w->op);
 	fflush(stdout);
-	exit(1);
+	_exit(1);
 }
 
-static void must(struct world *w, enum hf_status status, const char *what)
+void must(struct world *w, enum hf_status status, const char *what)
 {
 	if (status != HF_OK)
 		disagree(w, "%s gives %s", what, hf_status_name(status));
 }
 
-static uint64_t free_bytes(struct world *w)
+uint64_t free_bytes(struct world *w)
 {
 	struct hf_phys_stats stats;
 
@@ -49,46 +62,56 @@ static uint64_t free_bytes(struct world *w)
 	return stats.free_bytes;
 }
 
-bool agreed(struct world *w, enum hf_status got, enum hf_status want, uint64_t need)
+void trim(struct world *w)
 {
-	bool is_short = false;
-
-	if (got == HF_ERR_NOMEM)
-		is_short = w->failing || free_bytes(w) < need + 2 * PMD_SIZE;
-	else if (got == HF_ERR_OVERFLOW)
-		is_short = w->count_limit != 0;
-	if (got != want && !(want == HF_OK && is_short))
-		disagree(w, "gives %s, the model says %s; %llu bytes are free", hf_status_name(got),
-			 hf_status_name(want), (unsigned long long)free_bytes(w));
-	w->outcomes[got == HF_OK ? DONE : got == want ? REFUSED : SHORT]++;
-	return got == HF_OK;
+	if (w->big)
+		hf_phys_trim(w->phys, hf_level_order(HF_LEVEL_PMD));
 }
 
-/* What kind of machine: everything follows from the seed. */
+/*
+ * What kind of machine: everything follows from the seed. In a tiny one there is little to
+ * look at, so everything is looked at often; a big one has room for 1 GiB pages.
+ */
 static void choose(struct world *w)
 {
+	static const uint64_t tiny[] = { 512 * KIB, 3 * MIB, 6 * MIB };
 	static const uint64_t ram[] = { 6 * MIB, 32 * MIB, 96 * MIB, 256 * MIB };
 	static const uint32_t limits[] = { 0, 0, 0, 0, 0, 0, 2, 4 };
 	static const unsigned tlb[] = { 1, 16, 1024 };
+	uint64_t kind = below(w, 12);
 
 	w->ram_bytes = ram[below(w, 4)];
 	w->count_limit = limits[below(w, 8)];
 	w->ranges = one_in(w, 3) ? 3 : 1;
 	w->tlb_entries = tlb[below(w, 3)];
-	w->lo = ((uint64_t)1 << 30) - below(w, 600) * PAGE;
+	w->lo = GIB - below(w, 600) * PAGE;
 	w->hi = w->lo + 60 * MIB + below(w, 1024) * PAGE;
+	w->rhythm = (struct rhythm){ .check = 1000, .compare = 5000 };
+	if (kind < 4) {
+		w->ram_bytes = tiny[below(w, 3)];
+		w->rhythm = (struct rhythm){ .check = 1, .compare = 500 };
+	} else if (kind == 4) {
+		w->big = true;
+		w->ram_bytes = 2 * GIB + 64 * MIB;
+		w->ranges = 1;
+		w->hi = w->lo + 3 * GIB + 40 * MIB;
+	}
 }
 
 /* The huge zero page is allocated by the first huge read and kept: not a leak. */
 static void read_huge_zeros(struct world *w)
 {
+	struct hf_mm_config config = { .va_lo = w->lo, .va_hi = w->hi };
+	struct member *member = calloc(1, sizeof(*member));
 	uint64_t zero;
 	hf_va va = 0;
 
-	member_new(w);
-	must(w, hf_mmap(&w->members[0]->mm, &va, PMD_SIZE, HF_PROT_READ, 0), "hf_mmap");
-	must(w, hf_madvise(&w->members[0]->mm, va, PMD_SIZE, HF_ADV_HUGEPAGE), "hf_madvise");
-	must(w, hf_soft_load(w->members[0]->cpu[0], va, 8, &zero), "hf_soft_load");
+	must(w, hf_mm_create(&member->mm, w->phys, &config), "hf_mm_create");
+	model_init(&member->model, w->lo, w->hi);
+	member_add(w, member);
+	must(w, hf_mmap(&member->mm, &va, PMD_SIZE, HF_PROT_READ, 0), "hf_mmap");
+	must(w, hf_madvise(&member->mm, va, PMD_SIZE, HF_ADV_HUGEPAGE), "hf_madvise");
+	must(w, hf_soft_load(member->cpu[0], va, 8, &zero), "hf_soft_load");
 	member_end(w, 0);
 }
 
@@ -98,9 +121,8 @@ struct world *world_new(uint64_t seed)
 	struct hf_soft_config config;
 
 	w->seed = seed;
-	w->random = (seed + 1) * 0x9e3779b97f4a7c15u;
 	w->doing = "start";
-	w->outcomes = w->no_outcomes;
+	world_step(w, 0);
 	choose(w);
 	config = (struct hf_soft_config){
 		.ram_bytes = w->ram_bytes,
@@ -116,7 +138,7 @@ struct world *world_new(uint64_t seed)
 	return w;
 }
 
-static void release_all(struct world *w)
+void release_all(struct world *w)
 {
 	for (size_t i = 0; i < w->held_count; i++) {
 		struct held *held = w->held[i];
@@ -125,7 +147,7 @@ static void release_all(struct world *w)
 			struct hf_span span = { held->pa[page], PAGE };
 
 			must(w, hf_unpin(w->phys, &span, 1), "hf_unpin");
-			model_page_drop(held->pages[page]);
+			page_drop(held->pages[page]);
 		}
 		free(held);
 	}
@@ -151,80 +173,14 @@ void world_end(struct world *w)
 	free(w);
 }
 
-static struct member *member_slot(struct world *w)
+void member_add(struct world *w, struct member *member)
 {
-	return w->member_count < MAX_MEMBERS ? calloc(1, sizeof(struct member)) : NULL;
-}
-
-static void member_add(struct world *w, struct member *member)
-{
+	member->id = ++w->next_id;
 	for (int i = 0; i < 2; i++) {
 		must(w, hf_soft_cpu_create(w->soft, &member->cpu[i]), "hf_soft_cpu_create");
 		hf_soft_switch(member->cpu[i], &member->mm);
 	}
 	w->members[w->member_count++] = member;
-}
-
-void member_new(struct world *w)
-{
-	struct member *member = member_slot(w);
-	struct hf_mm_config config = {
-		.va_lo = w->lo,
-		.va_hi = w->hi,
-		.huge_cow = one_in(w, 2) ? HF_HUGE_COW_SMALL : HF_HUGE_COW_WHOLE,
-	};
-
-	if (!member)
-		return;
-	if (agreed(w, hf_mm_create(&member->mm, w->phys, &config), HF_OK, 0)) {
-		model_init(&member->model, w->lo, w->hi);
-		member_add(w, member);
-	} else {
-		free(member);
-	}
-}
-
-/* The most memory that the pins of a space can make fork want: a huge page for each. */
-static uint64_t fork_needs(const struct model *model)
-{
-	uint64_t need = 0;
-	hf_va last = 0;
-
-	for (size_t i = 0; i < model->count; i++) {
-		hf_va part = (model->lo + i * PAGE) & ~(PMD_SIZE - 1);
-
-		if (!model->slots[i].page || !model->slots[i].page->pins || part == last)
-			continue;
-		need += PMD_SIZE + PAGE;
-		last = part;
-	}
-	return need;
-}
-
-void member_fork(struct world *w, struct member *parent)
-{
-	enum hf_fork_policy policy = one_in(w, 2) ? HF_FORK_SPLIT : HF_FORK_COPY;
-	struct member *child = member_slot(w);
-	struct hf_mm_stats before, after;
-	enum hf_status status;
-
-	if (!child)
-		return;
-	hf_mm_stats(&parent->mm, &before);
-	status = hf_fork(&parent->mm, &child->mm, NULL, policy);
-	hf_mm_stats(&parent->mm, &after);
-	if ((status != HF_OK || policy == HF_FORK_COPY) &&
-	    (after.leaves[HF_LEVEL_PMD] != before.leaves[HF_LEVEL_PMD] ||
-	     after.leaves[HF_LEVEL_PTE] != before.leaves[HF_LEVEL_PTE]))
-		disagree(w, "%s, and the parent's %llu huge leaves became %llu",
-			 hf_status_name(status), (unsigned long long)before.leaves[HF_LEVEL_PMD],
-			 (unsigned long long)after.leaves[HF_LEVEL_PMD]);
-	if (agreed(w, status, HF_OK, fork_needs(&parent->model))) {
-		model_fork(&child->model, &parent->model);
-		member_add(w, child);
-	} else {
-		free(child);
-	}
 }
 
 void member_end(struct world *w, size_t index)

@@ -12,8 +12,9 @@
 
 #define KIB ((uint64_t)1 << 10)
 #define MIB ((uint64_t)1 << 20)
-#define PAGE HF_PAGE_SIZE
+#define GIB ((uint64_t)1 << 30)
 #define PMD_SIZE (2 * MIB)
+#define PUD_SIZE GIB
 
 #define MAX_MEMBERS 6
 #define MAX_HELD 48
@@ -22,6 +23,7 @@
 
 /* A space, two CPUs to run in it, and its model. */
 struct member {
+	unsigned id;
 	struct hf_mm mm;
 	struct hf_soft_cpu *cpu[2];
 	struct model model;
@@ -34,11 +36,66 @@ struct held {
 	hf_pa pa[MAX_HELD_PAGES];
 };
 
+/* What one call of hf_unpin gives back. */
+struct returned {
+	size_t count;
+	struct hf_span spans[2 * MAX_HELD_PAGES];
+	struct model_page *pages[2 * MAX_HELD_PAGES];
+};
+
 enum outcome {
 	DONE,	 /* the call succeeded */
 	REFUSED, /* the error that the model predicted */
 	SHORT,	 /* out of memory or at a count's limit */
 	OUTCOMES,
+};
+
+struct world;
+struct operation;
+
+/* One call with its arguments; each operation uses those that it needs. */
+struct call {
+	const struct operation *op;
+	struct member *m, *from;
+	unsigned m_id, from_id; /* the members may be gone when the call is told of */
+	hf_va va, src;
+	uint64_t len;
+	unsigned prot, flags, access, cpu;
+	uint64_t value, old, got;
+	size_t cap, count, index;
+	struct member *child;
+	struct hf_mm_stats before;
+
+	uint64_t fail_after;	/* see hf_phys_fail_after; 0: no allocation is made to fail */
+	uint64_t needs;		/* bytes of memory that it may take */
+	enum hf_status want;	/* what the model says */
+	enum hf_status another; /* what it may be as well; HF_OK: nothing else */
+	enum hf_status status;	/* what it gave */
+};
+
+/*
+ * An operation. `pick` chooses the arguments (false: nothing to do this time), `expect` asks
+ * the model what the call must return, `call` makes it, `done` tells the model what it has
+ * done and compares what it gave. `failed` does the same after a failure, where one may
+ * have done a part. All but `call` may be NULL.
+ */
+struct operation {
+	const char *name;
+	unsigned weight;
+	bool (*pick)(struct world *w, struct call *c);
+	enum hf_status (*expect)(struct world *w, struct call *c);
+	enum hf_status (*call)(struct world *w, struct call *c);
+	void (*done)(struct world *w, struct call *c);
+	void (*failed)(struct world *w, struct call *c);
+	bool cpu; /* goes page by page: memory may be short before the forbidden page */
+};
+
+/* The last calls, to be told when something is wrong. */
+#define RECENT 12
+
+/* How often to look at everything, in operations. */
+struct rhythm {
+	unsigned check, compare;
 };
 
 struct world {
@@ -50,45 +107,61 @@ struct world {
 	uint32_t count_limit;
 	unsigned ranges, tlb_entries;
 	hf_va lo, hi;
+	bool big; /* room for 1 GiB pages */
+	struct rhythm rhythm;
 
 	struct hf_soft *soft;
 	struct hf_soft_dma *dma;
 	struct hf_phys *phys;
 	uint64_t free_at_start;
-	bool failing; /* allocations are being made to fail */
 	struct member *members[MAX_MEMBERS];
 	size_t member_count;
+	unsigned next_id;
 	struct held *held[MAX_HELD];
 	size_t held_count;
-	uint64_t *outcomes;		/* counts for the operation under way */
-	uint64_t no_outcomes[OUTCOMES]; /* for what is no operation */
-	uint64_t huge_leaves, spaces;	/* summed up over all comparisons */
+	struct call recent[RECENT];
+	uint64_t recent_op[RECENT];
+	uint64_t calls;				   /* so far */
+	bool tell;				   /* print every call */
+	uint64_t huge_leaves, giant_leaves, forks; /* leaves summed up over all forks */
 	uint8_t buf[3][MAX_BYTES];
+	struct hf_span spans[MAX_HELD_PAGES];
+	struct returned returned;
+};
+
+/* One round: world_new's machine, and which of its operations are run. */
+struct choice {
+	uint64_t seed, ops;
+	const uint8_t *keep; /* keep[i]: run the i-th operation; NULL: all */
+	bool tell;	     /* print every call */
 };
 
 struct world *world_new(uint64_t seed);
 void world_end(struct world *w);
 
-/* Random numbers, the same for the same seed everywhere. below(w, n) is in [0, n). */
+/* Each operation draws from random numbers of its own, so that those before it can be left out. */
+void world_step(struct world *w, uint64_t op);
+/* The same for the same seed and operation everywhere. below(w, n) is in [0, n). */
 uint64_t below(struct world *w, uint64_t n);
 static inline bool one_in(struct world *w, uint64_t n)
 {
 	return below(w, n) == 0;
 }
 
-void member_new(struct world *w);
-void member_fork(struct world *w, struct member *parent);
+uint64_t free_bytes(struct world *w);
+/* In a big world: what is free reads as zeros, so that a new 1 GiB page need not be cleared. */
+void trim(struct world *w);
+void member_add(struct world *w, struct member *member);
 void member_end(struct world *w, size_t index);
+/* All pins go. */
+void release_all(struct world *w);
+void must(struct world *w, enum hf_status status, const char *what);
 
 /* Space and model disagree: say where, how to see it again, and end the program. */
 __attribute__((noreturn, format(printf, 2, 3))) void disagree(struct world *w, const char *how,
 							      ...);
-
-/*
- * The call gave `got`, the model says `want`. True: it succeeded. False: it failed as
- * predicted, or memory was too short for it, with at least `need` bytes wanted.
- */
-bool agreed(struct world *w, enum hf_status got, enum hf_status want, uint64_t need);
+/* The calls before this moment, the last one last. */
+void tell_recent(const struct world *w);
 
 /* Compare everything: mappings, bytes, what devices hold, and hf_mm_check. */
 void compare_all(struct world *w);
@@ -96,10 +169,16 @@ void check_invariants(struct world *w);
 
 /* One random operation. */
 void run_operation(struct world *w);
+/* A call whose arguments are chosen: see to it that both agree. True: it succeeded. */
+bool run_call(struct world *w, struct call *c);
+/* The operation of that name, to make one as a part of another. */
+const struct operation *operation_named(const char *name);
+/* False, and says so: there is no operation of such a name. NULL: all. */
+bool choose_operations(const char *names);
 /*
- * How often each was done, refused, and short of memory; and how many huge leaves the
- * spaces had on average, which tells whether there were enough of them.
+ * How often each was done, refused, and short of memory; and how many huge leaves a
+ * forked space had on average, which tells whether there were enough of them.
  */
-void print_operations(uint64_t huge_leaves, uint64_t spaces);
+void print_operations(uint64_t huge_leaves, uint64_t giant_leaves, uint64_t forks);
 
 #endif

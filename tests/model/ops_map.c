@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* What is mapped: mmap, munmap, mprotect, madvise. */
+#include "ops.h"
+
+/* hf_mmap */
+
+static bool pick_mmap(struct world *w, struct call *c)
+{
+	static const unsigned often[] = { 0, 0, 0, 0, 0, 1, 1, 1, 2, 2 };
+
+	c->flags = one_in(w, 100) ? (unsigned)below(w, 8) : often[below(w, 10)];
+	c->prot = some_prot(w);
+	pick_range(w, c);
+	if (!c->flags && one_in(w, 2))
+		c->va = 0;
+	return true;
+}
+
+/* c->src becomes where it must go. */
+static enum hf_status expect_mmap(struct world *w, struct call *c)
+{
+	(void)w;
+	c->src = c->va;
+	c->needs = 0;
+	return model_check_mmap(&c->m->model, &c->src, c->len, c->prot, c->flags);
+}
+
+static enum hf_status call_mmap(struct world *w, struct call *c)
+{
+	(void)w;
+	return hf_mmap(&c->m->mm, &c->va, c->len, c->prot, c->flags);
+}
+
+static void done_mmap(struct world *w, struct call *c)
+{
+	if (c->va != c->src)
+		disagree(w, "placed at 0x%llx, the model says 0x%llx", (unsigned long long)c->va,
+			 (unsigned long long)c->src);
+	model_mmap(&c->m->model, c->va, c->len, c->prot);
+}
+
+/* hf_munmap */
+
+static enum hf_status expect_range(struct world *w, struct call *c)
+{
+	(void)w;
+	return model_check_range(&c->m->model, c->va, c->len, true);
+}
+
+static enum hf_status call_munmap(struct world *w, struct call *c)
+{
+	(void)w;
+	return hf_munmap(&c->m->mm, c->va, c->len);
+}
+
+static void done_munmap(struct world *w, struct call *c)
+{
+	(void)w;
+	model_munmap(&c->m->model, c->va, c->len);
+}
+
+/* Memory would be full most of the time, and huge pages rare, if nothing large ever went. */
+static bool pick_munmap_much(struct world *w, struct call *c)
+{
+	hf_va va = page_of(any_va(w)), end = va + PMD_SIZE * (1 + below(w, w->big ? 400 : 16));
+
+	if (!one_in(w, 4))
+		va &= ~(PMD_SIZE - 1);
+	c->va = va < w->lo ? w->lo : va;
+	c->len = (end > w->hi ? w->hi : end) - c->va;
+	return true;
+}
+
+/* hf_mprotect */
+
+static bool pick_mprotect(struct world *w, struct call *c)
+{
+	c->prot = some_prot(w);
+	return pick_range(w, c);
+}
+
+static enum hf_status expect_mprotect(struct world *w, struct call *c)
+{
+	return c->prot > 7 ? HF_ERR_FLAGS : expect_mapped(w, c);
+}
+
+static enum hf_status call_mprotect(struct world *w, struct call *c)
+{
+	(void)w;
+	return hf_mprotect(&c->m->mm, c->va, c->len, c->prot);
+}
+
+static void done_mprotect(struct world *w, struct call *c)
+{
+	(void)w;
+	model_mprotect(&c->m->model, c->va, c->len, c->prot);
+}
+
+/* hf_madvise: c->flags is the advice */
+
+static bool pick_madvise(struct world *w, struct call *c)
+{
+	static const enum hf_advice often[] = {
+		HF_ADV_HUGEPAGE,   HF_ADV_HUGEPAGE, HF_ADV_HUGEPAGE,   HF_ADV_HUGEPAGE_1G,
+		HF_ADV_NOHUGEPAGE, HF_ADV_DONTNEED, HF_ADV_DONTNEED,   HF_ADV_DONTFORK,
+		HF_ADV_DOFORK,	   HF_ADV_DOFORK,   HF_ADV_WIPEONFORK, HF_ADV_KEEPONFORK,
+		HF_ADV_KEEPONFORK,
+	};
+
+	c->flags = often[below(w, sizeof(often) / sizeof(often[0]))];
+	if (one_in(w, 200))
+		c->flags = 1000 + (unsigned)below(w, 100);
+	return pick_range(w, c);
+}
+
+static enum hf_status expect_madvise(struct world *w, struct call *c)
+{
+	return c->flags >= 1000 ? HF_ERR_INVAL : expect_mapped(w, c);
+}
+
+static enum hf_status call_madvise(struct world *w, struct call *c)
+{
+	(void)w;
+	return hf_madvise(&c->m->mm, c->va, c->len, (enum hf_advice)c->flags);
+}
+
+static void done_madvise(struct world *w, struct call *c)
+{
+	(void)w;
+	model_advise(&c->m->model, c->va, c->len, (enum hf_advice)c->flags);
+}
+
+/* Populate */
+
+static bool pick_populate(struct world *w, struct call *c)
+{
+	const struct model_region *region;
+
+	some_range(w, &c->m->model, &c->va, &c->len);
+	region = model_at(&c->m->model, c->va);
+	/* 1 GiB of small pages takes too long */
+	if (c->len > 16 * MIB && !(region && (region->attr.flags & MODEL_HUGE_1G)))
+		c->len = 16 * MIB;
+	c->flags = one_in(w, 2) ? HF_ADV_POPULATE_READ : HF_ADV_POPULATE_WRITE;
+	c->access = c->flags == HF_ADV_POPULATE_READ ? HF_ACCESS_READ : HF_ACCESS_WRITE;
+	c->needs = page_up(c->len) + PMD_SIZE;
+	return true;
+}
+
+static enum hf_status expect_populate(struct world *w, struct call *c)
+{
+	enum hf_status status = expect_mapped(w, c);
+
+	return status ? status : model_first_fault(&c->m->model, c->va, page_up(c->len), c->access);
+}
+
+/* Huge pages at once; chance alone seldom makes any. c->count is the advice. */
+
+bool pick_huge_of(struct world *w, struct call *c, enum hf_advice advice)
+{
+	bool giant = advice == HF_ADV_HUGEPAGE_1G;
+	uint64_t size = giant ? PUD_SIZE : PMD_SIZE;
+
+	c->va = (any_va(w) + size - 1) & ~(size - 1);
+	c->len = giant ? size : size * (1 + below(w, 3));
+	c->prot = HF_PROT_READ | HF_PROT_WRITE;
+	c->flags = HF_MAP_FIXED;
+	c->count = advice;
+	return c->va <= w->hi && c->len <= w->hi - c->va;
+}
+
+static bool pick_huge(struct world *w, struct call *c)
+{
+	return pick_huge_of(w, c, w->big && one_in(w, 20) ? HF_ADV_HUGEPAGE_1G : HF_ADV_HUGEPAGE);
+}
+
+static void done_huge(struct world *w, struct call *c)
+{
+	struct call advise = *c, fill = *c;
+
+	done_mmap(w, c);
+	advise.op = operation_named("hf_madvise");
+	advise.flags = (unsigned)c->count;
+	fill.op = operation_named("populate");
+	fill.flags = HF_ADV_POPULATE_WRITE;
+	fill.access = HF_ACCESS_WRITE;
+	fill.needs = c->len + PMD_SIZE;
+	if (run_call(w, &advise))
+		run_call(w, &fill);
+}
+
+static const struct operation list[] = {
+	{ .name = "hf_mmap",
+	  .weight = 60,
+	  .pick = pick_mmap,
+	  .expect = expect_mmap,
+	  .call = call_mmap,
+	  .done = done_mmap },
+	{ .name = "hf_munmap",
+	  .weight = 20,
+	  .pick = pick_range,
+	  .expect = expect_range,
+	  .call = call_munmap,
+	  .done = done_munmap },
+	{ .name = "munmap much",
+	  .weight = 12,
+	  .pick = pick_munmap_much,
+	  .expect = expect_range,
+	  .call = call_munmap,
+	  .done = done_munmap },
+	{ .name = "hf_mprotect",
+	  .weight = 40,
+	  .pick = pick_mprotect,
+	  .expect = expect_mprotect,
+	  .call = call_mprotect,
+	  .done = done_mprotect },
+	{ .name = "hf_madvise",
+	  .weight = 50,
+	  .pick = pick_madvise,
+	  .expect = expect_madvise,
+	  .call = call_madvise,
+	  .done = done_madvise },
+	{ .name = "populate",
+	  .weight = 15,
+	  .pick = pick_populate,
+	  .expect = expect_populate,
+	  .call = call_madvise },
+	{ .name = "huge pages",
+	  .weight = 12,
+	  .pick = pick_huge,
+	  .expect = expect_mmap,
+	  .call = call_mmap,
+	  .done = done_huge },
+};
+OPERATIONS(map_operations, list);
