@@ -136,6 +136,28 @@ void hf_loose_join_locked(struct hf_phys *phys)
 	}
 }
 
+static uint64_t count_blocks(const struct hf_phys *phys, unsigned order, uint64_t most)
+{
+	uint64_t n = 0;
+
+	for (unsigned o = order; o <= HF_MAX_ORDER; o++) {
+		uint32_t i = phys->free_head[o];
+
+		while (i != HF_NIL && n < most) {
+			n += (uint64_t)1 << (o - order);
+			i = hf_frame(phys, (hf_pfn){ i })->next;
+		}
+	}
+	return n < most ? n : most;
+}
+
+uint64_t hf_blocks_free_locked(struct hf_phys *phys, unsigned order, uint64_t most)
+{
+	if (count_blocks(phys, order, most) < most)
+		hf_loose_join_locked(phys);
+	return count_blocks(phys, order, most);
+}
+
 /* The loose frame that was freed last. phys->lock held. */
 static hf_pfn take_loose(struct hf_phys *phys)
 {

@@ -145,11 +145,12 @@ static bool map_zero(struct hf_fault *f)
 	hf_phys_lock(phys);
 	ok = hf_zero_get_locked(phys, w->level, &zero);
 	hf_phys_unlock(phys);
-	if (ok)
-		hf_pte_set(w->entry,
-			   hf_leaf_mkaccessed(hf_leaf_make(zero, w->level, hf_vma_prot(&f->vma)),
-					      false));
-	return ok;
+	if (!ok)
+		return false;
+	hf_pte_set(w->entry,
+		   hf_leaf_mkaccessed(hf_leaf_make(zero, w->level, hf_vma_prot(&f->vma)), false));
+	f->did = HF_FAULT_ZERO;
+	return true;
 }
 
 /* Map fresh zeros at the walk's entry, which is empty. */
@@ -164,6 +165,7 @@ static bool map_fresh(struct hf_fault *f)
 	if (!clean)
 		hf_block_clear(f->mm->phys, pfn, hf_level_order(w->level));
 	hf_pte_set(w->entry, private_leaf(f, pfn, w->level));
+	f->did = HF_FAULT_FRESH;
 	return true;
 }
 
@@ -215,12 +217,12 @@ static bool copy_block(struct hf_fault *f)
 	else if (!clean)
 		hf_block_clear(phys, pfn, hf_level_order(w->level));
 	hf_pte_update(w->entry, hf_pte_mkheld);
-	phys->port->flush(phys->host, f->mm, hf_level_base(f->va, w->level),
-			  hf_level_size(w->level), HF_FLUSH_LEAVES);
+	hf_flush(f->mm, hf_level_base(f->va, w->level), hf_level_size(w->level), HF_FLUSH_LEAVES);
 	hf_pte_set(w->entry, private_leaf(f, pfn, w->level));
 	hf_phys_lock(phys);
 	hf_map_put_locked(phys, old, w->level);
 	hf_phys_unlock(phys);
+	f->did = HF_FAULT_COPY;
 	return true;
 }
 
@@ -237,7 +239,7 @@ static int break_share(struct hf_fault *f)
 		return DONE;
 	st = reserve(f);
 	if (!st)
-		st = hf_table_split(f->mm->phys, w->entry, w->level, w->look, &f->reserve);
+		st = hf_table_split(f->mm, w->entry, w->level, f->va, w->look, &f->reserve);
 	return st ? st : DOWN;
 }
 
@@ -277,8 +279,10 @@ static int at_leaf(struct hf_fault *f)
 	if (!hf_leaf_writable(e)) {
 		if (!mapped_once(f, e))
 			return break_share(f);
-		if (writes(f))
+		if (writes(f)) {
 			hf_pte_update(w->entry, hf_leaf_mkwrite);
+			f->did = HF_FAULT_REUSE;
+		}
 	}
 	return DONE;
 }
@@ -305,6 +309,15 @@ static int descend(struct hf_fault *f)
 	return st;
 }
 
+/* Tell how the fault was resolved. */
+static void trace(const struct hf_fault *f)
+{
+	const struct hf_walk *w = &f->walk;
+
+	HF_TRACE(f->mm->phys, .what = HF_TRACE_FAULT, .kind = f->did, .level = w->level,
+		 .mm = f->mm, .va = hf_level_base(f->va, w->level), .len = hf_level_size(w->level));
+}
+
 enum hf_status hf_fault_begin(struct hf_fault *f)
 {
 	int st = find_vma(f);
@@ -314,6 +327,7 @@ enum hf_status hf_fault_begin(struct hf_fault *f)
 	f->reserve = HF_RESERVE_EMPTY;
 	f->reserved = false;
 	f->block.v = HF_NIL;
+	f->did = HF_FAULT_NONE;
 	/* Writers and pinners always end on a path of their own. Readers seldom need one. */
 	f->own = writes(f) || f->unshare;
 	st = descend(f);
@@ -322,6 +336,8 @@ enum hf_status hf_fault_begin(struct hf_fault *f)
 		st = descend(f);
 	}
 	hf_reserve_drain(f->mm->phys, &f->reserve);
+	if (!st)
+		trace(f);
 	return (enum hf_status)st;
 }
 

@@ -12,150 +12,27 @@
  * space), so every phase decides about a leaf anew: a page that was pinned when it was
  * reserved for and is not when it is armed, is shared, and the reserve has one to give back.
  */
-#include "space.h"
-
-struct need {
-	uint64_t tables, small, huge;
-	bool overflow; /* a count has too little room */
-};
+#include "survey.h"
 
 struct fork {
 	struct hf_mm *parent;
 	struct hf_phys *phys;
-	enum hf_fork_policy policy;
-	struct need need;
-	hf_va lo, hi;	       /* from the first mapping to the end of the last */
-	struct hf_vma special; /* the next mapping that fork does not share, for `fate` */
+	struct hf_survey survey;
+	struct hf_fork_cost cost; /* what has been done */
 	struct hf_reserve frames;
 	uint32_t huge_head; /* 2 MiB blocks, linked like a reserve */
 	hf_pfn root, vmas;  /* the child's */
 	bool armed;	    /* something was writable: flush */
-	bool copies;	    /* the child has frames of its own to fill */
 };
-
-enum fate {
-	FATE_SKIP,  /* the child does not get it */
-	FATE_SHARE, /* parent and child share it as it is */
-	FATE_LOOK,  /* a branch with something below that cannot be shared */
-	FATE_COPY,  /* a pinned leaf */
-};
-
-/*
- * All that is mapped in [va, va+size) is DONTFORK or WIPEONFORK. Asked in rising order of
- * addresses: f->special is the next such mapping, and mostly there is none.
- */
-static bool is_special(struct fork *f, hf_va va, uint64_t size)
-{
-	if (f->special.end <= va && f->special.start != UINT64_MAX &&
-	    !hf_vmas_next_with(f->phys, f->parent->vmas, va, HF_VMA_LOOK, &f->special))
-		f->special = (struct hf_vma){ .start = UINT64_MAX };
-	return f->special.start < va + size &&
-	       hf_vmas_only(f->phys, f->parent->vmas, va, va + size, HF_VMA_LOOK);
-}
-
-/* What becomes of an entry at `va` that is not empty. phys->lock held. */
-static enum fate fate(struct fork *f, hf_pte e, hf_va va, unsigned level)
-{
-	if (is_special(f, va, hf_level_size(level)))
-		return FATE_SKIP;
-	if (hf_pte_branch(e, level))
-		return hf_branch_look(e) ? FATE_LOOK : FATE_SHARE;
-	return hf_pinned_locked(f->phys, hf_pte_pfn(e), level) ? FATE_COPY : FATE_SHARE;
-}
 
 /* ---- Phase 1: reserve ---- */
-
-/* Room in a block's count for `more` leaves. phys->lock held. */
-static void need_leaves(struct fork *f, hf_pfn pfn, unsigned level, uint64_t more)
-{
-	if (!hf_map_room_locked(f->phys, pfn, level, more))
-		f->need.overflow = true;
-}
-
-/* What sharing one entry needs is room in a count. phys->lock held. */
-static void need_share(struct fork *f, hf_pfn pfn, unsigned level, bool leaf)
-{
-	if (leaf && !hf_is_zero_locked(f->phys, pfn))
-		need_leaves(f, pfn, level, 1);
-	else if (!leaf && hf_frame(f->phys, pfn)->refs >= f->phys->count_limit)
-		f->need.overflow = true;
-}
-
-/* What the child's share of a pinned leaf needs. phys->lock held. */
-static void need_copy(struct fork *f, hf_pfn pfn, unsigned level)
-{
-	bool split = f->policy == HF_FORK_SPLIT;
-
-	if (level == HF_LEVEL_PTE) {
-		f->need.small++;
-		return;
-	}
-	if (level == HF_LEVEL_PMD && !split) {
-		f->need.huge++;
-		return;
-	}
-	/* Split: a table for the parent as well, and the parent's own leaf for each part. */
-	f->need.tables += 1 + split;
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
-		hf_pfn part = hf_block_part(pfn, level, i);
-		bool pinned = hf_pinned_locked(f->phys, part, level - 1);
-
-		need_leaves(f, part, level - 1, (uint64_t)split + !pinned);
-		if (pinned)
-			need_copy(f, part, level - 1);
-	}
-}
-
-/*
- * Reckon for one table; returns whether anything in it keeps fork from sharing the table
- * whole. Clears LOOK where nothing does. phys->lock held.
- */
-static bool survey(struct fork *f, hf_pfn table, hf_va base, unsigned level)
-{
-	hf_pte *entries = hf_table_entries(f->phys, table);
-	unsigned end = hf_end_index(f->hi, base, level);
-	bool look = false;
-
-	for (unsigned i = hf_first_index(f->lo, base, level); i < end; i++) {
-		hf_va va = base + i * hf_level_size(level);
-		hf_pte e = hf_pte_get(&entries[i]);
-		hf_pfn pfn = hf_pte_pfn(e);
-		struct need before;
-
-		if (hf_pte_none(e))
-			continue;
-		before = f->need;
-		switch (fate(f, e, va, level)) {
-		case FATE_SKIP:
-			look = true;
-			continue;
-		case FATE_COPY:
-			look = true;
-			need_copy(f, pfn, level);
-			continue;
-		case FATE_LOOK:
-			if (survey(f, pfn, va, level - 1)) {
-				look = true;
-				f->need.tables++;
-				continue;
-			}
-			f->need = before;
-			break;
-		case FATE_SHARE:
-			break;
-		}
-		if (hf_pte_branch(e, level) && hf_branch_look(e))
-			hf_pte_update(&entries[i], hf_branch_clear_look);
-		need_share(f, pfn, level, hf_pte_leaf(e, level));
-	}
-	return look;
-}
 
 /* 2 MiB blocks for pinned huge pages; small ones for the child where there are none left. */
 static bool allocate(struct fork *f)
 {
 	const unsigned order = hf_level_order(HF_LEVEL_PMD);
-	uint64_t huge = f->need.huge;
+	uint64_t huge = f->survey.huge;
+	struct hf_fork_cost need;
 	bool clean, ok = true;
 	hf_pfn pfn;
 
@@ -170,8 +47,8 @@ static bool allocate(struct fork *f)
 			huge--;
 		}
 	}
-	return hf_reserve_fill(f->phys, &f->frames,
-			       f->need.tables + f->need.small + huge * (1 + HF_TABLE_ENTRIES));
+	need = hf_survey_cost(&f->survey, f->survey.huge - huge);
+	return hf_reserve_fill(f->phys, &f->frames, need.tables + need.small);
 }
 
 /* The child's mappings: the parent's, less those that it does not inherit. */
@@ -201,23 +78,15 @@ static void drain(struct fork *f)
 	hf_phys_unlock(f->phys);
 }
 
+/* The blocks come first, so that a forecast can tell how many of them will be huge. */
 static enum hf_status reserve(struct fork *f)
 {
-	enum hf_status st = HF_ERR_OVERFLOW;
+	enum hf_status st;
 
-	f->need.tables = 1; /* the root */
-	if (!hf_vmas_span(f->phys, f->parent->vmas, &f->lo, &f->hi)) {
-		f->lo = f->parent->va_lo; /* nothing is mapped: any entry will do */
-		f->hi = f->lo + 1;
-	}
-	hf_phys_lock(f->phys);
-	survey(f, f->parent->root, 0, HF_TOP_LEVEL);
-	hf_phys_unlock(f->phys);
-	if (f->need.overflow)
-		return st;
-	st = fork_vmas(f);
-	if (!st && !allocate(f))
-		st = HF_ERR_NOMEM;
+	hf_survey(&f->survey);
+	if (f->survey.overflow)
+		return HF_ERR_OVERFLOW;
+	st = allocate(f) ? fork_vmas(f) : HF_ERR_NOMEM;
 	if (st) {
 		hf_vmas_put(f->phys, f->vmas);
 		drain(f);
@@ -262,11 +131,18 @@ static void share(struct fork *f, hf_pte *parent, hf_pte *child, unsigned level)
 	hf_pte_set(child, hf_pte_wrprotect(e, level));
 }
 
+/* A table out of the reserve. */
+static hf_pfn new_table(struct fork *f)
+{
+	f->cost.tables++;
+	return hf_table_new(f->phys, &f->frames);
+}
+
 /* Give the child a frame of its own for a pinned page; phase 3 fills it. phys->lock held. */
 static hf_pte own_leaf(struct fork *f, hf_pte e, hf_pfn pfn, unsigned level)
 {
 	must_get(f, pfn, level);
-	f->copies = true;
+	*(level == HF_LEVEL_PTE ? &f->cost.small : &f->cost.huge) += 1;
 	return hf_leaf_with_pfn(e, pfn);
 }
 
@@ -286,7 +162,7 @@ static hf_pte copied_leaf(struct fork *f, hf_pte e, unsigned level)
 		f->huge_head = hf_frame(f->phys, pfn)->next;
 		return own_leaf(f, e, pfn, level);
 	}
-	table = hf_table_new(f->phys, &f->frames);
+	table = new_table(f);
 	parts = hf_table_entries(f->phys, table);
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
 		hf_pte part = hf_leaf_part(e, level, i);
@@ -307,25 +183,29 @@ static void arm(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigne
 /* One entry that needs more than sharing. No lock but the mm's. */
 static void arm_entry(struct fork *f, hf_pte *parent, hf_pte *child, hf_va va, unsigned level)
 {
-	enum fate what;
+	enum hf_fate what;
 	hf_pfn table;
 
 	hf_phys_lock(f->phys);
-	what = fate(f, hf_pte_get(parent), va, level);
-	if (what == FATE_SHARE)
+	what = hf_fate(&f->survey, hf_pte_get(parent), va, level);
+	if (what == HF_FATE_SHARE)
 		share(f, parent, child, level);
-	else if (what == FATE_COPY && (f->policy == HF_FORK_COPY || level == HF_LEVEL_PTE))
+	else if (what == HF_FATE_COPY &&
+		 (f->survey.policy == HF_FORK_COPY || level == HF_LEVEL_PTE))
 		hf_pte_set(child, copied_leaf(f, disarm(f, parent, level), level));
 	else
-		what = FATE_LOOK;
+		what = HF_FATE_LOOK;
 	hf_phys_unlock(f->phys);
-	if (what != FATE_LOOK)
+	if (what != HF_FATE_LOOK)
 		return;
 	/* HF_FORK_SPLIT: split the parent's huge leaf, and look at the small ones. */
-	if (hf_pte_leaf(hf_pte_get(parent), level) &&
-	    hf_table_split(f->phys, parent, level, true, &f->frames))
-		hf_panic(f->phys, "fork: a mapping count passed its limit after the survey");
-	table = hf_table_new(f->phys, &f->frames);
+	if (hf_pte_leaf(hf_pte_get(parent), level)) {
+		if (hf_table_split(f->parent, parent, level, va, true, &f->frames))
+			hf_panic(f->phys,
+				 "fork: a mapping count passed its limit after the survey");
+		f->cost.tables++;
+	}
+	table = new_table(f);
 	hf_pte_set(child, hf_branch_make(table));
 	arm(f, hf_pte_pfn(hf_pte_get(parent)), table, va, level - 1);
 }
@@ -336,24 +216,25 @@ static void arm(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigne
 	hf_pte *from = hf_table_entries(f->phys, parent), *to = hf_table_entries(f->phys, child);
 	const uint64_t size = hf_level_size(level);
 	uint64_t rest[HF_TABLE_ENTRIES / 64] = { 0 };
-	unsigned first = hf_first_index(f->lo, base, level), end = hf_end_index(f->hi, base, level);
-	struct hf_vma special = f->special;
+	unsigned first = hf_first_index(f->survey.lo, base, level),
+		 end = hf_end_index(f->survey.hi, base, level);
+	struct hf_vma special = f->survey.special;
 
 	hf_phys_lock(f->phys);
 	for (unsigned i = first; i < end; i++) {
 		hf_pte e = hf_pte_get(&from[i]);
-		enum fate what;
+		enum hf_fate what;
 
 		if (hf_pte_none(e))
 			continue;
-		what = fate(f, e, base + i * size, level);
-		if (what == FATE_SHARE)
+		what = hf_fate(&f->survey, e, base + i * size, level);
+		if (what == HF_FATE_SHARE)
 			share(f, &from[i], &to[i], level);
-		else if (what != FATE_SKIP)
+		else if (what != HF_FATE_SKIP)
 			rest[i / 64] |= (uint64_t)1 << (i % 64);
 	}
 	hf_phys_unlock(f->phys);
-	f->special = special; /* begin again from the left */
+	f->survey.special = special; /* begin again from the left */
 	for (unsigned i = first; i < end; i++) {
 		if (!(rest[i / 64] >> (i % 64)))
 			i |= 63; /* nothing in what is left of this word */
@@ -377,6 +258,7 @@ static bool copy_leaf(struct fork *f, hf_pfn from, hf_pte child, unsigned level)
 		if (hf_pte_pfn(child).v == from.v)
 			return false;
 		hf_block_copy(f->phys, hf_pte_pfn(child), from, hf_level_order(level));
+		f->cost.bytes += hf_level_size(level);
 		return hf_leaf_writable(child);
 	}
 	parts = hf_table_entries(f->phys, hf_pte_pfn(child));
@@ -400,9 +282,9 @@ static void rearm(struct fork *f, hf_pte *entry, unsigned level)
 static void copy(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigned level)
 {
 	hf_pte *from = hf_table_entries(f->phys, parent), *to = hf_table_entries(f->phys, child);
-	unsigned end = hf_end_index(f->hi, base, level);
+	unsigned end = hf_end_index(f->survey.hi, base, level);
 
-	for (unsigned i = hf_first_index(f->lo, base, level); i < end; i++) {
+	for (unsigned i = hf_first_index(f->survey.lo, base, level); i < end; i++) {
 		hf_pte p = hf_pte_get(&from[i]), c = hf_pte_get(&to[i]);
 
 		if (hf_pte_none(c) || hf_pte_pfn(c).v == hf_pte_pfn(p).v)
@@ -442,16 +324,18 @@ static enum hf_status fork_locked(struct fork *f, struct hf_mm *child, void *chi
 
 	if (st)
 		return st;
-	f->root = hf_table_new(f->phys, &f->frames);
-	f->special = (struct hf_vma){ 0 };
+	f->root = new_table(f);
+	f->survey.special = (struct hf_vma){ 0 };
 	arm(f, parent->root, f->root, 0, HF_TOP_LEVEL);
 	if (f->armed)
-		f->phys->port->flush(f->phys->host, parent, parent->va_lo,
-				     parent->va_hi - parent->va_lo, HF_FLUSH_WRITE);
-	if (f->copies)
+		hf_flush(parent, parent->va_lo, parent->va_hi - parent->va_lo, HF_FLUSH_WRITE);
+	if (f->cost.small || f->cost.huge)
 		copy(f, parent->root, f->root, 0, HF_TOP_LEVEL);
 	drain(f);
 	publish(f, child, child_host);
+	f->cost.looked = f->survey.looked;
+	HF_TRACE(f->phys, .what = HF_TRACE_FORK, .mm = parent, .va = parent->va_lo,
+		 .len = parent->va_hi - parent->va_lo, .fork = &f->cost);
 	return HF_OK;
 }
 
@@ -461,9 +345,10 @@ enum hf_status hf_fork(struct hf_mm *parent, struct hf_mm *child, void *child_ho
 	struct fork f = {
 		.parent = parent,
 		.phys = parent->phys,
-		.policy = policy,
+		.survey = { .mm = parent, .policy = policy },
 		.frames = HF_RESERVE_EMPTY,
 		.huge_head = HF_NIL,
+		.vmas = { HF_NIL },
 	};
 	enum hf_status st;
 

@@ -142,6 +142,8 @@ _Noreturn void hf_panic(const struct hf_phys *phys, const char *what);
 bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, const hf_pfn *want, hf_pfn *out,
 			   bool *clean);
 void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order);
+/* How many blocks of 2^order could be had, but no more than `most` are counted. */
+uint64_t hf_blocks_free_locked(struct hf_phys *phys, unsigned order, uint64_t most);
 /* Put the few free frames that were kept loose into the free lists. */
 void hf_loose_join_locked(struct hf_phys *phys);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Address spaces: begin, end, argument checks, counts. */
+/* Address spaces: begin, end, argument checks. */
 #include "space.h"
 
 static enum hf_status check_config(const struct hf_mm_config *c)
@@ -79,8 +79,7 @@ void hf_mm_destroy(struct hf_mm *mm)
 	struct hf_phys *phys = mm->phys;
 
 	hf_lock_shared(phys, phys->spaces_lock);
-	phys->port->flush(phys->host, mm, mm->va_lo, mm->va_hi - mm->va_lo,
-			  HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
+	hf_flush(mm, mm->va_lo, mm->va_hi - mm->va_lo, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
 	delist(mm);
 	hf_table_put(phys, mm->root, HF_TOP_LEVEL);
 	hf_vmas_put(phys, mm->vmas);
@@ -131,6 +130,19 @@ enum hf_status hf_check_mapped(const struct hf_mm *mm, hf_va lo, hf_va hi, unsig
 	return allowed ? HF_OK : HF_ERR_ACCESS;
 }
 
+struct hf_vma_info hf_vma_describe(const struct hf_vma *vma)
+{
+	return (struct hf_vma_info){
+		.start = vma->start,
+		.end = vma->end,
+		.prot = hf_vma_prot(vma),
+		.huge = vma->flags & HF_VMA_HUGE,
+		.huge_1g = vma->flags & HF_VMA_HUGE_1G,
+		.dontfork = vma->flags & HF_VMA_DONTFORK,
+		.wipeonfork = vma->flags & HF_VMA_WIPE,
+	};
+}
+
 enum hf_status hf_vma_next(struct hf_mm *mm, hf_va va, struct hf_vma_info *out)
 {
 	struct hf_vma v;
@@ -141,51 +153,6 @@ enum hf_status hf_vma_next(struct hf_mm *mm, hf_va va, struct hf_vma_info *out)
 	hf_unlock_shared(mm->phys, mm->lock);
 	if (!found)
 		return HF_ERR_UNMAPPED;
-	*out = (struct hf_vma_info){
-		.start = v.start,
-		.end = v.end,
-		.prot = hf_vma_prot(&v),
-		.huge = v.flags & HF_VMA_HUGE,
-		.huge_1g = v.flags & HF_VMA_HUGE_1G,
-		.dontfork = v.flags & HF_VMA_DONTFORK,
-		.wipeonfork = v.flags & HF_VMA_WIPE,
-	};
+	*out = hf_vma_describe(&v);
 	return HF_OK;
-}
-
-/* mm lock held exclusively, so no entry but those of shared tables can change. */
-static void count_table(struct hf_phys *phys, hf_pfn table, unsigned level, struct hf_mm_stats *out)
-{
-	const hf_pte *entries = hf_table_entries(phys, table);
-
-	out->tables++;
-	if (hf_frame(phys, table)->refs > 1)
-		out->shared_tables++;
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
-		hf_pte e = hf_pte_get(&entries[i]);
-		hf_pfn pfn = hf_pte_pfn(e);
-
-		if (hf_pte_branch(e, level)) {
-			count_table(phys, pfn, level - 1, out);
-		} else if (hf_pte_leaf(e, level) && !hf_is_zero_locked(phys, pfn)) {
-			out->leaves[level]++;
-			out->pinned_frames += hf_pinned_frames_locked(phys, pfn, level);
-		}
-	}
-}
-
-void hf_mm_stats(struct hf_mm *mm, struct hf_mm_stats *out)
-{
-	struct hf_vma v = { 0 };
-
-	memset(out, 0, sizeof(*out));
-	hf_lock_exclusive(mm->phys, mm->lock);
-	while (hf_vmas_next(mm->phys, mm->vmas, v.end, &v)) {
-		out->mapped_bytes += v.end - v.start;
-		out->vmas++;
-	}
-	hf_phys_lock(mm->phys);
-	count_table(mm->phys, mm->root, HF_TOP_LEVEL, out);
-	hf_phys_unlock(mm->phys);
-	hf_unlock_exclusive(mm->phys, mm->lock);
 }

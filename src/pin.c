@@ -86,6 +86,32 @@ static enum hf_status pin_range(struct hf_mm *mm, hf_va va, hf_va end, unsigned 
 	return HF_OK;
 }
 
+/* One pin less for all of the list, or none is given back. Spans are good. Takes phys->lock. */
+static enum hf_status unpin(struct hf_phys *phys, const struct hf_span *spans, size_t count)
+{
+	enum hf_status st = HF_OK;
+	size_t done = 0;
+
+	/*
+	 * A page may be in the list twice, so only taking all counts down tells whether the
+	 * list is good. Then once more, and what nobody holds any longer becomes free.
+	 */
+	hf_phys_lock(phys);
+	while (done < count &&
+	       hf_pin_put_locked(phys, first_frame(&spans[done]), frames(&spans[done])))
+		done++;
+	if (done < count)
+		st = HF_ERR_NOT_PINNED;
+	while (done--)
+		hf_pin_get_locked(phys, first_frame(&spans[done]), frames(&spans[done]));
+	for (size_t i = 0; i < count && !st; i++) {
+		hf_pin_put_locked(phys, first_frame(&spans[i]), frames(&spans[i]));
+		hf_frames_release_locked(phys, first_frame(&spans[i]), frames(&spans[i]));
+	}
+	hf_phys_unlock(phys);
+	return st;
+}
+
 enum hf_status hf_pin(struct hf_mm *mm, hf_va va, uint64_t len, unsigned flags,
 		      struct hf_span *spans, size_t cap, size_t *count)
 {
@@ -105,11 +131,13 @@ enum hf_status hf_pin(struct hf_mm *mm, hf_va va, uint64_t len, unsigned flags,
 	if (!st)
 		st = pin_range(mm, va, va + len, access, &l);
 	hf_unlock_shared(mm->phys, mm->lock);
-	if (!st)
-		*count = l.count;
-	else if (l.count)
-		hf_unpin(mm->phys, l.spans, l.count);
-	return st;
+	if (st) {
+		unpin(mm->phys, l.spans, l.count);
+		return st;
+	}
+	*count = l.count;
+	HF_TRACE(mm->phys, .what = HF_TRACE_PIN, .mm = mm, .va = va, .len = len);
+	return HF_OK;
 }
 
 /* Every byte of the span is RAM, in one range. */
@@ -127,31 +155,24 @@ static enum hf_status check_span(const struct hf_phys *phys, const struct hf_spa
 	return s->pa.v + s->len > ram->base.v + ram->len ? HF_ERR_RANGE : HF_OK;
 }
 
+static uint64_t total(const struct hf_span *spans, size_t count)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < count; i++)
+		bytes += spans[i].len;
+	return bytes;
+}
+
 enum hf_status hf_unpin(struct hf_phys *phys, const struct hf_span *spans, size_t count)
 {
 	enum hf_status st = count ? HF_OK : HF_ERR_EMPTY;
-	size_t done = 0;
 
 	for (size_t i = 0; i < count && !st; i++)
 		st = check_span(phys, &spans[i]);
-	if (st)
-		return st;
-	/*
-	 * A page may be in the list twice, so only taking all counts down tells whether the
-	 * list is good. Then once more, and what nobody holds any longer becomes free.
-	 */
-	hf_phys_lock(phys);
-	while (done < count &&
-	       hf_pin_put_locked(phys, first_frame(&spans[done]), frames(&spans[done])))
-		done++;
-	if (done < count)
-		st = HF_ERR_NOT_PINNED;
-	while (done--)
-		hf_pin_get_locked(phys, first_frame(&spans[done]), frames(&spans[done]));
-	for (size_t i = 0; i < count && !st; i++) {
-		hf_pin_put_locked(phys, first_frame(&spans[i]), frames(&spans[i]));
-		hf_frames_release_locked(phys, first_frame(&spans[i]), frames(&spans[i]));
-	}
-	hf_phys_unlock(phys);
+	if (!st)
+		st = unpin(phys, spans, count);
+	if (!st)
+		HF_TRACE(phys, .what = HF_TRACE_UNPIN, .len = total(spans, count));
 	return st;
 }

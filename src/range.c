@@ -119,7 +119,7 @@ static enum hf_status isolate(const struct range *r, hf_pfn table, hf_va base, u
 		if (hf_pte_none(e) || (s.whole && (!deep || hf_pte_leaf(e, level))))
 			continue;
 		if (hf_pte_leaf(e, level))
-			st = hf_table_split(r->mm->phys, s.entry, level, look, reserve);
+			st = hf_table_split(r->mm, s.entry, level, s.va, look, reserve);
 		else
 			st = hf_table_own(r->mm, s.entry, level - 1, s.va, reserve);
 		if (st)
@@ -195,12 +195,11 @@ static void release(const struct range *r, hf_pfn table, hf_va base, unsigned le
 void hf_zap(struct hf_mm *mm, hf_va lo, hf_va hi)
 {
 	struct range r = { mm, lo, hi };
-	struct hf_phys *phys = mm->phys;
 	bool changed = false;
 
 	disarm(&r, mm->root, 0, HF_TOP_LEVEL, &changed);
 	if (changed)
-		phys->port->flush(phys->host, mm, lo, hi - lo, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
+		hf_flush(mm, lo, hi - lo, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
 	release(&r, mm->root, 0, HF_TOP_LEVEL);
 }
 
@@ -242,9 +241,8 @@ static unsigned protect(const struct range *r, hf_pfn table, hf_va base, unsigne
 void hf_protect(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned prot)
 {
 	struct range r = { mm, lo, hi };
-	struct hf_phys *phys = mm->phys;
 	unsigned what = protect(&r, mm->root, 0, HF_TOP_LEVEL, prot);
 
 	if (what)
-		phys->port->flush(phys->host, mm, lo, hi - lo, what);
+		hf_flush(mm, lo, hi - lo, what);
 }

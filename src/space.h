@@ -42,6 +42,9 @@ enum hf_status hf_check_pages(const struct hf_mm *mm, hf_va va, uint64_t *len);
  */
 enum hf_status hf_check_mapped(const struct hf_mm *mm, hf_va lo, hf_va hi, unsigned access);
 
+/* A mapping as callers see it. */
+struct hf_vma_info hf_vma_describe(const struct hf_vma *vma);
+
 /* Whether the mapping allows all of `access`. */
 bool hf_vma_allows(const struct hf_vma *vma, unsigned access);
 
@@ -71,6 +74,9 @@ void hf_walk_down(struct hf_walk *w);
 void hf_walk_to(struct hf_walk *w, struct hf_mm *mm, hf_va va);
 void hf_walk_end(struct hf_walk *w);
 
+/* HF_ACCESS_* that a leaf gives; `ours`: every branch above allows writing. */
+unsigned hf_leaf_access(hf_pte leaf, bool ours);
+
 /* The leaf at *w->entry as a translation, not widened. */
 struct hf_translation hf_walk_translation(const struct hf_walk *w);
 
@@ -97,6 +103,7 @@ struct hf_fault {
 	hf_pfn block; /* taken for the copy of a small page, else HF_NIL */
 	bool block_clean;
 	bool from_zero; /* the leaf leads to a zero page */
+	enum hf_trace_fault did;
 };
 
 /*

@@ -143,15 +143,15 @@ enum hf_status hf_table_own(struct hf_mm *mm, hf_pte *branch, unsigned level, hf
 	 * have let go of it, its other owner may put his own pages into it.
 	 */
 	hf_pte_set(branch, hf_branch_make(copy));
-	phys->port->flush(phys->host, mm, hf_level_base(va, level + 1), hf_level_size(level + 1),
-			  HF_FLUSH_TABLES);
+	hf_flush(mm, hf_level_base(va, level + 1), hf_level_size(level + 1), HF_FLUSH_TABLES);
 	hf_table_put(phys, old, level);
 	return HF_OK;
 }
 
-enum hf_status hf_table_split(struct hf_phys *phys, hf_pte *entry, unsigned level, bool look,
+enum hf_status hf_table_split(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va, bool look,
 			      struct hf_reserve *r)
 {
+	struct hf_phys *phys = mm->phys;
 	hf_pte leaf = hf_pte_get(entry), branch;
 	hf_pfn table;
 	hf_pte *parts;
@@ -172,5 +172,7 @@ enum hf_status hf_table_split(struct hf_phys *phys, hf_pte *entry, unsigned leve
 		for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
 			parts[i] = hf_leaf_part(leaf, level, i);
 	} while (!hf_cas64(&entry->v, &leaf.v, branch.v));
+	HF_TRACE(phys, .what = HF_TRACE_SPLIT, .level = level, .mm = mm,
+		 .va = hf_level_base(va, level), .len = hf_level_size(level));
 	return HF_OK;
 }

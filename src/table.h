@@ -15,6 +15,7 @@
 #include "arch/entry.h"
 #include "frame.h"
 #include "lib/atomic.h"
+#include "trace.h"
 
 static inline hf_pte *hf_table_entries(const struct hf_phys *phys, hf_pfn table)
 {
@@ -86,6 +87,13 @@ static inline void hf_table_unlock(struct hf_phys *phys, hf_pfn table)
 	hf_unlock(phys, &hf_frame(phys, table)->lock);
 }
 
+/* Let every CPU forget [va, va+len) as `what` says. mm lock held. */
+static inline void hf_flush(struct hf_mm *mm, hf_va va, uint64_t len, unsigned what)
+{
+	HF_TRACE(mm->phys, .what = HF_TRACE_FLUSH, .kind = what, .mm = mm, .va = va, .len = len);
+	mm->phys->port->flush(mm->phys->host, mm, va, len, what);
+}
+
 /* An empty table with one reference, made of a frame of the reserve. */
 hf_pfn hf_table_new(struct hf_phys *phys, struct hf_reserve *r);
 
@@ -113,12 +121,12 @@ enum hf_status hf_table_own(struct hf_mm *mm, hf_pte *branch, unsigned level, hf
 
 /*
  * Put a table of 512 leaves (one frame of the reserve) in the place of the leaf *entry at
- * `level`. Addresses and permissions stay as they are, so there is nothing to flush.
+ * `level`, which maps `va`. Addresses and permissions stay as they are, so there is nothing to flush.
  * `look`: the new branch gets LOOK; it must if the branch above has it.
  * => the table that *entry is in is exclusive, and locked or its mm locked exclusively.
  * HF_ERR_OVERFLOW: nothing changed.
  */
-enum hf_status hf_table_split(struct hf_phys *phys, hf_pte *entry, unsigned level, bool look,
+enum hf_status hf_table_split(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va, bool look,
 			      struct hf_reserve *r);
 
 #endif

@@ -57,22 +57,28 @@ void hf_walk_end(struct hf_walk *w)
 	hf_table_unlock(w->mm->phys, w->table);
 }
 
+unsigned hf_leaf_access(hf_pte leaf, bool ours)
+{
+	unsigned access = 0;
+
+	if (hf_pte_present(leaf))
+		access = HF_ACCESS_READ;
+	if (ours && hf_leaf_writable(leaf))
+		access |= HF_ACCESS_WRITE;
+	if (hf_leaf_executable(leaf))
+		access |= HF_ACCESS_EXEC;
+	return access;
+}
+
 struct hf_translation hf_walk_translation(const struct hf_walk *w)
 {
 	hf_pte e = hf_pte_get(w->entry);
-	unsigned access = 0;
 
-	if (hf_pte_present(e))
-		access = HF_ACCESS_READ;
-	if (hf_leaf_writable(e) && w->ours)
-		access |= HF_ACCESS_WRITE;
-	if (hf_leaf_executable(e))
-		access |= HF_ACCESS_EXEC;
 	return (struct hf_translation){
 		.va = hf_level_base(w->va, w->level),
 		.pa = hf_pfn_pa(hf_pte_pfn(e)),
 		.len = hf_level_size(w->level),
-		.access = access,
+		.access = hf_leaf_access(e, w->ours),
 		.level = w->level,
 	};
 }

@@ -8,7 +8,9 @@
 #include <holdfast/phys.h>
 #include <holdfast/pin.h>
 #include <holdfast/port.h>
+#include <holdfast/report.h>
 #include <holdfast/status.h>
+#include <holdfast/trace.h>
 #include <holdfast/types.h>
 
 #endif

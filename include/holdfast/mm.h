@@ -241,20 +241,4 @@ struct hf_vma_info {
  */
 enum hf_status hf_vma_next(struct hf_mm *mm, hf_va va, struct hf_vma_info *out);
 
-/*
- * Counts over one space, by a full walk. Shared tables and pages count in full, as in Rss of
- * /proc/self/smaps in proc(5). Takes mm's lock shared.
- */
-struct hf_mm_stats {
-	uint64_t mapped_bytes; /* sum of all mappings */
-	uint64_t leaves
-		[HF_LEAF_LEVELS]; /* leaf entries by level, PROT_NONE ones too, without the zero pages */
-	uint64_t pinned_frames; /* mapped frames that hold at least one pin */
-	uint64_t tables;	/* page tables reached, the root included */
-	uint64_t
-		shared_tables; /* of these, reached through an entry to a table with more than one reference */
-	uint64_t vmas;
-};
-void hf_mm_stats(struct hf_mm *mm, struct hf_mm_stats *out);
-
 #endif

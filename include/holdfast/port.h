@@ -20,6 +20,7 @@
 
 struct hf_mm;
 struct hf_translation;
+struct hf_trace_event;
 
 /*
  * What changed in the tables, and so what a TLB may no longer use. Bits.
@@ -97,6 +98,12 @@ struct hf_port {
 	 */
 	void (*wait)(void *host, const uint32_t *word, uint32_t value);
 	void (*wake)(void *host, const uint32_t *word);
+
+	/*
+	 * Something has happened: trace.h. `event` is valid during the call only. May be called
+	 * with any lock held. Optional.
+	 */
+	void (*trace)(void *host, const struct hf_trace_event *event);
 
 	/*
 	 * An invariant of Holdfast is broken; `what` names it. Must not return.

@@ -3,6 +3,7 @@
 #include "ops.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* The most memory that the pins of a space can make fork want: a huge page for each. */
 static uint64_t fork_needs(const struct model *model)
@@ -36,10 +37,34 @@ static bool pick_fork(struct world *w, struct call *c)
 	return true;
 }
 
+/* The fork did what was foretold, if no allocation was made to fail. */
+static void compare_forecast(struct world *w, struct call *c, enum hf_status foretold,
+			     const struct hf_fork_cost *cost, enum hf_status status)
+{
+	if (c->fail_after)
+		return;
+	if (foretold != HF_OK && foretold != status)
+		disagree(w, "the forecast was %s, the fork gives %s", hf_status_name(foretold),
+			 hf_status_name(status));
+	if (status == HF_OK && memcmp(cost, &w->cost, sizeof(*cost)) != 0)
+		disagree(w,
+			 "forecast and fork: %llu and %llu tables read, %llu and %llu made, %llu "
+			 "and %llu small pages copied, %llu and %llu huge ones",
+			 (unsigned long long)cost->looked, (unsigned long long)w->cost.looked,
+			 (unsigned long long)cost->tables, (unsigned long long)w->cost.tables,
+			 (unsigned long long)cost->small, (unsigned long long)w->cost.small,
+			 (unsigned long long)cost->huge, (unsigned long long)w->cost.huge);
+}
+
 static enum hf_status call_fork(struct world *w, struct call *c)
 {
-	(void)w;
-	return hf_fork(&c->m->mm, &c->child->mm, NULL, (enum hf_fork_policy)c->flags);
+	enum hf_fork_policy policy = (enum hf_fork_policy)c->flags;
+	struct hf_fork_cost cost;
+	enum hf_status foretold = hf_fork_forecast(&c->m->mm, policy, &cost, NULL, 0, NULL);
+	enum hf_status status = hf_fork(&c->m->mm, &c->child->mm, NULL, policy);
+
+	compare_forecast(w, c, foretold, &cost, status);
+	return status;
 }
 
 /* The parent's leaves stay, but for pinned huge ones under SPLIT. */

@@ -113,6 +113,8 @@ struct world {
 	struct hf_soft *soft;
 	struct hf_soft_dma *dma;
 	struct hf_phys *phys;
+	struct hf_port port;	  /* the soft port's, with a trace of ours */
+	struct hf_fork_cost cost; /* of the last fork */
 	uint64_t free_at_start;
 	struct member *members[MAX_MEMBERS];
 	size_t member_count;

@@ -5,12 +5,14 @@
 
 #include "port.h"
 
-extern const struct suite suite_map, suite_fault, suite_pin, suite_fork, suite_copy, suite_error;
+extern const struct suite suite_map, suite_fault, suite_pin, suite_fork, suite_copy, suite_error,
+	suite_report;
 
 static inline int run_shared_suite(int argc, char **argv)
 {
 	static const struct suite *const all[] = {
-		&suite_map, &suite_fault, &suite_pin, &suite_fork, &suite_copy, &suite_error,
+		&suite_map,  &suite_fault, &suite_pin,	  &suite_fork,
+		&suite_copy, &suite_error, &suite_report,
 	};
 
 	return run_suites(test_port.name, all, sizeof(all) / sizeof(all[0]), argc, argv);

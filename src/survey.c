@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+#include "survey.h"
+
+/*
+ * All that is mapped in [va, va+size) is of a kind that fork passes over. s->special is the
+ * next such mapping, and mostly there is none.
+ */
+static bool is_special(struct hf_survey *s, hf_va va, uint64_t size)
+{
+	const struct hf_mm *mm = s->mm;
+
+	if (s->special.end <= va && s->special.start != UINT64_MAX &&
+	    !hf_vmas_next_with(mm->phys, mm->vmas, va, HF_VMA_LOOK, &s->special))
+		s->special = (struct hf_vma){ .start = UINT64_MAX };
+	return s->special.start < va + size &&
+	       hf_vmas_only(mm->phys, mm->vmas, va, va + size, HF_VMA_LOOK);
+}
+
+enum hf_fate hf_fate(struct hf_survey *s, hf_pte e, hf_va va, unsigned level)
+{
+	if (is_special(s, va, hf_level_size(level)))
+		return HF_FATE_SKIP;
+	if (hf_pte_branch(e, level))
+		return hf_branch_look(e) ? HF_FATE_LOOK : HF_FATE_SHARE;
+	return hf_pinned_locked(s->mm->phys, hf_pte_pfn(e), level) ? HF_FATE_COPY : HF_FATE_SHARE;
+}
+
+/* Room in a block's count for `more` leaves. phys->lock held. */
+static void need_leaves(struct hf_survey *s, hf_pfn pfn, unsigned level, uint64_t more)
+{
+	if (!hf_map_room_locked(s->mm->phys, pfn, level, more))
+		s->overflow = true;
+}
+
+/* What sharing one entry needs is room in a count. phys->lock held. */
+static void need_share(struct hf_survey *s, hf_pfn pfn, unsigned level, bool leaf)
+{
+	struct hf_phys *phys = s->mm->phys;
+
+	if (leaf && !hf_is_zero_locked(phys, pfn))
+		need_leaves(s, pfn, level, 1);
+	else if (!leaf && hf_frame(phys, pfn)->refs >= phys->count_limit)
+		s->overflow = true;
+}
+
+/* List the copy of a block; it joins the last one if it follows that. phys->lock held. */
+static void list_copy(struct hf_survey *s, hf_pfn pfn, hf_va va, unsigned level)
+{
+	struct hf_fork_pin *last;
+
+	if (!s->count || s->list_end != va) {
+		if (s->count < s->cap)
+			s->pins[s->count] = (struct hf_fork_pin){ .va = va };
+		s->count++;
+	}
+	s->list_end = va + hf_level_size(level);
+	if (s->count > s->cap)
+		return;
+	last = &s->pins[s->count - 1];
+	last->len += hf_level_size(level);
+	last->pinned += hf_pinned_frames_locked(s->mm->phys, pfn, level) * HF_PAGE_SIZE;
+}
+
+/* What the child's share of a pinned leaf needs. phys->lock held. */
+static void need_copy(struct hf_survey *s, hf_pfn pfn, hf_va va, unsigned level)
+{
+	bool split = s->policy == HF_FORK_SPLIT;
+
+	if (level == HF_LEVEL_PTE || (level == HF_LEVEL_PMD && !split)) {
+		*(level == HF_LEVEL_PTE ? &s->small : &s->huge) += 1;
+		list_copy(s, pfn, va, level);
+		return;
+	}
+	/* Split: a table for the parent as well, and the parent's own leaf for each part. */
+	s->tables += 1 + split;
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+		hf_pfn part = hf_block_part(pfn, level, i);
+		bool pinned = hf_pinned_locked(s->mm->phys, part, level - 1);
+
+		need_leaves(s, part, level - 1, (uint64_t)split + !pinned);
+		if (pinned)
+			need_copy(s, part, va + i * hf_level_size(level - 1), level - 1);
+	}
+}
+
+/*
+ * Reckon for one table; returns whether anything in it keeps fork from sharing the table
+ * whole. Clears LOOK where nothing does. phys->lock held.
+ */
+static bool survey(struct hf_survey *s, hf_pfn table, hf_va base, unsigned level)
+{
+	hf_pte *entries = hf_table_entries(s->mm->phys, table);
+	unsigned end = hf_end_index(s->hi, base, level);
+	bool look = false;
+
+	s->looked++;
+	for (unsigned i = hf_first_index(s->lo, base, level); i < end; i++) {
+		hf_va va = base + i * hf_level_size(level);
+		hf_pte e = hf_pte_get(&entries[i]);
+		hf_pfn pfn = hf_pte_pfn(e);
+		bool overflow = s->overflow;
+
+		if (hf_pte_none(e))
+			continue;
+		switch (hf_fate(s, e, va, level)) {
+		case HF_FATE_SKIP:
+			look = true;
+			continue;
+		case HF_FATE_COPY:
+			look = true;
+			need_copy(s, pfn, va, level);
+			continue;
+		case HF_FATE_LOOK:
+			if (survey(s, pfn, va, level - 1)) {
+				look = true;
+				s->tables++;
+				continue;
+			}
+			s->overflow = overflow; /* of leaves that are not shared one by one now */
+			break;
+		case HF_FATE_SHARE:
+			break;
+		}
+		if (!s->forecast && hf_pte_branch(e, level) && hf_branch_look(e))
+			hf_pte_update(&entries[i], hf_branch_clear_look);
+		need_share(s, pfn, level, hf_pte_leaf(e, level));
+	}
+	return look;
+}
+
+void hf_survey(struct hf_survey *s)
+{
+	struct hf_phys *phys = s->mm->phys;
+
+	s->tables = 1; /* the root */
+	if (!hf_vmas_span(phys, s->mm->vmas, &s->lo, &s->hi)) {
+		s->lo = s->mm->va_lo; /* nothing is mapped: any entry will do */
+		s->hi = s->lo + 1;
+	}
+	hf_phys_lock(phys);
+	survey(s, s->mm->root, 0, HF_TOP_LEVEL);
+	hf_phys_unlock(phys);
+}
+
+struct hf_fork_cost hf_survey_cost(const struct hf_survey *s, uint64_t huge)
+{
+	uint64_t broken = s->huge - huge;
+	struct hf_fork_cost cost = {
+		.looked = s->looked,
+		.tables = s->tables + broken,
+		.small = s->small + broken * HF_TABLE_ENTRIES,
+		.huge = huge,
+	};
+
+	cost.bytes = cost.small * HF_PAGE_SIZE + huge * hf_level_size(HF_LEVEL_PMD);
+	return cost;
+}
