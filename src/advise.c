@@ -27,6 +27,17 @@ static enum hf_status populate(struct hf_mm *mm, hf_va va, uint64_t len, unsigne
 	return st;
 }
 
+/* [lo, hi) is all private anonymous memory. mm lock held. */
+static bool all_private(const struct hf_mm *mm, hf_va lo, hf_va hi)
+{
+	struct hf_vma v = { .end = lo };
+
+	while (hf_vmas_next(mm->phys, mm->vmas, v.end, &v) && v.start < hi)
+		if (!hf_vma_is_anon(&v))
+			return false;
+	return true;
+}
+
 /* Advice that is a flag of the mapping. */
 static enum hf_status advise_flags(struct hf_mm *mm, hf_va va, uint64_t len, uint32_t clear,
 				   uint32_t add)
@@ -34,6 +45,8 @@ static enum hf_status advise_flags(struct hf_mm *mm, hf_va va, uint64_t len, uin
 	struct hf_edit e = hf_edit_begin(mm);
 	enum hf_status st = hf_edit_flags(&e, va, va + len, ~clear, add);
 
+	if (!st && (add & HF_VMA_WIPE) && !all_private(mm, va, va + len))
+		st = HF_ERR_INVAL;
 	if (!st && hf_edit_changed(&e))
 		st = hf_edit_cut(&e, va, va + len, false);
 	return hf_edit_end(&e, st);

@@ -23,7 +23,58 @@ static bool fail(struct check *c, const char *rule, hf_va va, hf_pfn pfn)
 	return false;
 }
 
-/* ---- Pass 1: spaces ---- */
+/* ---- Pass 1: objects and spaces ---- */
+
+/* A table of an object's pages at `level`, and what it leads to; `base` is its first offset. */
+static bool check_pages(struct check *c, const struct hf_object *o, hf_pfn table, uint64_t base,
+			unsigned level)
+{
+	const hf_pte *entries;
+
+	if (!hf_ram_of(c->phys, table))
+		return fail(c, "entry-leads-to-ram", base, table);
+	if (hf_frame_kind(hf_frame(c->phys, table)) != HF_FRAME_TABLE)
+		return fail(c, "branch-leads-to-table", base, table);
+	if (hf_frame(c->phys, table)->refs != 1)
+		return fail(c, "reference-counts", base, table);
+	entries = hf_table_entries(c->phys, table);
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+		uint64_t offset = base + i * hf_level_size(level);
+		hf_pfn pfn = hf_pte_pfn(entries[i]);
+
+		if (hf_pte_none(entries[i]))
+			continue;
+		if (!hf_pte_wellformed(entries[i], level) || hf_pte_away(entries[i]))
+			return fail(c, "entry-wellformed", offset, pfn);
+		if (hf_pte_branch(entries[i], level)) {
+			if (!check_pages(c, o, pfn, offset, level - 1))
+				return false;
+			continue;
+		}
+		if (!hf_block(c->phys, pfn, level))
+			return fail(c, "entry-leads-to-ram", offset, pfn);
+		if (offset + hf_level_size(level) > hf_object_end(o))
+			return fail(c, "page-before-end", offset, pfn);
+	}
+	return true;
+}
+
+/* A list of objects that is linked both ways, each with its pages. */
+static bool check_objects(struct check *c)
+{
+	const struct hf_object *o = c->phys->objects, *prev = NULL;
+
+	for (; o; prev = o, o = o->next) {
+		if (o->prev != prev || !hf_is_object(c->phys, o->self) ||
+		    hf_object_at(c->phys, o->self) != o)
+			return fail(c, "objects-listed", 0, o->self);
+		if (o->root.v != HF_NIL && o->top > HF_TOP_LEVEL)
+			return fail(c, "objects-listed", 0, o->self);
+		if (o->root.v != HF_NIL && !check_pages(c, o, o->root, 0, o->top))
+			return false;
+	}
+	return true;
+}
 
 /* What the way from the root to a table says about it. */
 struct path {
@@ -43,7 +94,7 @@ static bool check_vmas(struct check *c)
 		if (v.start < prev.end || v.start >= v.end || v.start < mm->va_lo ||
 		    v.end > mm->va_hi || ((v.start | v.end) & (HF_PAGE_SIZE - 1)))
 			return fail(c, "vmas-in-order", v.start, mm->vmas);
-		if (prev.end && v.start == prev.end && v.flags == prev.flags)
+		if (prev.end && hf_vma_joins(&prev, &v))
 			return fail(c, "vmas-merged", v.start, mm->vmas);
 		prev = v;
 	}
@@ -81,11 +132,24 @@ static bool check_pinned(struct check *c, const struct path *p, hf_pfn pfn, unsi
 	return true;
 }
 
+/* The leaf leads into the page that the object of its mapping has at this place. */
+static bool leads_into_page(const struct hf_vma *v, hf_pte e, hf_va va, struct hf_object_page *page)
+{
+	uint64_t offset = hf_vma_offset(v, va), within;
+
+	if (!v->object || !hf_pages_find(v->object, offset, page))
+		return false;
+	within = offset & (hf_level_size(page->level) - 1);
+	return hf_pte_pfn(e).v == page->pfn.v + (uint32_t)(within >> HF_PAGE_SHIFT);
+}
+
 static bool check_leaf(struct check *c, const struct path *p, hf_pte e, unsigned level, hf_va va)
 {
 	hf_pfn pfn = hf_pte_pfn(e);
+	struct hf_object_page page;
 	struct hf_vma v;
 	unsigned prot;
+	bool objects;
 
 	if (!hf_block(c->phys, pfn, level))
 		return fail(c, "entry-leads-to-ram", va, pfn);
@@ -93,15 +157,22 @@ static bool check_leaf(struct check *c, const struct path *p, hf_pte e, unsigned
 	    v.end - va < hf_level_size(level))
 		return fail(c, "leaf-in-one-mapping", va, pfn);
 	prot = hf_vma_prot(&v);
+	objects = leads_into_page(&v, e, va, &page);
+	if (objects ? level > page.level : !hf_vma_is_cow(&v))
+		return fail(c, "leaf-within-page", va, pfn);
 	if (hf_pte_present(e) != (prot != HF_PROT_NONE) ||
 	    (hf_leaf_writable(e) && !(prot & HF_PROT_WRITE)) ||
 	    (hf_pte_present(e) && hf_leaf_executable(e) != !!(prot & HF_PROT_EXEC)))
 		return fail(c, "leaf-permission", va, pfn);
-	if (hf_leaf_writable(e) && !hf_mapped_once_locked(c->phys, pfn, level))
+	if (hf_leaf_writable(e) && hf_vma_is_cow(&v) && !hf_mapped_once_locked(c->phys, pfn, level))
 		return fail(c, "writable-implies-exclusive", va, pfn);
+	if (hf_leaf_writable(e) && objects && hf_object_tracks(v.object) &&
+	    !hf_leaf_writable(hf_pte_get(page.entry)))
+		return fail(c, "writable-implies-dirty", va, pfn);
 	if ((v.flags & HF_VMA_LOOK) && !(p->ours && p->look) && !p->special)
 		return fail(c, "look-on-path", va, pfn);
-	return check_pinned(c, p, pfn, level, va);
+	/* Whoever maps an object's page, a pin holds it for all of them. */
+	return objects || check_pinned(c, p, pfn, level, va);
 }
 
 static bool check_table(struct check *c, const struct path *p, hf_pfn table, unsigned level,
@@ -340,7 +411,8 @@ static bool no_reference_left(struct check *c, const struct hf_ram *ram)
 	for (; pfn < end; pfn++) {
 		const struct hf_frame *f = hf_frame(c->phys, (hf_pfn){ pfn });
 
-		if ((hf_frame_kind(f) == HF_FRAME_TABLE || hf_frame_kind(f) == HF_FRAME_NODE) &&
+		if ((hf_frame_kind(f) == HF_FRAME_TABLE || hf_frame_kind(f) == HF_FRAME_NODE ||
+		     hf_frame_kind(f) == HF_FRAME_OBJECT) &&
 		    f->refs)
 			return fail(c, "reference-counts", 0, (hf_pfn){ pfn });
 	}
@@ -365,12 +437,32 @@ static bool no_mapping_left(struct check *c, const struct hf_ram *ram)
 	return block == HF_NIL || fail(c, "mapping-counts", 0, (hf_pfn){ block });
 }
 
+/* Objects: what their tables lead to, and the references that their hosts have. */
+static void uncount_objects(struct hf_phys *phys)
+{
+	for (struct hf_object *o = phys->objects; o; o = o->next) {
+		hf_frame(phys, o->self)->refs -= (uint32_t)o->held;
+		if (o->root.v != HF_NIL)
+			uncount(phys, o->root, o->top);
+	}
+}
+
+static void recount_objects(struct hf_phys *phys)
+{
+	for (struct hf_object *o = phys->objects; o; o = o->next) {
+		hf_frame(phys, o->self)->refs += (uint32_t)o->held;
+		if (o->root.v != HF_NIL)
+			recount(phys, o->root, o->top);
+	}
+}
+
 static bool check_counts(struct check *c)
 {
 	struct hf_phys *phys = c->phys;
 	bool ok = true;
 
 	c->mm = NULL;
+	uncount_objects(phys);
 	for (struct hf_mm *mm = phys->spaces; mm; mm = mm->next) {
 		uncount(phys, mm->root, HF_TOP_LEVEL);
 		hf_vmas_check_uncount(phys, mm->vmas);
@@ -381,6 +473,7 @@ static bool check_counts(struct check *c)
 	for (size_t i = 0; i < phys->ram_count && ok; i++)
 		ok = no_mapping_left(c, &phys->ram[i]);
 	count_zero(phys, true);
+	recount_objects(phys);
 	for (struct hf_mm *mm = phys->spaces; mm; mm = mm->next) {
 		recount(phys, mm->root, HF_TOP_LEVEL);
 		hf_vmas_check_recount(phys, mm->vmas);
@@ -394,6 +487,8 @@ enum hf_status hf_mm_check(struct hf_phys *phys, struct hf_violation *out)
 	struct check c = { .phys = phys, .out = out ? out : &ignored };
 	uint64_t free = 0;
 
+	if (!check_objects(&c))
+		return HF_ERR_CORRUPT;
 	for (c.mm = phys->spaces; c.mm; c.mm = c.mm->next)
 		if (!check_space(&c))
 			return HF_ERR_CORRUPT;

@@ -47,6 +47,24 @@ static void read_range(struct hf_mm *mm, hf_va va, char *buf, uint64_t len)
 	}
 }
 
+/*
+ * Reading what is absent gives zeros only in anonymous memory: bring in the pages of objects. They
+ * stay while the mm lock is held.
+ */
+static enum hf_status prepare_read(struct hf_mm *mm, hf_va va, uint64_t len)
+{
+	enum hf_status st = hf_check_mapped(mm, va, va + len, HF_ACCESS_READ);
+	struct hf_vma v = { .end = va };
+
+	while (!st && v.end < va + len) {
+		hf_vmas_next(mm->phys, mm->vmas, v.end, &v);
+		if (!hf_vma_is_anon(&v))
+			st = hf_fault_range(mm, hf_max_va(va, v.start), hf_min_va(va + len, v.end),
+					    HF_ACCESS_READ);
+	}
+	return st;
+}
+
 enum hf_status hf_read(struct hf_mm *mm, hf_va va, void *buf, uint64_t len)
 {
 	enum hf_status st = hf_check_bytes(mm, va, len);
@@ -54,7 +72,7 @@ enum hf_status hf_read(struct hf_mm *mm, hf_va va, void *buf, uint64_t len)
 	if (st)
 		return st;
 	hf_lock_shared(mm->phys, mm->lock);
-	st = hf_check_mapped(mm, va, va + len, HF_ACCESS_READ);
+	st = prepare_read(mm, va, len);
 	if (!st)
 		read_range(mm, va, buf, len);
 	hf_unlock_shared(mm->phys, mm->lock);
@@ -126,7 +144,7 @@ enum hf_status hf_copy(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va
 		return st;
 
 	lock_both(dst, src);
-	st = hf_check_mapped(src, src_va, src_va + len, HF_ACCESS_READ);
+	st = prepare_read(src, src_va, len);
 	if (!st)
 		st = prepare(dst, dst_va, len);
 	while (len && !st) {

@@ -74,8 +74,7 @@ enum hf_status hf_edit_flags(struct hf_edit *e, hf_va lo, hf_va hi, uint32_t kee
 		struct hf_vma part;
 
 		hf_vmas_next(mm->phys, e->old, va, &v);
-		part.start = hf_max_va(v.start, lo);
-		part.end = hf_min_va(v.end, hi);
+		part = hf_vma_part(&v, lo, hi);
 		part.flags = (v.flags & keep) | add;
 		if (part.flags != v.flags)
 			st = hf_vmas_set(mm->phys, &mm->vmas, &part);

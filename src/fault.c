@@ -3,7 +3,7 @@
  * Page faults. Phases:
  *   1. find the mapping and ask it for permission;
  *   2. go down the tables, making them ours if something is going to change;
- *   3. where there is nothing: make a page (or map the zero page);
+ *   3. where there is nothing: make a page (or map the zero page), or map the object's;
  *   4. where there is a leaf: keep it, reuse it, copy it, or split it and go on down.
  * Whatever may be needed below is reserved at the first entry that has to change, so from
  * the first change on nothing can fail for want of memory.
@@ -15,6 +15,7 @@ enum step {
 	DONE = 0,  /* the walk stands at the leaf that was wanted */
 	DOWN = 1,  /* the entry is a branch now: go on */
 	AGAIN = 2, /* begin again, making tables our own */
+	ASK = 3,   /* ask the object for its page, and begin again */
 };
 
 static bool writes(const struct hf_fault *f)
@@ -169,6 +170,62 @@ static bool map_fresh(struct hf_fault *f)
 	return true;
 }
 
+/* The object's page can be mapped by a leaf at `level` here: it is no smaller, and congruent. */
+static bool page_fits(const struct hf_fault *f, unsigned level)
+{
+	hf_va base = hf_level_base(f->va, level);
+
+	return level <= f->page.level && base >= f->vma.start &&
+	       f->vma.end - base >= hf_level_size(level) &&
+	       !(hf_vma_offset(&f->vma, base) & (hf_level_size(level) - 1));
+}
+
+/*
+ * Map the part of the object's page that belongs to the walk's entry, which is empty. It stays the
+ * object's: with the mm lock held nobody takes it out (see truncate.c). Whether a private
+ * mapping's writer gets a copy, or a shared one's may write, is decided where there is a leaf.
+ */
+static int map_page(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	struct hf_phys *phys = f->mm->phys;
+	uint64_t offset = hf_vma_offset(&f->vma, hf_level_base(f->va, w->level));
+	uint64_t within = offset & (hf_level_size(f->page.level) - 1);
+	hf_pfn pfn = { f->page.pfn.v + (uint32_t)(within >> HF_PAGE_SHIFT) };
+	hf_pte e = hf_leaf_make(pfn, w->level, hf_vma_prot(&f->vma));
+	bool ok;
+
+	hf_phys_lock(phys);
+	ok = hf_map_get_locked(phys, pfn, w->level);
+	hf_phys_unlock(phys);
+	if (!ok)
+		return HF_ERR_OVERFLOW;
+	if (!hf_vma_is_cow(&f->vma) && (f->vma.flags & HF_PROT_WRITE) &&
+	    !hf_object_tracks(f->vma.object))
+		e = hf_leaf_mkwrite(e);
+	hf_pte_set(w->entry, hf_leaf_mkaccessed(e, false));
+	f->did = HF_FAULT_OBJECT;
+	return DOWN;
+}
+
+/* Without any table's lock: the object's page for the fault, dirty if it will be written to. */
+static int ask(struct hf_fault *f)
+{
+	unsigned want = HF_LEAF_LEVELS - 1;
+	bool write = writes(f) && !hf_vma_is_cow(&f->vma);
+	int st;
+
+	f->page.level = want;
+	while (want && !(leaf_fits(f, want) && page_fits(f, want)))
+		want--;
+	if (f->vma.object->pager)
+		want = HF_LEVEL_PTE; /* the pager's contract alone says how large */
+	st = hf_object_page(f->vma.object, hf_vma_offset(&f->vma, f->va), want, write, &f->page);
+	if (st)
+		f->page.pfn.v = HF_NIL;
+	return st ? st : ASK;
+}
+
 /* Phase 3: the entry is empty. */
 static int at_nothing(struct hf_fault *f)
 {
@@ -178,7 +235,12 @@ static int at_nothing(struct hf_fault *f)
 
 	if (!w->ours)
 		return AGAIN;
-	if (w->level < HF_LEAF_LEVELS && leaf_fits(f, w->level)) {
+	if (!hf_vma_is_anon(&f->vma)) {
+		if (f->page.pfn.v == HF_NIL)
+			return ASK;
+		if (page_fits(f, w->level))
+			return map_page(f);
+	} else if (w->level < HF_LEAF_LEVELS && leaf_fits(f, w->level)) {
 		/* A reading fault does not take 1 GiB of RAM to show zeros. */
 		bool too_large = w->level == HF_LEVEL_PUD && !writes(f) && !f->unshare;
 
@@ -263,6 +325,20 @@ static bool mapped_once(struct hf_fault *f, hf_pte e)
 	return once;
 }
 
+/*
+ * A write to shared memory: it is for all who map the page, so the page stays, whoever they are,
+ * and whatever its size. A pager has to learn of it first.
+ */
+static int write_shared(struct hf_fault *f)
+{
+	if (hf_object_tracks(f->vma.object) && f->page.pfn.v == HF_NIL)
+		return ASK;
+	hf_pte_update(f->walk.entry, hf_leaf_mkwrite);
+	if (f->did == HF_FAULT_NONE)
+		f->did = HF_FAULT_REUSE;
+	return DONE;
+}
+
 /* Phase 4: there is a leaf, present or held. */
 static int at_leaf(struct hf_fault *f)
 {
@@ -276,13 +352,15 @@ static int at_leaf(struct hf_fault *f)
 	}
 	if (!w->ours)
 		return AGAIN;
-	if (!hf_leaf_writable(e)) {
-		if (!mapped_once(f, e))
-			return break_share(f);
-		if (writes(f)) {
-			hf_pte_update(w->entry, hf_leaf_mkwrite);
-			f->did = HF_FAULT_REUSE;
-		}
+	if (hf_leaf_writable(e))
+		return DONE;
+	if (!hf_vma_is_cow(&f->vma))
+		return writes(f) ? write_shared(f) : DONE;
+	if (!mapped_once(f, e))
+		return break_share(f);
+	if (writes(f)) {
+		hf_pte_update(w->entry, hf_leaf_mkwrite);
+		f->did = HF_FAULT_REUSE;
 	}
 	return DONE;
 }
@@ -330,11 +408,14 @@ enum hf_status hf_fault_begin(struct hf_fault *f)
 	f->did = HF_FAULT_NONE;
 	/* Writers and pinners always end on a path of their own. Readers seldom need one. */
 	f->own = writes(f) || f->unshare;
-	st = descend(f);
-	if (st == AGAIN) {
-		f->own = true;
+	f->page.pfn.v = HF_NIL;
+	do {
 		st = descend(f);
-	}
+		if (st == AGAIN)
+			f->own = true;
+		else if (st == ASK)
+			st = ask(f);
+	} while (st > DONE);
 	hf_reserve_drain(f->mm->phys, &f->reserve);
 	if (!st)
 		trace(f);

@@ -132,6 +132,12 @@ bool hf_mapped_once_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 	return !hf_covered_locked(phys, pfn, level);
 }
 
+bool hf_leaf_alone_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
+{
+	return *maps_of(hf_block(phys, pfn, level), level) == 1 &&
+	       !hf_covered_locked(phys, pfn, level);
+}
+
 /* Pins that hold all of the 2 MiB around a frame. */
 static uint32_t whole_pins(const struct hf_phys *phys, hf_pfn pfn)
 {

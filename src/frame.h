@@ -32,12 +32,13 @@
 #define HF_NIL UINT32_MAX /* no frame, in links */
 
 enum hf_frame_kind {
-	HF_FRAME_PLAIN, /* data, or not the first frame of what it belongs to */
-	HF_FRAME_FREE,	/* first frame of a free block of 2^order */
-	HF_FRAME_LOOSE, /* a free frame in phys->loose */
-	HF_FRAME_TABLE, /* a page table */
-	HF_FRAME_NODE,	/* a node of a tree of mappings */
-	HF_FRAME_HOST,	/* first frame of a block of hf_phys_alloc */
+	HF_FRAME_PLAIN,	 /* data, or not the first frame of what it belongs to */
+	HF_FRAME_FREE,	 /* first frame of a free block of 2^order */
+	HF_FRAME_LOOSE,	 /* a free frame in phys->loose */
+	HF_FRAME_TABLE,	 /* a page table */
+	HF_FRAME_NODE,	 /* a node of a tree of mappings */
+	HF_FRAME_HOST,	 /* first frame of a block of hf_phys_alloc */
+	HF_FRAME_OBJECT, /* an object */
 };
 
 struct hf_frame {
@@ -51,7 +52,7 @@ struct hf_frame {
 			uint32_t next, prev; /* in a free list; next also in an hf_reserve */
 		};
 		struct {
-			uint32_t refs; /* entries that lead to this table or node */
+			uint32_t refs; /* entries that lead to this table, node or object */
 			uint32_t lock; /* a table's lock: guards its entries */
 		};
 	};
@@ -162,6 +163,11 @@ void hf_map_put_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
 bool hf_map_split_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
 /* Exactly one leaf entry leads to the block and none to a part of it or to more than it. */
 bool hf_mapped_once_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
+/*
+ * One leaf leads to the block as a whole or to more than it: parts of it may have others. A
+ * pinned page that is a space's own is so, an object's page in a mapping never.
+ */
+bool hf_leaf_alone_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
 /* `more` gets of the block would not be refused. */
 bool hf_map_room_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, uint64_t more);
 

@@ -13,30 +13,85 @@ static enum hf_status check_place(const struct hf_mm *mm, hf_va va, uint64_t *le
 	return *len ? HF_OK : HF_ERR_WRAP;
 }
 
-enum hf_status hf_mmap(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned prot, unsigned flags)
+#define FIXED (unsigned)(HF_MAP_FIXED | HF_MAP_FIXED_NOREPLACE)
+#define KINDS (unsigned)(HF_MAP_SHARED | HF_MAP_PRIVATE)
+
+static bool flags_known(unsigned prot, unsigned flags)
 {
-	const unsigned fixed = HF_MAP_FIXED | HF_MAP_FIXED_NOREPLACE;
-	enum hf_status st;
+	return !(prot & ~(unsigned)HF_VMA_PROT) && !(flags & ~(FIXED | KINDS)) &&
+	       (flags & FIXED) != FIXED && (flags & KINDS) != KINDS;
+}
+
+/* Map `len` bytes, whole pages, of the object and at the offset that `like` says. */
+static enum hf_status map(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned fixed,
+			  const struct hf_vma *like)
+{
+	struct hf_edit e = hf_edit_begin(mm);
+	enum hf_status st = HF_OK;
+	struct hf_vma vma = *like;
 	hf_va va = *addr;
-	struct hf_edit e;
 
-	if ((prot & ~(unsigned)HF_VMA_PROT) || (flags & ~fixed) || flags == fixed)
-		return HF_ERR_FLAGS;
-	st = check_place(mm, va, &len, flags);
-	if (st)
-		return st;
-
-	e = hf_edit_begin(mm);
-	if (!flags)
-		st = hf_find_gap(mm, va, 0, len, &va);
-	else if (flags == HF_MAP_FIXED_NOREPLACE && hf_occupied(mm, va, va + len))
+	if (!fixed)
+		st = hf_find_gap(mm, va, vma.offset, len, &va);
+	else if (fixed == HF_MAP_FIXED_NOREPLACE && hf_occupied(mm, va, va + len))
 		st = HF_ERR_EXIST;
+	vma.start = va;
+	vma.end = va + len;
 	if (!st)
-		st = hf_edit_map(&e, &(struct hf_vma){ va, va + len, prot });
+		st = hf_edit_map(&e, &vma);
 	st = hf_edit_end(&e, st);
 	if (!st)
 		*addr = va;
 	return st;
+}
+
+enum hf_status hf_mmap(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned prot, unsigned flags)
+{
+	struct hf_vma like = { .flags = prot };
+	enum hf_status st = HF_OK;
+
+	if (!flags_known(prot, flags))
+		return HF_ERR_FLAGS;
+	st = check_place(mm, *addr, &len, flags & FIXED);
+	if (!st && (flags & HF_MAP_SHARED)) {
+		struct hf_object_config config = { .size = len };
+
+		like.flags |= HF_VMA_SHARED;
+		/* No space is so large that its mapping could reach what no object reaches. */
+		st = len > mm->va_hi - mm->va_lo
+			     ? HF_ERR_NOSPACE
+			     : hf_object_create(mm->phys, &config, &like.object);
+	}
+	if (st)
+		return st;
+	st = map(mm, addr, len, flags & FIXED, &like);
+	if (like.object)
+		hf_object_put(like.object);
+	return st;
+}
+
+enum hf_status hf_mmap_object(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned prot,
+			      unsigned flags, struct hf_object *object, uint64_t offset)
+{
+	struct hf_vma like = { .flags = prot, .object = object, .offset = offset };
+	enum hf_status st;
+
+	if (object->phys != mm->phys)
+		return HF_ERR_INVAL;
+	if (!flags_known(prot, flags) || !(flags & KINDS))
+		return HF_ERR_FLAGS;
+	if (offset & (HF_PAGE_SIZE - 1))
+		return HF_ERR_ALIGN;
+	st = check_place(mm, *addr, &len, flags & FIXED);
+	if (st)
+		return st;
+	if (offset + len < offset)
+		return HF_ERR_WRAP;
+	if (offset + len > hf_object_max())
+		return HF_ERR_RANGE;
+	if (flags & HF_MAP_SHARED)
+		like.flags |= HF_VMA_SHARED;
+	return map(mm, addr, len, flags & FIXED, &like);
 }
 
 enum hf_status hf_munmap(struct hf_mm *mm, hf_va va, uint64_t len)

@@ -140,6 +140,9 @@ struct hf_vma_info hf_vma_describe(const struct hf_vma *vma)
 		.huge_1g = vma->flags & HF_VMA_HUGE_1G,
 		.dontfork = vma->flags & HF_VMA_DONTFORK,
 		.wipeonfork = vma->flags & HF_VMA_WIPE,
+		.shared = !hf_vma_is_cow(vma),
+		.object = vma->object,
+		.offset = vma->offset,
 	};
 }
 

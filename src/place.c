@@ -30,6 +30,13 @@ static bool largest_block(const struct hf_phys *phys, hf_pfn *out, unsigned *ord
 	return false;
 }
 
+void hf_place_block_locked(const struct hf_phys *phys, hf_pfn *out)
+{
+	unsigned order;
+
+	largest_block(phys, out, &order);
+}
+
 /*
  * The pair for a mapping: it begins in the block, at the same distance from the block's start
  * as from the multiple of the block's size below it, so that huge pages fit.

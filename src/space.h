@@ -7,6 +7,7 @@
 #ifndef HF_SPACE_H
 #define HF_SPACE_H
 
+#include "object.h"
 #include "table.h"
 #include "vma.h"
 
@@ -88,6 +89,9 @@ struct hf_translation hf_walk_translation(const struct hf_walk *w);
 bool hf_place_alloc_locked(struct hf_mm *mm, const struct hf_vma *vma, hf_va va, unsigned level,
 			   hf_pfn *out, bool *clean);
 
+/* A frame from which much memory is free, for what has no place yet. phys->lock held. */
+void hf_place_block_locked(const struct hf_phys *phys, hf_pfn *out);
+
 /* A fault: what is wanted, and where the walk for it has come to. */
 struct hf_fault {
 	struct hf_mm *mm;
@@ -104,6 +108,7 @@ struct hf_fault {
 	bool block_clean;
 	bool from_zero; /* the leaf leads to a zero page */
 	enum hf_trace_fault did;
+	struct hf_object_page page; /* what the object has here, pfn HF_NIL: not asked yet */
 };
 
 /*

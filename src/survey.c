@@ -22,7 +22,11 @@ enum hf_fate hf_fate(struct hf_survey *s, hf_pte e, hf_va va, unsigned level)
 		return HF_FATE_SKIP;
 	if (hf_pte_branch(e, level))
 		return hf_branch_look(e) ? HF_FATE_LOOK : HF_FATE_SHARE;
-	return hf_pinned_locked(s->mm->phys, hf_pte_pfn(e), level) ? HF_FATE_COPY : HF_FATE_SHARE;
+	if (!hf_pinned_locked(s->mm->phys, hf_pte_pfn(e), level))
+		return HF_FATE_SHARE;
+	/* A pinned page of an object in a private mapping is nobody's own: it is not copied early. */
+	return hf_leaf_alone_locked(s->mm->phys, hf_pte_pfn(e), level) ? HF_FATE_COPY
+								       : HF_FATE_SHARE;
 }
 
 /* Room in a block's count for `more` leaves. phys->lock held. */

@@ -6,10 +6,18 @@
  */
 #include "vma.h"
 
+#include "object.h"
+
 struct slot {
 	hf_va start, end;
-	uint64_t gap;	/* inner: the largest gap between mappings below */
-	uint32_t child; /* inner: frame of the child */
+	union {
+		uint64_t gap;	 /* inner: the largest gap between mappings below */
+		uint64_t offset; /* leaf: in the object */
+	};
+	union {
+		uint32_t child;	 /* inner: frame of the child */
+		uint32_t object; /* leaf: frame of the object, or HF_NIL */
+	};
 	uint32_t flags; /* leaf: HF_VMA_*; inner: of all mappings below, together */
 };
 
@@ -35,6 +43,32 @@ static struct node *child_of(const struct hf_phys *phys, const struct slot *s)
 	return node_of(phys, (hf_pfn){ s->child });
 }
 
+static struct hf_vma vma_of(const struct hf_phys *phys, const struct slot *s)
+{
+	return (struct hf_vma){
+		.start = s->start,
+		.end = s->end,
+		.flags = s->flags,
+		.object = s->object == HF_NIL ? NULL : hf_object_at(phys, (hf_pfn){ s->object }),
+		.offset = s->offset,
+	};
+}
+
+/* A leaf node's references to objects, one more or one less each. phys->lock held. */
+static void get_objects(struct hf_phys *phys, const struct node *n)
+{
+	for (unsigned i = 0; i < n->count; i++)
+		if (n->slots[i].object != HF_NIL)
+			hf_frame(phys, (hf_pfn){ n->slots[i].object })->refs++;
+}
+
+static void put_objects(struct hf_phys *phys, const struct node *n)
+{
+	for (unsigned i = 0; i < n->count; i++)
+		if (n->slots[i].object != HF_NIL)
+			hf_object_unref_locked(hf_object_at(phys, (hf_pfn){ n->slots[i].object }));
+}
+
 void hf_vmas_get(struct hf_phys *phys, hf_pfn root)
 {
 	if (root.v == HF_NIL)
@@ -51,9 +85,10 @@ static void put_locked(struct hf_phys *phys, hf_pfn pfn)
 
 	if (--f->refs)
 		return;
-	if (n->height)
-		for (unsigned i = 0; i < n->count; i++)
-			put_locked(phys, (hf_pfn){ n->slots[i].child });
+	if (!n->height)
+		put_objects(phys, n);
+	for (unsigned i = 0; n->height && i < n->count; i++)
+		put_locked(phys, (hf_pfn){ n->slots[i].child });
 	hf_frame_set_kind(f, HF_FRAME_PLAIN);
 	hf_block_free_locked(phys, pfn, 0);
 }
@@ -65,6 +100,7 @@ void hf_vmas_put(struct hf_phys *phys, hf_pfn root)
 	hf_phys_lock(phys);
 	put_locked(phys, root);
 	hf_phys_unlock(phys);
+	hf_objects_reap(phys);
 }
 
 /* The first slot that ends above `va`, or n->count. */
@@ -97,7 +133,7 @@ static bool next_with(const struct hf_phys *phys, const struct node *n, hf_va va
 		if (flags != ~0u && !(s->flags & flags))
 			continue;
 		if (!n->height) {
-			*out = (struct hf_vma){ s->start, s->end, s->flags };
+			*out = vma_of(phys, s);
 			return true;
 		}
 		if (next_with(phys, child_of(phys, s), va, flags, out))
@@ -220,9 +256,10 @@ static bool own_node(struct hf_phys *phys, hf_pfn *pfn)
 	n = node_of(phys, copy);
 	*n = *old;
 	hf_phys_lock(phys);
-	if (n->height)
-		for (unsigned i = 0; i < n->count; i++)
-			hf_frame(phys, (hf_pfn){ n->slots[i].child })->refs++;
+	if (!n->height)
+		get_objects(phys, n);
+	for (unsigned i = 0; n->height && i < n->count; i++)
+		hf_frame(phys, (hf_pfn){ n->slots[i].child })->refs++;
 	put_locked(phys, *pfn);
 	hf_phys_unlock(phys);
 	*pfn = copy;
@@ -255,7 +292,8 @@ static struct slot summary(const struct hf_phys *phys, hf_pfn pfn)
 		uint64_t before = i ? t->start - t[-1].end : 0;
 
 		s.flags |= t->flags;
-		s.gap = s.gap > t->gap ? s.gap : t->gap;
+		if (n->height && t->gap > s.gap)
+			s.gap = t->gap;
 		s.gap = s.gap > before ? s.gap : before;
 	}
 	return s;
@@ -300,8 +338,12 @@ static bool insert(struct hf_phys *phys, hf_pfn *pfn, const struct slot *s, hf_p
 		return false;
 	n = node_of(phys, *pfn);
 	at = slot_above(n, s->start);
-	if (!n->height)
-		return put_slot(phys, *pfn, at, s, right);
+	if (!n->height) {
+		ok = put_slot(phys, *pfn, at, s, right);
+		if (ok && s->object != HF_NIL)
+			hf_object_ref(hf_object_at(phys, (hf_pfn){ s->object }));
+		return ok;
+	}
 
 	if (at == n->count)
 		at--;
@@ -319,9 +361,11 @@ static bool insert(struct hf_phys *phys, hf_pfn *pfn, const struct slot *s, hf_p
 
 static enum hf_status tree_insert(struct hf_phys *phys, hf_pfn *root, const struct hf_vma *vma)
 {
-	struct slot s = {
-		.start = vma->start, .end = vma->end, .child = HF_NIL, .flags = vma->flags
-	};
+	struct slot s = { .start = vma->start,
+			  .end = vma->end,
+			  .offset = vma->offset,
+			  .object = vma->object ? vma->object->self.v : HF_NIL,
+			  .flags = vma->flags };
 	hf_pfn right, top;
 	struct node *n;
 
@@ -381,7 +425,11 @@ static bool take_out(struct hf_phys *phys, hf_pfn *pfn, hf_va va)
 	n = node_of(phys, *pfn);
 	at = slot_above(n, va);
 	if (!n->height) {
+		struct slot gone = n->slots[at];
+
 		delete_slot(n, at);
+		if (gone.object != HF_NIL)
+			hf_object_unref(hf_object_at(phys, (hf_pfn){ gone.object }));
 		return true;
 	}
 	child.v = n->slots[at].child;
@@ -420,41 +468,78 @@ static enum hf_status tree_remove(struct hf_phys *phys, hf_pfn *root, hf_va va)
 	return HF_OK;
 }
 
-enum hf_status hf_vmas_clear(struct hf_phys *phys, hf_pfn *root, hf_va lo, hf_va hi)
+/* Take one mapping out and put back what of it lies outside of [lo, hi). */
+static enum hf_status cut_out(struct hf_phys *phys, hf_pfn *root, const struct hf_vma *v, hf_va lo,
+			      hf_va hi)
 {
-	struct hf_vma v;
+	enum hf_status st = tree_remove(phys, root, v->start);
 
-	while (hf_vmas_next(phys, *root, lo, &v) && v.start < hi) {
-		struct hf_vma left = { v.start, lo, v.flags };
-		struct hf_vma right = { hi, v.end, v.flags };
-		enum hf_status st = tree_remove(phys, root, v.start);
+	if (!st && v->start < lo) {
+		struct hf_vma left = hf_vma_part(v, v->start, lo);
 
-		if (!st && left.start < left.end)
-			st = tree_insert(phys, root, &left);
-		if (!st && right.start < right.end)
-			st = tree_insert(phys, root, &right);
-		if (st)
-			return st;
+		st = tree_insert(phys, root, &left);
 	}
-	return HF_OK;
+	if (!st && hi < v->end) {
+		struct hf_vma right = hf_vma_part(v, hi, v->end);
+
+		st = tree_insert(phys, root, &right);
+	}
+	return st;
 }
 
-enum hf_status hf_vmas_set(struct hf_phys *phys, hf_pfn *root, const struct hf_vma *vma)
+/* An object is held while the only mapping of it may be out of the tree. */
+static void hold(const struct hf_vma *v)
+{
+	if (v->object)
+		hf_object_ref(v->object);
+}
+
+static void drop(const struct hf_vma *v)
+{
+	if (v->object)
+		hf_object_unref(v->object);
+}
+
+enum hf_status hf_vmas_clear(struct hf_phys *phys, hf_pfn *root, hf_va lo, hf_va hi)
+{
+	enum hf_status st = HF_OK;
+	struct hf_vma v;
+
+	while (!st && hf_vmas_next(phys, *root, lo, &v) && v.start < hi) {
+		hold(&v);
+		st = cut_out(phys, root, &v, lo, hi);
+		drop(&v);
+	}
+	return st;
+}
+
+/* Clear the place of *vma, take in the neighbours that it joins, and insert it. */
+static enum hf_status set_and_join(struct hf_phys *phys, hf_pfn *root, const struct hf_vma *vma)
 {
 	enum hf_status st = hf_vmas_clear(phys, root, vma->start, vma->end);
 	struct hf_vma one = *vma, v;
 
 	if (!st && vma->start && hf_vmas_next(phys, *root, vma->start - 1, &v) &&
-	    v.end == vma->start && v.flags == vma->flags) {
+	    hf_vma_joins(&v, &one)) {
 		one.start = v.start;
+		one.offset = v.offset;
 		st = tree_remove(phys, root, v.start);
 	}
-	if (!st && hf_vmas_next(phys, *root, vma->end, &v) && v.start == vma->end &&
-	    v.flags == vma->flags) {
+	if (!st && hf_vmas_next(phys, *root, vma->end, &v) && hf_vma_joins(&one, &v)) {
 		one.end = v.end;
 		st = tree_remove(phys, root, v.start);
 	}
 	return st ? st : tree_insert(phys, root, &one);
+}
+
+enum hf_status hf_vmas_set(struct hf_phys *phys, hf_pfn *root, const struct hf_vma *vma)
+{
+	enum hf_status st;
+
+	hold(vma);
+	st = set_and_join(phys, root, vma);
+	drop(vma);
+	return st;
 }
 
 /* The node and all below it are nodes, not empty, at their height, and summed up truly. */
@@ -467,6 +552,10 @@ static bool node_is_whole(const struct hf_phys *phys, hf_pfn pfn, uint32_t heigh
 	n = node_of(phys, pfn);
 	if (n->height != height || !n->count || n->count > CAPACITY)
 		return false;
+	for (unsigned i = 0; !height && i < n->count; i++)
+		if (n->slots[i].object != HF_NIL &&
+		    !hf_is_object(phys, (hf_pfn){ n->slots[i].object }))
+			return false;
 	for (unsigned i = 0; height && i < n->count; i++) {
 		hf_pfn child = { n->slots[i].child };
 		struct slot sum;
@@ -489,26 +578,36 @@ bool hf_vmas_whole(const struct hf_phys *phys, hf_pfn root)
 	return node_is_whole(phys, root, node_of(phys, root)->height);
 }
 
+/* The references of a leaf node's mappings to objects, taken off or put back. */
+static void check_objects(struct hf_phys *phys, const struct node *n, uint32_t more)
+{
+	for (unsigned i = 0; i < n->count; i++)
+		if (n->slots[i].object != HF_NIL)
+			hf_frame(phys, (hf_pfn){ n->slots[i].object })->refs += more;
+}
+
 void hf_vmas_check_uncount(struct hf_phys *phys, hf_pfn root)
 {
 	const struct node *n;
 
-	if (root.v == HF_NIL)
+	if (root.v == HF_NIL || --hf_frame(phys, root)->refs)
 		return;
 	n = node_of(phys, root);
-	if (--hf_frame(phys, root)->refs == 0 && n->height)
-		for (unsigned i = 0; i < n->count; i++)
-			hf_vmas_check_uncount(phys, (hf_pfn){ n->slots[i].child });
+	if (!n->height)
+		check_objects(phys, n, -1u);
+	for (unsigned i = 0; n->height && i < n->count; i++)
+		hf_vmas_check_uncount(phys, (hf_pfn){ n->slots[i].child });
 }
 
 void hf_vmas_check_recount(struct hf_phys *phys, hf_pfn root)
 {
 	const struct node *n;
 
-	if (root.v == HF_NIL)
+	if (root.v == HF_NIL || ++hf_frame(phys, root)->refs != 1)
 		return;
 	n = node_of(phys, root);
-	if (hf_frame(phys, root)->refs++ == 0 && n->height)
-		for (unsigned i = 0; i < n->count; i++)
-			hf_vmas_check_recount(phys, (hf_pfn){ n->slots[i].child });
+	if (!n->height)
+		check_objects(phys, n, 1);
+	for (unsigned i = 0; n->height && i < n->count; i++)
+		hf_vmas_check_recount(phys, (hf_pfn){ n->slots[i].child });
 }

@@ -34,7 +34,41 @@ enum hf_vma_flags {
 struct hf_vma {
 	hf_va start, end; /* [start, end) */
 	uint32_t flags;
+	struct hf_object *object; /* what is mapped; NULL: private anonymous memory */
+	uint64_t offset;	  /* in it, of `start`, in bytes; 0 without an object */
 };
+
+/* Anonymous memory: whatever is not in the tables reads as zeros. */
+static inline bool hf_vma_is_anon(const struct hf_vma *vma)
+{
+	return !vma->object;
+}
+
+/* Where in the object `va`, an address of the mapping, lies. */
+static inline uint64_t hf_vma_offset(const struct hf_vma *vma, hf_va va)
+{
+	return vma->offset + (va - vma->start);
+}
+
+/* The part of a mapping in [lo, hi), which overlap. */
+static inline struct hf_vma hf_vma_part(const struct hf_vma *vma, hf_va lo, hf_va hi)
+{
+	struct hf_vma part = *vma;
+
+	part.start = lo > vma->start ? lo : vma->start;
+	part.end = hi < vma->end ? hi : vma->end;
+	if (vma->object)
+		part.offset = hf_vma_offset(vma, part.start);
+	return part;
+}
+
+/* `right`, which begins where `left` ends or later, continues it: the two are one mapping. */
+static inline bool hf_vma_joins(const struct hf_vma *left, const struct hf_vma *right)
+{
+	return left->end == right->start && left->flags == right->flags &&
+	       left->object == right->object &&
+	       (!left->object || hf_vma_offset(left, left->end) == right->offset);
+}
 
 /* A write to a page that others have too is for the writer alone (Linux: is_cow_mapping). */
 static inline bool hf_vma_is_cow(const struct hf_vma *vma)
@@ -47,7 +81,12 @@ static inline unsigned hf_vma_prot(const struct hf_vma *vma)
 	return vma->flags & HF_VMA_PROT;
 }
 
-/* A tree: the frame of its root node, HF_NIL when there are no mappings. */
+/*
+ * A tree: the frame of its root node, HF_NIL when there are no mappings. Each mapping of a leaf
+ * node holds a reference to its object. A function here that gives a node or a mapping up may
+ * give up an object's last one; then the object ends before it returns (object.h), so no lock
+ * but mm locks and phys->spaces_lock may be held.
+ */
 
 /* One reference more to the tree. */
 void hf_vmas_get(struct hf_phys *phys, hf_pfn root);
@@ -74,7 +113,7 @@ bool hf_vmas_gap(const struct hf_phys *phys, hf_pfn root, hf_va lo, hf_va hi, ui
 		 uint64_t align, hf_va *out);
 
 /*
- * Make [lo, hi) unmapped, or one mapping with `flags` that joins its like neighbours. What
+ * Make [lo, hi) unmapped, or *vma a mapping that joins its like neighbours. What
  * was there goes, partly covered mappings are cut. HF_ERR_NOMEM: *root leads to a tree in
  * an undefined but whole state, to be given up with hf_vmas_put.
  */

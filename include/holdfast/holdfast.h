@@ -5,6 +5,7 @@
 
 #include <holdfast/check.h>
 #include <holdfast/mm.h>
+#include <holdfast/object.h>
 #include <holdfast/phys.h>
 #include <holdfast/pin.h>
 #include <holdfast/port.h>

@@ -32,6 +32,8 @@ enum hf_prot {
 enum hf_map_flags {
 	HF_MAP_FIXED = 1,	    /* exactly at *addr, replacing what is there */
 	HF_MAP_FIXED_NOREPLACE = 2, /* exactly at *addr, HF_ERR_EXIST if something is there */
+	HF_MAP_SHARED = 4,	    /* writes are for all who map it, also for children */
+	HF_MAP_PRIVATE = 8,	    /* writes are for this space alone; hf_mmap's default */
 };
 
 /* madvise(2), and for WIPEONFORK, DONTFORK and POPULATE their sections there. */
@@ -80,6 +82,8 @@ enum hf_huge_cow {
 	HF_HUGE_COW_SMALL, /* split the writer's mapping and copy 4 KiB */
 };
 
+struct hf_object;
+
 struct hf_mm_config {
 	/*
 	 * The addresses that mappings may have: [va_lo, va_hi), 4 KiB aligned. Zeros
@@ -122,13 +126,16 @@ enum hf_status hf_mm_create(struct hf_mm *mm, struct hf_phys *phys,
 void hf_mm_destroy(struct hf_mm *mm);
 
 /*
- * Map private anonymous memory, zero-filled: mmap(2) with MAP_PRIVATE | MAP_ANONYMOUS.
+ * Map anonymous memory, zero-filled: mmap(2) with MAP_ANONYMOUS. It is private unless `flags` has
+ * HF_MAP_SHARED: then it is a new object (object.h) of this length, which children of a
+ * fork share and which ends with its last mapping.
  * `len` is rounded up to 4 KiB. Without HF_MAP_FIXED*, *addr is a hint, rounded down to
  * 4 KiB, taken if that range is free; 0 means no hint. The search goes from the top of
  * the space downwards; mappings of at least 2 MiB are put at a multiple of 2 MiB, of at
  * least 1 GiB at a multiple of 1 GiB, if such a gap exists. *addr is set on success.
  * Adjacent mappings that are alike become one.
- * HF_ERR_FLAGS: unknown prot or flags, or both FIXED flags. HF_ERR_ALIGN: *addr, with
+ * HF_ERR_FLAGS: unknown prot or flags, both FIXED flags, or both SHARED
+ * and PRIVATE. HF_ERR_ALIGN: *addr, with
  * FIXED. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE: FIXED outside the space. HF_ERR_EXIST.
  * HF_ERR_NOSPACE. HF_ERR_NOMEM. HF_ERR_OVERFLOW (as for hf_munmap).
  */
@@ -153,9 +160,10 @@ enum hf_status hf_mprotect(struct hf_mm *mm, hf_va va, uint64_t len, unsigned pr
 
 /*
  * madvise(2) for [va, va+len); a hole (HF_ERR_UNMAPPED) changes nothing at all.
- * HF_ERR_INVAL: advice. HF_ERR_ALIGN. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE.
- * HF_ERR_NOMEM, HF_ERR_OVERFLOW. POPULATE_READ and POPULATE_WRITE need the protection
- * (HF_ERR_ACCESS) and on an error may have populated a part.
+ * HF_ERR_INVAL: advice, or WIPEONFORK of what is not private anonymous memory. HF_ERR_ALIGN.
+ * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_NOMEM, HF_ERR_OVERFLOW. POPULATE_READ and
+ * POPULATE_WRITE need the protection (HF_ERR_ACCESS), get HF_ERR_BUS as hf_fault does, and on an
+ * error may have populated a part.
  */
 enum hf_status hf_madvise(struct hf_mm *mm, hf_va va, uint64_t len, enum hf_advice advice);
 
@@ -177,7 +185,8 @@ struct hf_translation {
  * instead.
  * The errors in the words of sigaction(2): HF_ERR_INVAL: access.
  * HF_ERR_RANGE, HF_ERR_UNMAPPED: no mapping (SIGSEGV, SEGV_MAPERR).
- * HF_ERR_ACCESS: forbidden (SEGV_ACCERR). HF_ERR_NOMEM. HF_ERR_OVERFLOW.
+ * HF_ERR_ACCESS: forbidden (SEGV_ACCERR). HF_ERR_BUS: beyond the end of the object that is
+ * mapped there, or its pager failed (SIGBUS). HF_ERR_NOMEM. HF_ERR_OVERFLOW.
  * Takes mm's lock shared.
  */
 enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access, struct hf_translation *out);
@@ -192,7 +201,8 @@ enum hf_status hf_translate(struct hf_mm *mm, hf_va va, struct hf_translation *o
 
 /*
  * Make `child` (caller-owned storage, not a live space) a copy of `parent` as of one
- * instant: fork(2). Private memory is shared copy-on-write, pinned pages are copied now and stay
+ * instant: fork(2). Shared mappings lead to the same objects, whose pages the child's faults
+ * find again; fork neither looks at them nor write-protects them. Private memory is shared copy-on-write, pinned pages are copied now and stay
  * the parent's at their physical addresses. DONTFORK mappings are absent from the child,
  * WIPEONFORK ones empty. The child inherits the configuration and gets `child_host`.
  *
@@ -214,9 +224,10 @@ enum hf_status hf_fork(struct hf_mm *parent, struct hf_mm *child, void *child_ho
  * process_vm_readv(2) do. All or nothing: on error no byte has been written.
  * `buf` is the caller's plain memory: touching it must not need a fault of a space (on the
  * Linux port, no pointer into a window: hf_copy copies between spaces).
- * A range may have any alignment. Reading absent memory gives zeros and allocates nothing.
- * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_UNMAPPED. HF_ERR_ACCESS. HF_ERR_OVERLAP
- * (hf_copy). HF_ERR_NOMEM, HF_ERR_OVERFLOW (writing). HF_ERR_INVAL: hf_copy between
+ * A range may have any alignment. Reading absent anonymous memory gives zeros and allocates
+ * nothing; pages of objects are brought in.
+ * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_UNMAPPED. HF_ERR_ACCESS. HF_ERR_BUS (as for
+ * hf_fault). HF_ERR_OVERLAP (hf_copy). HF_ERR_NOMEM, HF_ERR_OVERFLOW (writing). HF_ERR_INVAL: hf_copy between
  * different physical memories.
  * Bytes that other threads or devices write meanwhile may be seen old or new.
  */
@@ -233,6 +244,9 @@ struct hf_vma_info {
 	bool huge_1g;
 	bool dontfork;
 	bool wipeonfork;
+	bool shared;		  /* HF_MAP_SHARED */
+	struct hf_object *object; /* what it maps, without a reference for the caller; NULL: none */
+	uint64_t offset;	  /* in the object, of `start`, in bytes */
 };
 
 /*

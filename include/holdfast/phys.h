@@ -23,6 +23,7 @@
 
 struct hf_frame; /* one frame's descriptor, HF_FRAME_META bytes, the core's own */
 struct hf_mm;
+struct hf_object;
 
 /* One range of RAM, lent by the host until hf_phys_fini(). */
 struct hf_ram {
@@ -61,8 +62,10 @@ struct hf_phys {
 	uint64_t total_frames;
 	uint64_t fail_after; /* see hf_phys_fail_after */
 	uint64_t allocs;
-	hf_pfn zero[2];	      /* the zero page, small and huge */
-	struct hf_mm *spaces; /* every live space of this memory */
+	hf_pfn zero[2];		   /* the zero page, small and huge */
+	struct hf_mm *spaces;	   /* every live space of this memory */
+	struct hf_object *objects; /* every object that somebody refers to */
+	struct hf_object *dead;	   /* those that nobody does any more, about to end */
 };
 
 struct hf_phys_stats {

@@ -9,6 +9,9 @@
  * the device sees and what the space sees cannot drift apart. This holds for
  * reading pins too. Compare Linux's Documentation/core-api/pin_user_pages.rst,
  * FOLL_LONGTERM.
+ *
+ * A page of a shared mapping is everybody's who maps it; a pin changes nothing about that, and
+ * fork nothing about the pin. Such a page stays with its device when the object loses it.
  */
 #ifndef HOLDFAST_PIN_H
 #define HOLDFAST_PIN_H
@@ -37,7 +40,7 @@ enum hf_pin_flags {
  * HF_ERR_FLAGS: neither or unknown flags. HF_ERR_EMPTY: len or cap is 0. HF_ERR_WRAP.
  * HF_ERR_RANGE. HF_ERR_UNMAPPED. HF_ERR_ACCESS: the protection forbids reading (or
  * writing, for HF_PIN_WRITE). HF_ERR_SPANS: cap is too small. HF_ERR_OVERFLOW: a
- * page's pin count is at its limit. HF_ERR_NOMEM.
+ * page's pin count is at its limit. HF_ERR_NOMEM. HF_ERR_BUS (as for hf_fault).
  *
  * Takes mm's lock shared. Concurrent pins, faults and copies of one space are allowed.
  */

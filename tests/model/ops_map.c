@@ -8,7 +8,7 @@ static bool pick_mmap(struct world *w, struct call *c)
 {
 	static const unsigned often[] = { 0, 0, 0, 0, 0, 1, 1, 1, 2, 2 };
 
-	c->flags = one_in(w, 100) ? (unsigned)below(w, 8) : often[below(w, 10)];
+	c->flags = one_in(w, 100) ? (unsigned)below(w, 4) : often[below(w, 10)];
 	c->prot = some_prot(w);
 	pick_range(w, c);
 	if (!c->flags && one_in(w, 2))

@@ -32,7 +32,7 @@ static void mmap_errors(void **state)
 #define MMAP(len, prot, flags) hf_mmap(s->mm, &va, len, prot, flags)
 	FAILS(m, HF_ERR_FLAGS, MMAP(PAGE, 8, HF_MAP_FIXED));
 	FAILS(m, HF_ERR_FLAGS, MMAP(PAGE, ~0u, HF_MAP_FIXED));
-	FAILS(m, HF_ERR_FLAGS, MMAP(PAGE, RW, HF_MAP_FIXED | 4));
+	FAILS(m, HF_ERR_FLAGS, MMAP(PAGE, RW, HF_MAP_FIXED | 1u << 31));
 	FAILS(m, HF_ERR_FLAGS, MMAP(PAGE, RW, HF_MAP_FIXED | HF_MAP_FIXED_NOREPLACE));
 	FAILS(m, HF_ERR_EMPTY, MMAP(0, RW, HF_MAP_FIXED));
 	FAILS(m, HF_ERR_EMPTY, MMAP(0, RW, 0));

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory objects: memory with an identity. What is mapped of an object, in however many
+ * spaces, is the same memory: a write through a shared mapping (HF_MAP_SHARED) is seen by all, a
+ * write through a private one (HF_MAP_PRIVATE) moves the writer to a copy of his own.
+ *
+ * An object without a pager is shared memory (shm_overview(7), memfd_create(2)): its pages
+ * begin as zeros and live as long as it does. One with a pager is a file, a disk, a remote
+ * memory: the pager supplies the contents of a page when it is first touched, and takes them
+ * back.
+ *
+ * References: hf_object_create gives the caller one, every mapping holds one, also in the
+ * children of a fork. With the last one the object ends, and its pages are free, but for
+ * pinned ones, which stay with their device.
+ *
+ * Locking: the functions take the locks they need and may be called from any thread, none with
+ * a Holdfast lock held, nor from a port's or pager's function. All errors leave everything as
+ * it was, unless said otherwise.
+ */
+#ifndef HOLDFAST_OBJECT_H
+#define HOLDFAST_OBJECT_H
+
+#include <holdfast/mm.h>
+
+/* An object: its storage is a frame of the core's own. */
+struct hf_object;
+
+/*
+ * Where the contents come from and go to. What holds for the port's functions (port.h) holds
+ * for these: any thread, no call back into Holdfast. They may block; faults on the same object
+ * wait meanwhile, those on other memory do not, nor do pins, but what wants one of the spaces
+ * in which a fault waits for the pager for itself alone does: mmap, fork.
+ *
+ * `offset` is where in the object, in bytes, a multiple of `len`; `page` is plain memory of `len`
+ * bytes: 4 KiB, or as large as the object's pages are (enum hf_object_huge).
+ */
+struct hf_pager {
+	/*
+	 * Supply the contents of a page. It reads as zeros when the call is made: what lies
+	 * beyond the end of the data may be left. Any status but HF_OK says that the page cannot
+	 * be had: the access that wanted it gets HF_ERR_BUS, and the next one asks again. Required.
+	 */
+	enum hf_status (*get)(void *host, uint64_t offset, void *page, uint64_t len);
+
+	/*
+	 * Keep what was written: [page, page+len), of which no byte is beyond the object's
+	 * end. Any status but HF_OK says that it is not kept: the page stays in the object, dirty,
+	 * and hf_msync or hf_object_sync returns HF_ERR_BUS. The page may be written to
+	 * meanwhile; then it is dirty again, and written back another time. NULL: the
+	 * object cannot be written back (HF_ERR_ACCESS from hf_object_sync of a dirty page).
+	 */
+	enum hf_status (*writeback)(void *host, uint64_t offset, const void *page, uint64_t len);
+
+	/*
+	 * A page leaves the object, because it ends or is truncated. `dirty`: bytes of it that
+	 * are before the end were written and not kept by `writeback`, which has been tried just
+	 * before: this is the last moment to save them. Optional.
+	 */
+	void (*put)(void *host, uint64_t offset, const void *page, uint64_t len, bool dirty);
+};
+
+/*
+ * How large an object's pages are made: as large as this says where a naturally aligned part of
+ * the object of this size is wholly before the end, none of its pages exist yet, and memory of
+ * that size is free, else smaller. An object without a pager also follows the advice of the
+ * mapping through which a page is first touched (HF_ADV_HUGEPAGE, HF_ADV_HUGEPAGE_1G).
+ *
+ * A page is mapped by leaves as large as itself where address and offset are congruent and
+ * the mapping covers it, else by smaller ones.
+ */
+enum hf_object_huge {
+	HF_OBJECT_SMALL,   /* 4 KiB */
+	HF_OBJECT_HUGE,	   /* 2 MiB */
+	HF_OBJECT_HUGE_1G, /* 1 GiB, then 2 MiB */
+};
+
+struct hf_object_config {
+	uint64_t size; /* bytes; need not be whole pages, may be 0 */
+	enum hf_object_huge huge;
+	const struct hf_pager *pager; /* NULL: shared memory. Must outlive the object */
+	void *host;		      /* given back to the pager */
+};
+
+/* The largest size: what a tree of tables reaches. 2^39 at least, 2^48 with four levels. */
+uint64_t hf_object_max(void);
+
+/*
+ * An object of phys's memory, with one reference, the caller's.
+ * HF_ERR_INVAL: huge, or a pager without `get`. HF_ERR_RANGE: size above hf_object_max.
+ * HF_ERR_NOMEM.
+ */
+enum hf_status hf_object_create(struct hf_phys *phys, const struct hf_object_config *config,
+				struct hf_object **out);
+
+/* One reference more. HF_ERR_OVERFLOW: there are 2^31 already. */
+enum hf_status hf_object_get(struct hf_object *object);
+
+/*
+ * Give a reference of hf_object_create or hf_object_get back. If it is the last, every dirty page
+ * is written back and every page put (struct hf_pager) before this returns. A mapping that is the
+ * last reference does the same in hf_munmap, hf_mm_destroy or whatever else takes it away.
+ */
+void hf_object_put(struct hf_object *object);
+
+/* The size in bytes; it may be another one as soon as this returns. */
+uint64_t hf_object_size(struct hf_object *object);
+
+/*
+ * Copy `len` bytes between the object, from `offset` on, and the caller's plain memory `buf`
+ * (hf_object_read, hf_object_write), as pread(2) and pwrite(2) on a memfd do, but all or nothing,
+ * and the size does not grow. Coherent with every mapping. Reading a page
+ * that shared memory does not have yet gives zeros and allocates nothing.
+ * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE: beyond the end. HF_ERR_BUS: the pager failed.
+ * HF_ERR_NOMEM. On these, pages may have come into the object, with the contents they have.
+ */
+enum hf_status hf_object_read(struct hf_object *object, uint64_t offset, void *buf, uint64_t len);
+enum hf_status hf_object_write(struct hf_object *object, uint64_t offset, const void *buf,
+			       uint64_t len);
+
+struct hf_object_stats {
+	uint64_t size;			/* bytes */
+	uint64_t pages[HF_LEAF_LEVELS]; /* that it has, by level */
+	uint64_t dirty_bytes;		/* in pages that `writeback` has to keep */
+	/*
+	 * Of hosts and mappings. Mappings that a fork shares, and those kept aside while one of
+	 * them is edited, count once for each node of their tree (DESIGN.md, "Changes of ranges").
+	 */
+	uint64_t references;
+};
+/* Counts over an object, by a walk of its tree. Cannot fail. */
+void hf_object_stats(struct hf_object *object, struct hf_object_stats *out);
+
+/*
+ * Map [offset, offset+len) of an object with protection `prot` (HF_PROT_*): mmap(2) of a file.
+ * `flags` has HF_MAP_SHARED or
+ * HF_MAP_PRIVATE, not both, and otherwise what hf_mmap knows. `offset` is a multiple of 4 KiB. The
+ * mapping may reach beyond the object's end; accesses there, in pages that are wholly
+ * beyond it, get HF_ERR_BUS (SIGBUS) until it grows. Without HF_MAP_FIXED*, an address is chosen
+ * whose distance from the offset allows leaves as large as the length does.
+ * HF_ERR_INVAL: the object is of another memory. HF_ERR_FLAGS. HF_ERR_ALIGN: offset, or *addr with
+ * FIXED. HF_ERR_WRAP: offset + len. HF_ERR_RANGE: beyond hf_object_max. Others as hf_mmap.
+ */
+enum hf_status hf_mmap_object(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned prot,
+			      unsigned flags, struct hf_object *object, uint64_t offset);
+
+#endif

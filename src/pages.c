@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The pages of an object: a radix tree of tables as high as the offsets in it need, whose leaves
+ * are the pages. object->lock held everywhere, but at the object's end.
+ */
+#include "object.h"
+
+#include "space.h"
+
+/* The level of the lowest table that reaches `offset`. */
+static unsigned level_for(uint64_t offset)
+{
+	unsigned level = 0;
+
+	while (offset >= hf_level_size(level + 1))
+		level++;
+	return level;
+}
+
+/* The tree reaches `offset`. */
+static bool reaches(const struct hf_object *o, uint64_t offset)
+{
+	return o->root.v != HF_NIL && offset < hf_level_size(o->top + 1);
+}
+
+/* Down to the entry for `offset` at `level`, or above it where there is no branch. */
+static hf_pte *walk(const struct hf_object *o, uint64_t offset, unsigned *level)
+{
+	unsigned at = o->top;
+	hf_pte *entry = hf_table_entries(o->phys, o->root) + hf_table_index(offset, at);
+
+	while (at > *level && hf_pte_branch(hf_pte_get(entry), at)) {
+		hf_pfn table = hf_pte_pfn(hf_pte_get(entry));
+
+		entry = hf_table_entries(o->phys, table) + hf_table_index(offset, --at);
+	}
+	*level = at;
+	return entry;
+}
+
+bool hf_pages_find(const struct hf_object *o, uint64_t offset, struct hf_object_page *out)
+{
+	unsigned level = HF_LEVEL_PTE;
+	hf_pte *entry;
+
+	if (!reaches(o, offset))
+		return false;
+	entry = walk(o, offset, &level);
+	if (hf_pte_none(hf_pte_get(entry)))
+		return false;
+	*out = (struct hf_object_page){ hf_pte_pfn(hf_pte_get(entry)), level, entry };
+	return true;
+}
+
+/* ---- Making a page ---- */
+
+/* A page of this level fits around `offset`: before the end, and nothing is there yet. */
+static bool fits(const struct hf_object *o, uint64_t offset, unsigned level)
+{
+	unsigned at = level;
+
+	if (hf_level_base(offset, level) + hf_level_size(level) > hf_object_end(o))
+		return false;
+	if (o->root.v != HF_NIL && level > o->top && !hf_level_base(offset, level))
+		return false;
+	return !reaches(o, offset) || hf_pte_none(hf_pte_get(walk(o, offset, &at)));
+}
+
+/* Tables that are missing above the entry for `offset` at `level`. */
+static unsigned missing(const struct hf_object *o, uint64_t offset, unsigned level)
+{
+	unsigned at = level, top = level_for(offset);
+
+	if (top < level)
+		top = level;
+	if (o->root.v == HF_NIL)
+		return top - level + 1;
+	if (!reaches(o, offset))
+		return (top - o->top) + (top - level);
+	walk(o, offset, &at);
+	return at - level;
+}
+
+static void put_branch(hf_pte *entry, hf_pfn table)
+{
+	hf_pte_set(entry, hf_branch_make(table));
+}
+
+/* The entry for `offset` at `level`; tables for the way to it come out of the reserve. */
+static hf_pte *make_entry(struct hf_object *o, uint64_t offset, unsigned level,
+			  struct hf_reserve *r)
+{
+	unsigned top = level_for(offset), at = level;
+	hf_pte *entry;
+
+	if (o->root.v == HF_NIL) {
+		o->top = top > level ? top : level;
+		o->root = hf_table_new(o->phys, r);
+	}
+	while (!reaches(o, offset)) {
+		hf_pfn root = hf_table_new(o->phys, r);
+
+		put_branch(hf_table_entries(o->phys, root), o->root);
+		o->root = root;
+		o->top++;
+	}
+	while (entry = walk(o, offset, &at), at > level) {
+		put_branch(entry, hf_table_new(o->phys, r));
+		at = level;
+	}
+	return entry;
+}
+
+/* Where to put a page, so that neighbours in the object are neighbours in RAM. phys->lock held. */
+static bool alloc_locked(struct hf_object *o, uint64_t offset, unsigned level, hf_pfn *out,
+			 bool *clean)
+{
+	hf_pfn want;
+
+	if (o->place.v == HF_NIL)
+		hf_place_block_locked(o->phys, &o->place);
+	/* Wraps where it leads out of RAM; such a frame is not free either. */
+	want.v = o->place.v + (uint32_t)(hf_level_base(offset, level) >> HF_PAGE_SHIFT);
+	if (o->place.v == HF_NIL || want.v != hf_block_base(want, level).v)
+		want.v = HF_NIL;
+	if (!hf_block_alloc_locked(o->phys, hf_level_order(level), &want, out, clean))
+		return false;
+	hf_map_count_locked(o->phys, *out, level, true);
+	return true;
+}
+
+static void free_block(struct hf_object *o, hf_pfn pfn, unsigned level)
+{
+	hf_phys_lock(o->phys);
+	hf_map_put_locked(o->phys, pfn, level);
+	hf_phys_unlock(o->phys);
+}
+
+/* A block with the contents of the page at `offset`. */
+static enum hf_status make_block(struct hf_object *o, uint64_t offset, unsigned level, hf_pfn *out)
+{
+	const uint64_t size = hf_level_size(level);
+	bool clean, ok;
+
+	hf_phys_lock(o->phys);
+	ok = alloc_locked(o, offset, level, out, &clean);
+	hf_phys_unlock(o->phys);
+	if (!ok)
+		return HF_ERR_NOMEM;
+	hf_block_prepare(o->phys, *out, level);
+	if (!clean)
+		hf_block_clear(o->phys, *out, hf_level_order(level));
+	if (o->pager &&
+	    o->pager->get(o->host, offset & ~(size - 1), hf_frame_ptr(o->phys, *out), size)) {
+		free_block(o, *out, level);
+		return HF_ERR_BUS;
+	}
+	return HF_OK;
+}
+
+static enum hf_status make_page(struct hf_object *o, uint64_t offset, unsigned level,
+				struct hf_object_page *out)
+{
+	struct hf_reserve r = HF_RESERVE_EMPTY;
+	enum hf_status st;
+	hf_pfn pfn;
+
+	if (!hf_reserve_fill(o->phys, &r, missing(o, offset, level)))
+		return HF_ERR_NOMEM;
+	st = make_block(o, offset, level, &pfn);
+	if (!st) {
+		*out = (struct hf_object_page){ pfn, level, make_entry(o, offset, level, &r) };
+		hf_pte_set(out->entry, hf_leaf_make(pfn, level, HF_PROT_READ));
+	}
+	hf_reserve_drain(o->phys, &r);
+	return st;
+}
+
+enum hf_status hf_pages_get(struct hf_object *o, uint64_t offset, unsigned want, bool write,
+			    struct hf_object_page *out)
+{
+	unsigned level = (unsigned)o->huge > want ? (unsigned)o->huge : want;
+	enum hf_status st = HF_ERR_NOMEM;
+
+	if (offset >= hf_object_end(o))
+		return HF_ERR_BUS;
+	if (hf_pages_find(o, offset, out)) {
+		st = HF_OK;
+	} else {
+		for (level++; level-- && st == HF_ERR_NOMEM;)
+			if (!level || fits(o, offset, level))
+				st = make_page(o, offset, level, out);
+	}
+	if (!st && write && hf_object_tracks(o))
+		hf_pte_set(out->entry, hf_leaf_mkwrite(hf_pte_get(out->entry)));
+	return st;
+}
+
+enum hf_status hf_object_page(struct hf_object *o, uint64_t offset, unsigned want, bool write,
+			      struct hf_object_page *out)
+{
+	enum hf_status st;
+
+	hf_lock(o->phys, &o->lock);
+	st = hf_pages_get(o, offset, want, write, out);
+	hf_unlock(o->phys, &o->lock);
+	return st;
+}
+
+/* ---- Taking pages out ---- */
+
+/* Give a page back to the pager, which may have to keep it first. */
+static void give_back(struct hf_object *o, uint64_t offset, hf_pte leaf, unsigned level)
+{
+	const struct hf_pager *pager = o->pager;
+	const void *page = hf_frame_ptr(o->phys, hf_pte_pfn(leaf));
+	bool dirty = hf_leaf_writable(leaf) && offset < o->size;
+
+	if (dirty && pager->writeback)
+		dirty = pager->writeback(o->host, offset, page,
+					 hf_min_va(hf_level_size(level), o->size - offset));
+	if (pager->put)
+		pager->put(o->host, offset, page, hf_level_size(level), dirty);
+}
+
+static void give_all_back(struct hf_object *o, hf_pfn table, uint64_t base, unsigned level)
+{
+	const hf_pte *entries = hf_table_entries(o->phys, table);
+
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+		uint64_t offset = base + i * hf_level_size(level);
+
+		if (hf_pte_branch(entries[i], level))
+			give_all_back(o, hf_pte_pfn(entries[i]), offset, level - 1);
+		else if (hf_pte_leaf(entries[i], level))
+			give_back(o, offset, entries[i], level);
+	}
+}
+
+void hf_pages_end(struct hf_object *o)
+{
+	if (o->root.v == HF_NIL)
+		return;
+	if (o->pager)
+		give_all_back(o, o->root, 0, o->top);
+	hf_table_put(o->phys, o->root, o->top);
+	o->root.v = HF_NIL;
+}
+
+/* ---- What is there ---- */
+
+static void count(const struct hf_object *o, hf_pfn table, unsigned level,
+		  struct hf_object_stats *out)
+{
+	const hf_pte *entries = hf_table_entries(o->phys, table);
+
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+		if (hf_pte_branch(entries[i], level)) {
+			count(o, hf_pte_pfn(entries[i]), level - 1, out);
+		} else if (hf_pte_leaf(entries[i], level)) {
+			out->pages[level]++;
+			if (hf_leaf_writable(entries[i]))
+				out->dirty_bytes += hf_level_size(level);
+		}
+	}
+}
+
+void hf_object_stats(struct hf_object *o, struct hf_object_stats *out)
+{
+	*out = (struct hf_object_stats){ 0 };
+	hf_lock(o->phys, &o->lock);
+	out->size = o->size;
+	if (o->root.v != HF_NIL)
+		count(o, o->root, o->top, out);
+	hf_phys_lock(o->phys);
+	out->references = hf_frame(o->phys, o->self)->refs;
+	hf_phys_unlock(o->phys);
+	hf_unlock(o->phys, &o->lock);
+}
