@@ -70,9 +70,10 @@ struct tlb_entry {
 
 /* A branch entry in the paging-structure cache, with the rights of the path down to it. */
 struct branch {
-	hf_va base;	 /* first address that it translates */
-	uint64_t *table; /* where it leads, or NULL: no entry */
-	unsigned rights; /* HF_ACCESS_* */
+	hf_va base;	    /* first address that it translates */
+	uint64_t *table;    /* where it leads, or NULL: no entry */
+	uint32_t rights;    /* HF_ACCESS_*; without WRITE if write_gen is past */
+	uint32_t write_gen; /* cpu->gen[KIND_WRITE] when it was cached */
 };
 
 /* Branches at the levels PMD, PUD, PGD, direct-mapped; walks begin at the lowest that is there. */

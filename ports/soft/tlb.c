@@ -19,7 +19,10 @@ struct branch *hf_soft_branch(struct hf_soft_cpu *cpu, hf_va va, unsigned level)
 	return &cpu->branches[level - 1][(va >> level_shift(level)) % BRANCHES];
 }
 
-/* Forget every leaf for one kind of access. */
+/*
+ * Forget every leaf for one kind of access. With writing goes the right to it in every branch, by
+ * generations as well: a fork must not touch cache lines of what it does not look at.
+ */
 static void forget_kind(struct hf_soft_cpu *cpu, unsigned kind)
 {
 	if (++cpu->gen[kind] < TAG_GENS)
@@ -27,6 +30,8 @@ static void forget_kind(struct hf_soft_cpu *cpu, unsigned kind)
 	cpu->gen[kind] = 1;
 	for (uint64_t i = 0; i < HF_LEAF_LEVELS * (cpu->tlb_mask + 1); i++)
 		cpu->tlb[i].tag[kind] = 0;
+	for (unsigned i = 0; kind == KIND_WRITE && i < BRANCH_LEVELS * BRANCHES; i++)
+		cpu->branches[i / BRANCHES][i % BRANCHES].write_gen = 0;
 }
 
 /* A range as whole pages of one level: [first, first + span), in so many slots of a cache. */
@@ -97,6 +102,8 @@ void hf_soft_forget(struct hf_soft_cpu *cpu, hf_va va, uint64_t len, unsigned wh
 			forget_kind(cpu, kind);
 	for (unsigned level = 0; !whole && rights && level < HF_LEAF_LEVELS; level++)
 		forget_leaves(cpu, level, va, len, rights);
+	if (whole && what == HF_FLUSH_WRITE)
+		return; /* forget_kind did the branches, too */
 	for (unsigned level = 1; level <= BRANCH_LEVELS; level++)
 		forget_branches(cpu, level, va, len, what);
 }

@@ -131,6 +131,7 @@ static void take_branch(struct walk *w, uint64_t entry)
 		.base = level_base(w->va, w->level),
 		.table = w->table,
 		.rights = w->rights,
+		.write_gen = (uint32_t)w->cpu->gen[KIND_WRITE],
 	};
 	w->level--;
 }
@@ -149,6 +150,8 @@ static void start(struct walk *w)
 		count(&cpu->branch_hits);
 		w->level = level - 1;
 		w->rights = b->rights;
+		if (b->write_gen != cpu->gen[KIND_WRITE])
+			w->rights &= ~(unsigned)HF_ACCESS_WRITE;
 		w->table = b->table;
 		return;
 	}

@@ -744,6 +744,27 @@ static void test_branch_write_of_pud_table(void **state)
 	check_branch_write(*state, 3);
 }
 
+/* Flushes of all write permission are counted for branches, too, and the counter comes round. */
+static void test_branch_write_whole_flushes(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t *branch;
+
+	map(rig, VA, 0, block(rig, 0), W | U);
+	map(rig, near(1, 1), 0, block(rig, 0), W | U);
+	branch = entry_of(rig, VA, 1);
+	for (unsigned n = PAGE - 8; n < PAGE + 8; n++) {
+		flush(rig, 0, WHOLE, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
+		OK(try_store(rig, VA));
+		*branch &= ~W;
+		for (unsigned i = 0; i < n; i++)
+			flush(rig, 0, WHOLE, HF_FLUSH_WRITE);
+		OK(try_load(rig, near(1, 1)));
+		assert_int_equal(try_store(rig, near(1, 1)), HF_ERR_UNMAPPED);
+		*branch |= W;
+	}
+}
+
 /* A walk that fails below a stale branch is tried from the root before anybody hears of it. */
 static void test_spurious_not_present(void **state)
 {
@@ -1694,6 +1715,7 @@ int main(void)
 		TEST(test_branch_write, normal),
 		TEST(test_branch_write_of_pmd_table, normal),
 		TEST(test_branch_write_of_pud_table, normal),
+		TEST(test_branch_write_whole_flushes, normal),
 		TEST(test_spurious_not_present, normal),
 		TEST(test_statistics, normal),
 		TEST(test_sizes_and_alignments, normal),
