@@ -81,6 +81,7 @@ struct path {
 	bool ours;    /* no table on it is shared */
 	bool look;    /* every branch on it has LOOK */
 	bool special; /* fork passes it over: see check_branch */
+	bool armed;   /* write permission is taken away below, not by the branch above */
 };
 
 static bool check_vmas(struct check *c)
@@ -194,6 +195,7 @@ static bool check_branch(struct check *c, const struct path *p, hf_pte e, unsign
 	if (hf_branch_look(e) && !(p->ours && hf_branch_writable(e)))
 		return fail(c, "shared-without-look", va, table);
 	below.ours &= f->refs == 1;
+	below.armed = hf_format.unarmed && hf_pte_present(e) && !hf_branch_writable(e);
 	below.look &= hf_branch_look(e);
 	/* Fork comes as far as this entry, and finds nothing in it that the child gets. */
 	below.special |=
@@ -214,6 +216,8 @@ static bool check_table(struct check *c, const struct path *p, hf_pfn table, uns
 
 		if (!hf_pte_wellformed(e, level))
 			return fail(c, "entry-wellformed", va, hf_pte_pfn(e));
+		if (p->armed && hf_pte_writable(e, level))
+			return fail(c, "armed-from-within", va, hf_pte_pfn(e));
 		if (hf_pte_leaf(e, level))
 			ok = check_leaf(c, p, e, level, va);
 		else if (hf_pte_branch(e, level))

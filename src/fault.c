@@ -69,6 +69,9 @@ static int go_down(struct hf_fault *f)
 		if (st)
 			return st;
 		e = hf_pte_get(w->entry);
+	} else if (hf_branch_unarmed(e)) {
+		hf_table_arm(f->mm->phys, w->entry, w->level - 1, w->ours);
+		e = hf_pte_get(w->entry);
 	}
 	if (looks(f) && w->ours && hf_branch_writable(e) && !hf_branch_look(e))
 		hf_pte_update(w->entry, hf_branch_mklook);
@@ -278,9 +281,8 @@ static bool copy_block(struct hf_fault *f)
 		hf_block_copy(phys, pfn, old, hf_level_order(w->level));
 	else if (!clean)
 		hf_block_clear(phys, pfn, hf_level_order(w->level));
-	hf_pte_update(w->entry, hf_pte_mkheld);
-	hf_flush(f->mm, hf_level_base(f->va, w->level), hf_level_size(w->level), HF_FLUSH_LEAVES);
-	hf_pte_set(w->entry, private_leaf(f, pfn, w->level));
+	hf_entry_replace(f->mm, w->entry, w->level, f->va, private_leaf(f, pfn, w->level),
+			 HF_FLUSH_LEAVES, true);
 	hf_phys_lock(phys);
 	hf_map_put_locked(phys, old, w->level);
 	hf_phys_unlock(phys);
@@ -365,6 +367,13 @@ static int at_leaf(struct hf_fault *f)
 	return DONE;
 }
 
+/* The leaf allows what is wanted. It has to be marked where the hardware does not mark it. */
+static void mark_used(hf_pte *leaf)
+{
+	if (!hf_format.marks && !hf_leaf_accessed(hf_pte_get(leaf)))
+		hf_pte_update(leaf, hf_leaf_mkread);
+}
+
 /* One walk from the root. On DONE the leaf's table stays locked, else nothing is. */
 static int descend(struct hf_fault *f)
 {
@@ -382,7 +391,9 @@ static int descend(struct hf_fault *f)
 		else
 			st = go_down(f);
 	} while (st == DOWN);
-	if (st != DONE)
+	if (st == DONE)
+		mark_used(w->entry);
+	else
 		hf_walk_end(w);
 	return st;
 }

@@ -328,7 +328,7 @@ static enum hf_status fork_locked(struct fork *f, struct hf_mm *child, void *chi
 	f->survey.special = (struct hf_vma){ 0 };
 	arm(f, parent->root, f->root, 0, HF_TOP_LEVEL);
 	if (f->armed)
-		hf_flush(parent, parent->va_lo, parent->va_hi - parent->va_lo, HF_FLUSH_WRITE);
+		hf_flush(parent, parent->va_lo, parent->va_hi - parent->va_lo, HF_FLUSH_DISARM);
 	if (f->cost.small || f->cost.huge)
 		copy(f, parent->root, f->root, 0, HF_TOP_LEVEL);
 	drain(f);

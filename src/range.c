@@ -156,7 +156,7 @@ static bool disarm(const struct range *r, hf_pfn table, hf_va base, unsigned lev
 		if (hf_pte_none(e))
 			continue;
 		if (touched && (s.whole || disarm(r, hf_pte_pfn(e), s.va, level - 1, changed))) {
-			*changed |= hf_pte_present(e);
+			*changed |= !hf_pte_held(e); /* even if unarmed: leaves may be cached */
 			hf_pte_update(s.entry, hf_pte_mkheld);
 		} else {
 			goes = false;

@@ -112,6 +112,41 @@ static void copy_entries(hf_pte *dst, hf_pte *src, unsigned level)
 	}
 }
 
+static void flush(struct hf_mm *mm, hf_va va, unsigned level, unsigned what)
+{
+	hf_flush(mm, hf_level_base(va, level), hf_level_size(level), what);
+}
+
+void hf_entry_replace(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va, hf_pte now,
+		      unsigned what, bool hide)
+{
+	hide |= hf_format.break_first;
+	if (hide)
+		hf_pte_update(entry, hf_pte_mkheld);
+	else
+		hf_pte_set(entry, now);
+	flush(mm, va, level, what);
+	if (hide)
+		hf_pte_set(entry, now);
+}
+
+void hf_table_arm(struct hf_phys *phys, hf_pte *branch, unsigned level, bool ours)
+{
+	hf_pfn table = hf_pte_pfn(hf_pte_get(branch));
+	hf_pte *e = hf_table_entries(phys, table);
+
+	if (ours && !hf_table_shared(phys, table)) {
+		hf_pte_update(branch, hf_branch_mkwrite);
+		return;
+	}
+	hf_table_lock(phys, table);
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
+		if (hf_pte_writable(hf_pte_get(&e[i]), level))
+			hf_pte_disarm(&e[i], level);
+	hf_table_unlock(phys, table);
+	hf_pte_update(branch, hf_branch_arm);
+}
+
 enum hf_status hf_table_own(struct hf_mm *mm, hf_pte *branch, unsigned level, hf_va va,
 			    struct hf_reserve *r)
 {
@@ -142,8 +177,7 @@ enum hf_status hf_table_own(struct hf_mm *mm, hf_pte *branch, unsigned level, hf
 	 * Our CPUs may still walk through the old table by their branch caches. Once we
 	 * have let go of it, its other owner may put his own pages into it.
 	 */
-	hf_pte_set(branch, hf_branch_make(copy));
-	hf_flush(mm, hf_level_base(va, level + 1), hf_level_size(level + 1), HF_FLUSH_TABLES);
+	hf_entry_replace(mm, branch, level + 1, va, hf_branch_make(copy), HF_FLUSH_TABLES, false);
 	hf_table_put(phys, old, level);
 	return HF_OK;
 }
@@ -152,7 +186,7 @@ enum hf_status hf_table_split(struct hf_mm *mm, hf_pte *entry, unsigned level, h
 			      struct hf_reserve *r)
 {
 	struct hf_phys *phys = mm->phys;
-	hf_pte leaf = hf_pte_get(entry), branch;
+	hf_pte leaf = hf_pte_get(entry), seen, branch;
 	hf_pfn table;
 	hf_pte *parts;
 	bool ok;
@@ -167,11 +201,20 @@ enum hf_status hf_table_split(struct hf_mm *mm, hf_pte *entry, unsigned level, h
 	branch = hf_branch_make(table);
 	if (look)
 		branch = hf_branch_mklook(branch);
+	seen = leaf;
+	if (hf_format.break_first && hf_pte_present(leaf)) {
+		seen = hf_pte_mkheld(leaf);
+		hf_pte_set(entry, seen);
+		flush(mm, va, level, HF_FLUSH_LEAVES);
+	}
 	/* A CPU may mark the leaf dirty until the moment that the branch is there. */
-	do {
+	for (;;) {
 		for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
 			parts[i] = hf_leaf_part(leaf, level, i);
-	} while (!hf_cas64(&entry->v, &leaf.v, branch.v));
+		if (hf_cas64(&entry->v, &seen.v, branch.v))
+			break;
+		leaf = seen;
+	}
 	HF_TRACE(phys, .what = HF_TRACE_SPLIT, .level = level, .mm = mm,
 		 .va = hf_level_base(va, level), .len = hf_level_size(level));
 	return HF_OK;

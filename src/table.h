@@ -3,8 +3,10 @@
  * Page tables. A table is a frame of 512 entries with a reference count, the number of
  * branch entries that lead to it, and a lock that guards its entries whoever maps it.
  *
- * A table is *shared* while it has more than one reference. Shared tables change in two
- * ways only: the hardware sets accessed bits, and hf_table_own takes W out of them.
+ * A table is *shared* while it has more than one reference. Shared tables change in these
+ * ways only: entries are marked accessed; hf_table_own and hf_table_arm take W out of them,
+ * and branches in them that are unarmed become armed. All but what the hardware does is under
+ * the table's lock.
  *
  * Lock order: mm lock, table locks from parent to child, phys->lock. Reference counts are
  * guarded by phys->lock.
@@ -77,6 +79,13 @@ static inline hf_pte hf_pte_disarm(hf_pte *p, unsigned level)
 								  : hf_branch_wrprotect);
 }
 
+/*
+ * What forgets write permission that went from branches, too: where they stop being valid
+ * for it, a cached one must not lead to leaves that are writable still.
+ */
+#define HF_FLUSH_DISARM \
+	(hf_format.unarmed ? (unsigned)HF_FLUSH_WRITE | HF_FLUSH_TABLES : (unsigned)HF_FLUSH_WRITE)
+
 static inline void hf_table_lock(struct hf_phys *phys, hf_pfn table)
 {
 	hf_lock(phys, &hf_frame(phys, table)->lock);
@@ -110,6 +119,25 @@ bool hf_table_get_locked(struct hf_phys *phys, hf_pfn table);
 void hf_table_put(struct hf_phys *phys, hf_pfn table, unsigned level);
 
 /*
+ * Put `now` in the place of the valid entry at `level` that `va` lies in, and flush what
+ * the old one gave (HF_FLUSH_*): on return no CPU uses it. `hide`: nobody may use the new
+ * one while another CPU still uses the old; AArch64 wants it so of every entry that leads
+ * elsewhere (break-before-make, Arm ARM D8.16.1).
+ * => the table that *entry is in is exclusive, and locked or its mm locked exclusively.
+ */
+void hf_entry_replace(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va, hf_pte now,
+		      unsigned what, bool hide);
+
+/*
+ * Let the hardware through an unarmed branch to a table at `level`. If the table is this
+ * space's own again (`ours`: all above it is), by allowing all as before. Else by taking
+ * write permission out of every entry of the table, whose own branches are unarmed then.
+ * What was cached through this branch went when it became unarmed: there is nothing to flush.
+ * => the table that *branch is in is locked; it may be shared.
+ */
+void hf_table_arm(struct hf_phys *phys, hf_pte *branch, unsigned level, bool ours);
+
+/*
  * Make the table behind *branch this space's own, so that it may be changed: by taking it
  * over if nobody else leads to it, else by putting a copy (from the reserve, one frame)
  * in its place. `level` is the table's own; `va` lies in it.
@@ -121,7 +149,8 @@ enum hf_status hf_table_own(struct hf_mm *mm, hf_pte *branch, unsigned level, hf
 
 /*
  * Put a table of 512 leaves (one frame of the reserve) in the place of the leaf *entry at
- * `level`, which maps `va`. Addresses and permissions stay as they are, so there is nothing to flush.
+ * `level`, in which `va` lies. Addresses and permissions stay as they are, so there is
+ * nothing to flush, unless the format wants entries broken first.
  * `look`: the new branch gets LOOK; it must if the branch above has it.
  * => the table that *entry is in is exclusive, and locked or its mm locked exclusively.
  * HF_ERR_OVERFLOW: nothing changed.

@@ -71,6 +71,8 @@ void hf_soft_flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigne
 		if (cpu->mm != mm)
 			continue;
 		await_idle(cpu);
+		if (MMU_BREAK_FIRST)
+			hf_soft_conflict(cpu, va, len);
 		hf_soft_forget(cpu, va, len, what);
 		count(&cpu->flushes);
 	}

@@ -29,7 +29,7 @@
 #ifndef HF_SOFT_MACHINE_H
 #define HF_SOFT_MACHINE_H
 
-#include <holdfast/soft.h>
+#include "mmu.h"
 
 #include <pthread.h>
 
@@ -76,8 +76,8 @@ struct branch {
 	uint32_t write_gen; /* cpu->gen[KIND_WRITE] when it was cached */
 };
 
-/* Branches at the levels PMD, PUD, PGD, direct-mapped; walks begin at the lowest that is there. */
-#define BRANCH_LEVELS 3
+/* Branches from the PMD up, direct-mapped; walks begin at the lowest that is there. */
+#define BRANCH_LEVELS (MMU_LEVELS - 1)
 #define BRANCHES 32
 
 struct hf_soft_cpu {
@@ -123,6 +123,24 @@ static inline hf_va level_base(hf_va va, unsigned level)
 	return va & ~(hf_level_size(level) - 1);
 }
 
+/* A range as whole pages of one level: [first, first + span), in so many slots of a cache. */
+struct range {
+	hf_va first;
+	uint64_t span;
+	uint64_t slots; /* a long range visits each slot once */
+};
+
+static inline struct range range_of(hf_va va, uint64_t len, unsigned level, uint64_t slots)
+{
+	struct range r = { .first = level_base(va, level) };
+
+	r.span = level_base(va + len - 1, level) + hf_level_size(level) - r.first;
+	r.slots = r.span >> level_shift(level);
+	if (r.slots > slots)
+		r.slots = slots;
+	return r;
+}
+
 static inline struct tlb_entry *tlb_slot(struct hf_soft_cpu *cpu, hf_va va, unsigned level)
 {
 	return &cpu->tlb[(va >> level_shift(level) & cpu->tlb_mask) + level * (cpu->tlb_mask + 1)];
@@ -150,7 +168,7 @@ void hf_soft_copy(void *dst, const void *src, size_t len);
 
 /* Take the leaf of `level` that maps `va` to a page at `host`. */
 void hf_soft_fill(struct hf_soft_cpu *cpu, hf_va va, unsigned level, char *host, unsigned rights);
-/* The place in the paging-structure cache of the branch at `level` (1 to 3) for `va`. */
+/* The place in the paging-structure cache of the branch at `level` (1 and up) for `va`. */
 struct branch *hf_soft_branch(struct hf_soft_cpu *cpu, hf_va va, unsigned level);
 /* Forget what HF_FLUSH_* bits say about [va, va+len) and not a translation more. */
 void hf_soft_forget(struct hf_soft_cpu *cpu, hf_va va, uint64_t len, unsigned what);
@@ -164,6 +182,15 @@ void hf_soft_forget_all(struct hf_soft_cpu *cpu);
  * the access: a page fault. Called inside an access.
  */
 char *hf_soft_walk(struct hf_soft_cpu *cpu, hf_va va, enum kind kind);
+
+/* conflict.c */
+
+/*
+ * Panic if the caches hold a translation of [va, va+len) beside which the tables have
+ * another, valid one: a TLB conflict. For formats that have MMU_BREAK_FIRST. Called as
+ * hf_soft_walk or as a flush does, before anything is forgotten.
+ */
+void hf_soft_conflict(struct hf_soft_cpu *cpu, hf_va va, uint64_t len);
 
 /* flush.c */
 

@@ -34,24 +34,6 @@ static void forget_kind(struct hf_soft_cpu *cpu, unsigned kind)
 		cpu->branches[i / BRANCHES][i % BRANCHES].write_gen = 0;
 }
 
-/* A range as whole pages of one level: [first, first + span), in so many slots of a cache. */
-struct range {
-	hf_va first;
-	uint64_t span;
-	uint64_t slots; /* a long range visits each slot once */
-};
-
-static struct range range_of(hf_va va, uint64_t len, unsigned level, uint64_t slots)
-{
-	struct range r = { .first = level_base(va, level) };
-
-	r.span = level_base(va + len - 1, level) + hf_level_size(level) - r.first;
-	r.slots = r.span >> level_shift(level);
-	if (r.slots > slots)
-		r.slots = slots;
-	return r;
-}
-
 /* Forget the leaves of one size in a range, for the kinds of access in `rights`. */
 static void forget_leaves(struct hf_soft_cpu *cpu, unsigned level, hf_va va, uint64_t len,
 			  unsigned rights)
@@ -83,7 +65,7 @@ static void forget_branches(struct hf_soft_cpu *cpu, unsigned level, hf_va va, u
 			continue;
 		if (what & (HF_FLUSH_TABLES | HF_FLUSH_LEAVES))
 			b->table = NULL;
-		else
+		else if (MMU_BRANCH_DENIES_WRITE)
 			b->rights &= ~(unsigned)HF_ACCESS_WRITE;
 	}
 }

@@ -9,7 +9,13 @@
 #ifndef HF_ARCH_ENTRY_H
 #define HF_ARCH_ENTRY_H
 
+#if defined(HF_FORMAT_AARCH64)
+#include "aarch64.h"
+#elif defined(HF_FORMAT_SV39) || defined(HF_FORMAT_SV48) || defined(HF_FORMAT_SV57)
+#include "riscv64.h"
+#else
 #include "x86_64.h"
+#endif
 
 #include <holdfast/mm.h>
 
@@ -118,7 +124,22 @@ static inline hf_pte hf_branch_mkwrite(hf_pte e)
 
 static inline hf_pte hf_branch_wrprotect(hf_pte e)
 {
+	/* What is armed, or waits for it, stays so. */
+	if (hf_format.unarmed && !hf_branch_writable(e))
+		return e;
 	return hf_right_set(&hf_format.branch_write, e, false);
+}
+
+/* It denies writing by not being valid, as what is below does not deny it yet. */
+static inline bool hf_branch_unarmed(hf_pte e)
+{
+	return e.v & hf_format.unarmed;
+}
+
+/* Nothing below is writable any more: let the hardware go through it. */
+static inline hf_pte hf_branch_arm(hf_pte e)
+{
+	return (hf_pte){ (e.v & ~hf_format.unarmed) | hf_format.valid };
 }
 
 static inline bool hf_branch_look(hf_pte e)
@@ -161,6 +182,7 @@ static inline bool hf_leaf_executable(hf_pte e)
 
 static inline hf_pte hf_leaf_mkwrite(hf_pte e)
 {
+	e.v |= hf_format.marks ? 0 : hf_format.dirty;
 	return hf_right_set(&hf_format.leaf_write, e, true);
 }
 
@@ -185,14 +207,22 @@ static inline hf_pte hf_leaf_mkaccessed(hf_pte e, bool dirty)
 	return (hf_pte){ e.v | hf_format.accessed | (dirty ? hf_format.dirty : 0) };
 }
 
+/* The same for a reading access alone. */
+static inline hf_pte hf_leaf_mkread(hf_pte e)
+{
+	return hf_leaf_mkaccessed(e, false);
+}
+
 static inline hf_pte hf_leaf_mkold(hf_pte e)
 {
 	return (hf_pte){ e.v & ~hf_format.accessed };
 }
 
+/* Write permission goes, too, where only a fault would make it dirty again. */
 static inline hf_pte hf_leaf_mkclean(hf_pte e)
 {
-	return (hf_pte){ e.v & ~hf_format.dirty };
+	e.v &= ~hf_format.dirty;
+	return hf_format.marks ? e : hf_leaf_wrprotect(e);
 }
 
 static inline bool hf_leaf_lazy(hf_pte e)
@@ -241,8 +271,11 @@ static inline bool hf_pte_writable(hf_pte e, unsigned level)
 	return hf_pte_leaf(e, level) ? hf_leaf_writable(e) : hf_branch_writable(e);
 }
 
+/* Of any entry: what allows no writing stays as it is. */
 static inline hf_pte hf_pte_wrprotect(hf_pte e, unsigned level)
 {
+	if (!hf_pte_writable(e, level))
+		return e;
 	return hf_pte_leaf(e, level) ? hf_leaf_wrprotect(e) : hf_branch_wrprotect(e);
 }
 
@@ -264,8 +297,12 @@ static inline bool hf_pte_wellformed(hf_pte e, unsigned level)
 	if (hf_pte_away(e))
 		return !(e.v & ~(f->away | f->pfn_bits));
 	if (hf_pte_branch(e, level))
-		return !(e.v & ~in_branch) && hf_pte_present(e) && (e.v & f->branch) == f->branch;
+		return !(e.v & ~in_branch) && (e.v & f->branch) == f->branch &&
+		       (hf_branch_unarmed(e) ? (e.v & f->branch_write.bits) == f->branch_write.deny
+					     : hf_pte_present(e));
 	if (level >= HF_LEAF_LEVELS || hf_pte_pfn(e).v & ((1u << hf_level_order(level)) - 1))
+		return false;
+	if (!f->marks && hf_leaf_writable(e) && !hf_leaf_dirty(e))
 		return false;
 	return !(e.v & ~(in_leaf | kind)) && (e.v & f->leaf) == f->leaf && (e.v & kind) == kind &&
 	       !(e.v & f->valid) != !(e.v & f->held);

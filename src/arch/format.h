@@ -41,6 +41,22 @@ struct hf_format {
 	struct hf_right leaf_write, leaf_exec;
 	uint64_t accessed, dirty;
 	uint64_t branch_accessed; /* what the hardware may set in a branch */
+	/*
+	 * The hardware marks leaves accessed and dirty. Where it does not, a leaf that is not
+	 * accessed faults, and one that is writable counts as dirty.
+	 */
+	bool marks;
+	/*
+	 * A valid entry may not become another valid one that leads elsewhere or has another
+	 * size, but through one that is not valid, and a flush.
+	 */
+	bool break_first;
+	/*
+	 * 0 where a branch can deny writing to what is below. Elsewhere, what a branch that
+	 * denies it has in the place of `valid` until somebody goes through it: see
+	 * hf_table_arm.
+	 */
+	uint64_t unarmed;
 
 	/* Software's bits. */
 	uint64_t look; /* in a branch: fork must look below */

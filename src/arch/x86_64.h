@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x86-64, 4 KiB granule, four levels: Intel SDM vol. 3A, 4.5 and table 4-15 ff.; AMD APM
- * vol. 2, 5.3. The software bits are ignored by the hardware: 9 to 11 in valid entries, all
+ * x86-64, 4 KiB granule, four or (HF_FORMAT_X86_64_5) five levels: Intel SDM vol. 3A, 4.5
+ * and table 4-15 ff.; AMD APM vol. 2, 5.3. The software bits are ignored by the hardware: 9 to 11 in valid entries, all
  * bits in others.
  *
  * W in a branch write-protects everything below when it is clear.
@@ -25,8 +25,13 @@ enum {
 #define X86_NX ((uint64_t)1 << 63)
 
 static const struct hf_format hf_format = {
+#ifdef HF_FORMAT_X86_64_5
+	.levels = 5,
+	.va_bits = 56, /* the half with bit 56 clear */
+#else
 	.levels = 4,
 	.va_bits = 47, /* the half with bit 47 clear */
+#endif
 	.pfn_shift = HF_PAGE_SHIFT,
 	.pfn_bits = (((uint64_t)1 << 52) - 1) & ~(uint64_t)0xfff,
 	.valid = X86_P,
@@ -41,6 +46,7 @@ static const struct hf_format hf_format = {
 	.accessed = X86_A,
 	.dirty = X86_D,
 	.branch_accessed = X86_A,
+	.marks = true,
 	.look = X86_SOFT_9,
 	.lazy = X86_SOFT_9,
 	.held = X86_SOFT_10,

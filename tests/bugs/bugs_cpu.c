@@ -8,6 +8,7 @@
 
 #include "bugs.h"
 #include "port_soft.h"
+#include "table.h"
 
 static uint64_t load(struct space *s, unsigned cpu, hf_va va)
 {
@@ -90,18 +91,17 @@ static struct {
 	unsigned flushes, present;
 } watch;
 
-/* The leaf for `va` may be used by the hardware: SDM vol. 3A, 4.5. */
+/* The leaf for `va` may be used by the hardware. */
 static bool leaf_present(const struct hf_mm *mm, hf_va va)
 {
-	const uint64_t p = 1, ps = 1 << 7, address = ((1ull << 52) - 1) & ~0xfffull;
-	uint64_t entry = (uint64_t)mm->root.v << HF_PAGE_SHIFT;
+	hf_pfn table = mm->root;
 
-	for (unsigned level = HF_LEVEL_PGD;; level--) {
-		const uint64_t *table = hf_phys_ptr(mm->phys, (hf_pa){ entry & address });
+	for (unsigned level = HF_TOP_LEVEL;; level--) {
+		hf_pte e = hf_table_entries(mm->phys, table)[hf_table_index(va, level)];
 
-		entry = table[va / hf_level_size(level) % HF_TABLE_ENTRIES];
-		if (!(entry & p) || level == HF_LEVEL_PTE || entry & ps)
-			return entry & p;
+		if (!hf_pte_present(e) || hf_pte_leaf(e, level))
+			return hf_pte_present(e);
+		table = hf_pte_pfn(e);
 	}
 }
 
