@@ -43,10 +43,12 @@ static enum hf_status advise_flags(struct hf_mm *mm, hf_va va, uint64_t len, uin
 				   uint32_t add)
 {
 	struct hf_edit e = hf_edit_begin(mm);
-	enum hf_status st = hf_edit_flags(&e, va, va + len, ~clear, add);
+	enum hf_status st = hf_check_mapped(mm, va, va + len, 0);
 
 	if (!st && (add & HF_VMA_WIPE) && !all_private(mm, va, va + len))
 		st = HF_ERR_INVAL;
+	if (!st)
+		st = hf_edit_flags(&e, va, va + len, ~clear, add);
 	if (!st && hf_edit_changed(&e))
 		st = hf_edit_cut(&e, va, va + len, false);
 	return hf_edit_end(&e, st);

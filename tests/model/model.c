@@ -7,15 +7,26 @@
 #define PMD_SIZE ((uint64_t)2 << 20)
 #define PUD_SIZE ((uint64_t)1 << 30)
 
+/* Every model: an object's page is written for all of them. */
+static struct model *models;
+
 void model_init(struct model *model, hf_va lo, hf_va hi)
 {
-	*model = (struct model){ .lo = lo, .hi = hi };
+	*model = (struct model){ .lo = lo, .hi = hi, .next = models };
 	pagemap_init(&model->pages, lo / PAGE, (hi - lo) / PAGE);
+	pagemap_init(&model->unsure, lo / PAGE, (hi - lo) / PAGE);
+	models = model;
 }
 
 void model_fini(struct model *model)
 {
+	struct model **link = &models;
+
+	while (*link != model)
+		link = &(*link)->next;
+	*link = model->next;
 	pagemap_fini(&model->pages);
+	pagemap_fini(&model->unsure);
 	free(model->regions);
 }
 
@@ -65,6 +76,7 @@ static void region_cut(struct model *model, hf_va va)
 
 		if (region->start >= va || region->end <= va)
 			continue;
+		upper.offset += va - region->start;
 		region->end = va;
 		upper.start = va;
 		region_insert(model, i + 1, upper);
@@ -74,7 +86,9 @@ static void region_cut(struct model *model, hf_va va)
 
 static bool alike(const struct model_region *a, const struct model_region *b)
 {
-	return a->end == b->start && a->attr.prot == b->attr.prot && a->attr.flags == b->attr.flags;
+	return a->end == b->start && a->attr.prot == b->attr.prot &&
+	       a->attr.flags == b->attr.flags && a->attr.object == b->attr.object &&
+	       (!a->attr.object || a->offset + (a->end - a->start) == b->offset);
 }
 
 static void regions_merge(struct model *model)
@@ -109,6 +123,27 @@ static void regions_change(struct model *model, hf_va lo, hf_va hi, int prot, un
 
 /* Fork */
 
+/* Stands for a page that is unsure and not sealed: its bytes are still the object's. */
+static struct model_page untold = { .refs = 1 };
+
+/* Copies of all pages in [at, end). */
+static void pages_copy(struct pagemap *to, const struct pagemap *from, uint64_t at, uint64_t end)
+{
+	for (; pagemap_next(from, at, end, &at); at++) {
+		const struct model_page *page = pagemap_get(from, at);
+		struct model_page *copy;
+
+		if (page == &untold) {
+			untold.refs++;
+			pagemap_put(to, at, &untold);
+			continue;
+		}
+		copy = pagemap_make(to, at);
+		memcpy(copy->bytes, page->bytes, PAGE);
+		copy->sealed = page->sealed;
+	}
+}
+
 void model_fork(struct model *child, const struct model *parent)
 {
 	model_init(child, parent->lo, parent->hi);
@@ -121,9 +156,8 @@ void model_fork(struct model *child, const struct model *parent)
 		region_insert(child, child->count, *region);
 		if (region->attr.flags & MODEL_WIPEONFORK)
 			continue;
-		for (; pagemap_next(&parent->pages, at, end, &at); at++)
-			memcpy(pagemap_make(&child->pages, at)->bytes,
-			       pagemap_get(&parent->pages, at)->bytes, PAGE);
+		pages_copy(&child->pages, &parent->pages, at, end);
+		pages_copy(&child->unsure, &parent->unsure, at, end);
 	}
 	regions_merge(child);
 }
@@ -159,15 +193,33 @@ static bool allows(unsigned prot, unsigned access)
 	}
 }
 
+/* What of the region lies beyond the end of its object. */
+static hf_va bus_from(const struct model_region *region)
+{
+	uint64_t end = region->attr.object ? page_up(region->attr.object->size) : 0;
+
+	if (!region->attr.object)
+		return region->end;
+	if (end <= region->offset)
+		return region->start;
+	return end - region->offset < region->end - region->start
+		       ? region->start + (end - region->offset)
+		       : region->end;
+}
+
 enum hf_status model_first_fault(const struct model *model, hf_va va, uint64_t len, unsigned access)
 {
 	for (hf_va at = va; at < va + len;) {
 		const struct model_region *region = model_at(model, at);
+		hf_va bus;
 
 		if (!region)
 			return HF_ERR_UNMAPPED;
 		if (!allows(region->attr.prot, access))
 			return HF_ERR_ACCESS;
+		bus = bus_from(region);
+		if (bus < region->end && bus < va + len)
+			return HF_ERR_BUS;
 		at = region->end;
 	}
 	return HF_OK;
@@ -188,9 +240,18 @@ enum hf_status model_check_mapped(const struct model *model, hf_va va, uint64_t 
 enum hf_status model_check_access(const struct model *model, hf_va va, uint64_t len,
 				  unsigned access)
 {
-	enum hf_status status = model_check_mapped(model, va, len);
+	enum hf_status status = model_check_mapped(model, va, len), first = HF_OK;
 
-	return status ? status : model_first_fault(model, va, len, access);
+	for (hf_va at = va; at < va + len && !status;) {
+		const struct model_region *region = model_at(model, at);
+
+		if (!allows(region->attr.prot, access))
+			status = HF_ERR_ACCESS;
+		else if (!first && bus_from(region) < region->end && bus_from(region) < va + len)
+			first = HF_ERR_BUS;
+		at = region->end;
+	}
+	return status ? status : first;
 }
 
 static bool is_free(const struct model *model, hf_va va, uint64_t len)
@@ -219,22 +280,27 @@ static hf_va highest_free(const struct model *model, uint64_t len, uint64_t alig
 	return 0;
 }
 
-static hf_va place(const struct model *model, hf_va hint, uint64_t len)
+/* Best congruent to `like` modulo the largest page that fits. */
+static hf_va place(const struct model *model, hf_va hint, uint64_t like, uint64_t len)
 {
-	hf_va va = 0;
+	static const uint64_t sizes[] = { PUD_SIZE, PMD_SIZE, PAGE };
 
 	hint &= ~(PAGE - 1);
 	if (hint && is_free(model, hint, len))
 		return hint;
-	if (len >= PUD_SIZE)
-		va = highest_free(model, len, PUD_SIZE);
-	if (!va && len >= PMD_SIZE)
-		va = highest_free(model, len, PMD_SIZE);
-	return va ? va : highest_free(model, len, PAGE);
+	for (size_t i = 0; i < 3; i++) {
+		uint64_t off = like % sizes[i];
+		hf_va va = len >= sizes[i] ? highest_free(model, len + off, sizes[i]) : 0;
+
+		if (va)
+			return va + off;
+	}
+	return 0;
 }
 
-enum hf_status model_check_mmap(const struct model *model, hf_va *va, uint64_t len, unsigned prot,
-				unsigned flags)
+/* `like`: what the address had best be congruent to. */
+static enum hf_status check_mmap(const struct model *model, hf_va *va, uint64_t like, uint64_t len,
+				 unsigned prot, unsigned flags)
 {
 	const unsigned both = HF_MAP_FIXED | HF_MAP_FIXED_NOREPLACE;
 	enum hf_status status;
@@ -254,11 +320,45 @@ enum hf_status model_check_mmap(const struct model *model, hf_va *va, uint64_t l
 		return HF_ERR_EMPTY;
 	if (page_up(len) < len)
 		return HF_ERR_WRAP;
-	*va = place(model, *va, page_up(len));
+	*va = place(model, *va, like, page_up(len));
 	return *va ? HF_OK : HF_ERR_NOSPACE;
 }
 
+enum hf_status model_check_mmap(const struct model *model, hf_va *va, uint64_t len, unsigned prot,
+				unsigned flags)
+{
+	return check_mmap(model, va, 0, len, prot, flags);
+}
+
+enum hf_status model_check_mmap_object(const struct model *model, hf_va *va, uint64_t len,
+				       unsigned prot, unsigned flags, uint64_t offset)
+{
+	const unsigned kinds = HF_MAP_SHARED | HF_MAP_PRIVATE;
+	unsigned kind = flags & kinds;
+	enum hf_status status;
+
+	if (!kind || kind == kinds || flags >= 2 * kinds)
+		return HF_ERR_FLAGS;
+	if (offset % PAGE && prot <= 7 && (flags & 3) != 3)
+		return HF_ERR_ALIGN;
+	status = check_mmap(model, va, offset, len, prot, flags & ~kinds);
+	/* where it lies matters before where there is room for it */
+	if ((!status || status == HF_ERR_NOSPACE || status == HF_ERR_EXIST) &&
+	    offset + page_up(len) < offset)
+		return HF_ERR_WRAP;
+	if ((!status || status == HF_ERR_NOSPACE || status == HF_ERR_EXIST) &&
+	    offset + page_up(len) > hf_object_max())
+		return HF_ERR_RANGE;
+	return status;
+}
+
 /* Effects */
+
+static void forget_pages(struct model *model, hf_va va, hf_va end)
+{
+	pagemap_clear(&model->pages, va / PAGE, end / PAGE);
+	pagemap_clear(&model->unsure, va / PAGE, end / PAGE);
+}
 
 void model_munmap(struct model *model, hf_va va, uint64_t len)
 {
@@ -272,19 +372,77 @@ void model_munmap(struct model *model, hf_va va, uint64_t len)
 		else
 			i++;
 	}
-	pagemap_clear(&model->pages, va / PAGE, end / PAGE);
+	forget_pages(model, va, end);
 }
 
-void model_mmap(struct model *model, hf_va va, uint64_t len, unsigned prot)
+static void region_add(struct model *model, struct model_region region)
 {
-	struct model_region region = { va, va + page_up(len), { .prot = prot } };
 	size_t i = 0;
 
-	model_munmap(model, va, len);
-	while (i < model->count && model->regions[i].start < va)
+	while (i < model->count && model->regions[i].start < region.start)
 		i++;
 	region_insert(model, i, region);
+}
+
+void model_mmap(struct model *model, hf_va va, uint64_t len, struct model_attr attr,
+		uint64_t offset)
+{
+	model_munmap(model, va, len);
+	region_add(model, (struct model_region){ va, va + page_up(len), attr, offset });
 	regions_merge(model);
+}
+
+/* Take [from, from+count) out of the map and return it, with the pages at the same distances. */
+static struct pagemap pages_take(struct pagemap *map, uint64_t from, uint64_t count)
+{
+	struct pagemap taken;
+
+	pagemap_init(&taken, from, count);
+	for (uint64_t at = from; pagemap_next(map, at, from + count, &at); at++)
+		pagemap_put(&taken, at, pagemap_take(map, at));
+	return taken;
+}
+
+static void pages_give(struct pagemap *map, struct pagemap *taken, uint64_t from, uint64_t count,
+		       uint64_t to)
+{
+	for (uint64_t at = from; pagemap_next(taken, at, from + count, &at); at++)
+		pagemap_put(map, at - from + to, pagemap_take(taken, at));
+	pagemap_fini(taken);
+}
+
+void model_mremap(struct model *model, hf_va old, uint64_t old_len, hf_va to, uint64_t new_len,
+		  bool keeps_old)
+{
+	uint64_t len = page_up(old_len < new_len ? old_len : new_len), at = old / PAGE;
+	struct pagemap pages, unsure;
+	struct model_region *moved;
+	size_t count = 0;
+
+	old_len = page_up(old_len);
+	new_len = page_up(new_len);
+	region_cut(model, old);
+	region_cut(model, old + len);
+	moved = calloc(model->count, sizeof(moved[0]));
+	for (size_t i = 0; i < model->count; i++)
+		if (model->regions[i].start >= old && model->regions[i].end <= old + len)
+			moved[count++] = model->regions[i];
+	pages = pages_take(&model->pages, at, len / PAGE);
+	unsure = pages_take(&model->unsure, at, len / PAGE);
+	if (!keeps_old)
+		model_munmap(model, old, old_len);
+	if (to != old)
+		model_munmap(model, to, new_len);
+	moved[count - 1].end += new_len - len;
+	for (size_t i = 0; i < count; i++) {
+		moved[i].start += to - old;
+		moved[i].end += to - old;
+		region_add(model, moved[i]);
+	}
+	regions_merge(model);
+	free(moved);
+	pages_give(&model->pages, &pages, at, len / PAGE, to / PAGE);
+	pages_give(&model->unsure, &unsure, at, len / PAGE, to / PAGE);
 }
 
 void model_mprotect(struct model *model, hf_va va, uint64_t len, unsigned prot)
@@ -309,20 +467,143 @@ void model_advise(struct model *model, hf_va va, uint64_t len, enum hf_advice ad
 	hf_va end = va + page_up(len);
 
 	if (advice == HF_ADV_DONTNEED)
-		pagemap_clear(&model->pages, va / PAGE, end / PAGE);
+		forget_pages(model, va, end);
 	else
 		regions_change(model, va, end, -1, ~change[advice].clear, change[advice].add);
 }
 
+const struct model_page *model_page_under(const struct model *model, hf_va va)
+{
+	const struct model_region *region = model_at(model, va);
+
+	if (!region || !region->attr.object)
+		return NULL;
+	return pagemap_get(&region->attr.object->pages,
+			   (region->offset + (va - region->start)) / PAGE);
+}
+
 const struct model_page *model_page_seen(const struct model *model, hf_va va)
 {
-	return pagemap_get(&model->pages, va / PAGE);
+	const struct model_page *page = pagemap_get(&model->pages, va / PAGE);
+
+	return page ? page : model_page_under(model, va);
+}
+
+/* The object's page, made if there was none. */
+static struct model_page *object_page(struct model_object *object, uint64_t number)
+{
+	struct model_page *page = pagemap_make(&object->pages, number);
+
+	page->object = object;
+	page->number = number;
+	return page;
 }
 
 struct model_page *model_page_own(struct model *model, hf_va va)
 {
-	return pagemap_make(&model->pages, va / PAGE);
+	const struct model_region *region = model_at(model, va);
+	const struct model_page *under = model_page_under(model, va);
+	struct model_page *page = pagemap_get(&model->pages, va / PAGE);
+
+	if (region->attr.flags & MODEL_SHARED)
+		return object_page(region->attr.object,
+				   (region->offset + (va - region->start)) / PAGE);
+	if (page)
+		return page;
+	page = pagemap_make(&model->pages, va / PAGE);
+	if (under)
+		memcpy(page->bytes, under->bytes, PAGE);
+	pagemap_clear(&model->unsure, va / PAGE, va / PAGE + 1);
+	return page;
 }
+
+/* Private mappings of objects, and who has a copy of what */
+
+static bool has_copies(const struct model_region *region)
+{
+	return region->attr.object && !(region->attr.flags & MODEL_SHARED);
+}
+
+void model_own_range(struct model *model, hf_va lo, hf_va hi)
+{
+	for (size_t i = 0; i < model->count; i++) {
+		const struct model_region *region = &model->regions[i];
+		hf_va va = region->start > lo ? region->start : lo;
+
+		for (; has_copies(region) && va < region->end && va < hi; va += PAGE)
+			model_page_own(model, va);
+	}
+}
+
+bool model_copies_more(const struct model_region *region)
+{
+	return has_copies(region) && (region->attr.object->huge || !region->attr.object->pager ||
+				      (region->attr.flags & MODEL_HUGE));
+}
+
+/* Keep the bytes of one object's page for every page of the region that may be a copy of it. */
+static void seal(struct model *model, const struct model_region *region,
+		 const struct model_page *under)
+{
+	uint64_t offset = under->number * PAGE, va;
+	struct model_page *unsure;
+
+	if (!has_copies(region) || region->attr.object != under->object ||
+	    offset < region->offset || offset - region->offset >= region->end - region->start)
+		return;
+	va = region->start + (offset - region->offset);
+	unsure = pagemap_get(&model->unsure, va / PAGE);
+	if (unsure != &untold)
+		return;
+	unsure = page_new();
+	pagemap_put(&model->unsure, va / PAGE, unsure);
+	memcpy(unsure->bytes, under->bytes, PAGE);
+	unsure->sealed = true;
+}
+
+void model_page_touch(struct model_page *page)
+{
+	if (!page->object)
+		return;
+	for (struct model *model = models; model; model = model->next)
+		for (size_t i = 0; i < model->count; i++)
+			seal(model, &model->regions[i], page);
+}
+
+void model_unsure(struct model *model, hf_va lo, hf_va hi)
+{
+	for (size_t i = 0; i < model->count; i++) {
+		const struct model_region *region = &model->regions[i];
+		hf_va va = region->start > lo ? region->start : lo;
+		hf_va end = region->end < hi ? region->end : hi;
+
+		if (!has_copies(region))
+			continue;
+		for (; va < end; va += PAGE)
+			if (!pagemap_get(&model->pages, va / PAGE) &&
+			    !pagemap_get(&model->unsure, va / PAGE)) {
+				untold.refs++;
+				pagemap_put(&model->unsure, va / PAGE, &untold);
+			}
+	}
+}
+
+void model_sure(struct model *model, hf_va va, bool own)
+{
+	const struct model_page *unsure = pagemap_get(&model->unsure, va / PAGE);
+
+	if (own) {
+		struct model_page *page = pagemap_make(&model->pages, va / PAGE);
+		const struct model_page *from =
+			unsure && unsure->sealed ? unsure : model_page_under(model, va);
+
+		if (from)
+			memcpy(page->bytes, from->bytes, PAGE);
+	}
+	pagemap_clear(&model->unsure, va / PAGE, va / PAGE + 1);
+}
+
+/* Bytes */
 
 /* Bytes from va to the end of its page or of the range. */
 static uint64_t piece(hf_va va, uint64_t len)
@@ -357,9 +638,119 @@ void model_write(struct model *model, hf_va va, const void *buf, uint64_t len)
 	while (len) {
 		uint64_t n = piece(va, len);
 
-		memcpy(model_page_own(model, va)->bytes + va % PAGE, from, n);
+		struct model_page *page = model_page_own(model, va);
+
+		model_page_touch(page);
+		memcpy(page->bytes + va % PAGE, from, n);
 		va += n;
 		from += n;
 		len -= n;
 	}
+}
+
+/* Objects */
+
+struct model_object *object_new(struct hf_object *real, uint64_t size)
+{
+	struct model_object *object = calloc(1, sizeof(*object));
+
+	object->real = real;
+	object->size = size;
+	pagemap_init(&object->pages, 0, OBJECT_PAGES);
+	return object;
+}
+
+void object_free(struct model_object *object)
+{
+	object_resize(object, 0);
+	pagemap_fini(&object->pages);
+	free(object);
+}
+
+void object_read(const struct model_object *object, uint64_t offset, void *buf, uint64_t len)
+{
+	uint8_t *to = buf;
+
+	while (len) {
+		uint64_t n = piece(offset, len);
+		const struct model_page *page = pagemap_get(&object->pages, offset / PAGE);
+
+		if (page)
+			memcpy(to, page->bytes + offset % PAGE, n);
+		else
+			memset(to, 0, n);
+		offset += n;
+		to += n;
+		len -= n;
+	}
+}
+
+void object_write(struct model_object *object, uint64_t offset, const void *buf, uint64_t len)
+{
+	const uint8_t *from = buf;
+
+	while (len) {
+		uint64_t n = piece(offset, len);
+		struct model_page *page = object_page(object, offset / PAGE);
+
+		model_page_touch(page);
+		memcpy(page->bytes + offset % PAGE, from, n);
+		offset += n;
+		from += n;
+		len -= n;
+	}
+}
+
+/* What lies beyond the new end is gone, from private mappings as well. */
+static void cut_mappings(const struct model_object *object)
+{
+	for (struct model *model = models; model; model = model->next) {
+		for (size_t i = 0; i < model->count; i++) {
+			const struct model_region *region = &model->regions[i];
+
+			if (region->attr.object == object)
+				forget_pages(model, bus_from(region), region->end);
+		}
+	}
+}
+
+void object_resize(struct model_object *object, uint64_t size)
+{
+	uint64_t at = page_up(size) / PAGE;
+	struct model_page *last;
+
+	object->size = size;
+	cut_mappings(object);
+	for (; pagemap_next(&object->pages, at, OBJECT_PAGES, &at);) {
+		struct model_page *page = pagemap_take(&object->pages, at);
+
+		page->object = NULL; /* a device may still have it */
+		page_drop(page);
+	}
+	last = size % PAGE ? pagemap_get(&object->pages, size / PAGE) : NULL;
+	if (last) {
+		model_page_touch(last);
+		memset(last->bytes + size % PAGE, 0, PAGE - size % PAGE);
+	}
+}
+
+bool model_maps(const struct model *model, hf_va va, uint64_t len,
+		const struct model_object *object)
+{
+	for (size_t i = 0; i < model->count; i++) {
+		const struct model_region *region = &model->regions[i];
+
+		if (region->attr.object == object && region->start < va + len && region->end > va)
+			return true;
+	}
+	return false;
+}
+
+bool object_mapped(const struct model_object *object)
+{
+	for (const struct model *model = models; model; model = model->next)
+		for (size_t i = 0; i < model->count; i++)
+			if (model->regions[i].attr.object == object)
+				return true;
+	return false;
 }

@@ -9,29 +9,54 @@
 
 #include "pages.h"
 
+#define OBJECT_PAGES ((uint64_t)1 << 19) /* an object has at most as many: 2 GiB */
+
 enum model_flag {
 	MODEL_HUGE = 1,
 	MODEL_HUGE_1G = 2,
 	MODEL_DONTFORK = 4,
 	MODEL_WIPEONFORK = 8,
+	MODEL_SHARED = 16,
+};
+
+/* Memory with an identity: what every shared mapping of it sees. */
+struct model_object {
+	struct hf_object *real;
+	unsigned id;
+	uint64_t size;	      /* in bytes */
+	bool huge;	      /* made of pages larger than 4 KiB */
+	bool held;	      /* the host has a reference */
+	struct pager *pager;  /* NULL: shared memory (world.h) */
+	struct pagemap pages; /* by offset / PAGE; none: zeros */
+	struct model_object *next;
 };
 
 /* What all pages of a region have in common. */
 struct model_attr {
 	unsigned prot;
 	unsigned flags;
+	struct model_object *object; /* NULL: anonymous */
 };
 
 struct model_region {
 	hf_va start, end;
 	struct model_attr attr;
+	uint64_t offset; /* in the object, of `start` */
 };
 
 struct model {
 	hf_va lo, hi;
 	struct model_region *regions; /* in order; no two neighbours that are alike */
 	size_t count, room;
-	struct pagemap pages; /* by va / PAGE; none: zeros */
+	struct pagemap
+		pages; /* by va / PAGE, what is this space's alone; none: zeros, or the object's */
+	/*
+	 * In private mappings of objects: pages that may have become the space's own, or may not,
+	 * because a call failed on the way or copied more than it had to. Until somebody writes to
+	 * the object's page nobody can tell; `sealed` is set and the bytes kept when somebody does.
+	 */
+	struct pagemap unsure;
+	struct model *next; /* of all models */
 };
 
 void model_init(struct model *model, hf_va lo, hf_va hi);
@@ -57,8 +82,15 @@ enum hf_status model_check_mapped(const struct model *model, hf_va va, uint64_t 
 enum hf_status model_check_mmap(const struct model *model, hf_va *va, uint64_t len, unsigned prot,
 				unsigned flags);
 
+/* The same for hf_mmap_object. */
+enum hf_status model_check_mmap_object(const struct model *model, hf_va *va, uint64_t len,
+				       unsigned prot, unsigned flags, uint64_t offset);
 /* What a call that succeeded has done. Lengths are rounded up to pages. */
-void model_mmap(struct model *model, hf_va va, uint64_t len, unsigned prot);
+void model_mmap(struct model *model, hf_va va, uint64_t len, struct model_attr attr,
+		uint64_t offset);
+/* What hf_mremap does when it has found the place `to`, which may be `old` itself. */
+void model_mremap(struct model *model, hf_va old, uint64_t old_len, hf_va to, uint64_t new_len,
+		  bool keeps_old);
 void model_munmap(struct model *model, hf_va va, uint64_t len);
 void model_mprotect(struct model *model, hf_va va, uint64_t len, unsigned prot);
 void model_advise(struct model *model, hf_va va, uint64_t len, enum hf_advice advice);
@@ -67,8 +99,41 @@ void model_write(struct model *model, hf_va va, const void *buf, uint64_t len);
 
 /* The page that a reader of va sees, or NULL: zeros. */
 const struct model_page *model_page_seen(const struct model *model, hf_va va);
+/* The page of va in the object that is mapped there, or NULL: none is, or zeros. */
+const struct model_page *model_page_under(const struct model *model, hf_va va);
 /* The page that a writer of va writes, made if there was none. */
 struct model_page *model_page_own(struct model *model, hf_va va);
+
+/*
+ * Somebody is about to write to the page: where it is an object's, those who are unsure
+ * whether they have a copy of it keep its bytes.
+ */
+void model_page_touch(struct model_page *page);
+/* The pages of private mappings of objects in [lo, hi) may have become the space's own. */
+void model_unsure(struct model *model, hf_va lo, hf_va hi);
+/* The page of va is (own) or is not the space's own after all. */
+void model_sure(struct model *model, hf_va va, bool own);
+
+/* Every page of private mappings of objects in [lo, hi) is the space's own now. */
+void model_own_range(struct model *model, hf_va lo, hf_va hi);
+/* A mapping in [va, va+len) is of this object. */
+bool model_maps(const struct model *model, hf_va va, uint64_t len,
+		const struct model_object *object);
+/* A private mapping that may copy more than the page that is written. */
+bool model_copies_more(const struct model_region *region);
+
+struct model_object *object_new(struct hf_object *real, uint64_t size);
+void object_free(struct model_object *object);
+void object_read(const struct model_object *object, uint64_t offset, void *buf, uint64_t len);
+void object_write(struct model_object *object, uint64_t offset, const void *buf, uint64_t len);
+void object_resize(struct model_object *object, uint64_t size);
+/* Something maps it. */
+bool object_mapped(const struct model_object *object);
+
+static inline struct model_attr anonymous(unsigned prot)
+{
+	return (struct model_attr){ .prot = prot };
+}
 
 static inline uint64_t page_up(uint64_t len)
 {

@@ -13,7 +13,8 @@ struct operations {
 	extern const struct operations name; \
 	const struct operations name = { array, sizeof(array) / sizeof(array[0]) }
 
-extern const struct operations access_operations, family_operations, map_operations, pin_operations;
+extern const struct operations access_operations, family_operations, map_operations,
+	object_operations, pin_operations;
 
 static inline hf_va page_of(hf_va va)
 {

@@ -218,6 +218,11 @@ static bool pick_copy(struct world *w, struct call *c)
 	c->src = used_va(w, &c->from->model);
 	if (one_in(w, 4)) /* a fork's two sides */
 		c->src = c->va;
+	/* from and to the same memory, which comes first is open */
+	for (const struct model_object *o = w->objects; o; o = o->next)
+		if (model_maps(&c->m->model, c->va, c->len, o) &&
+		    model_maps(&c->from->model, c->src, c->len, o))
+			return false;
 	return true;
 }
 
@@ -253,6 +258,7 @@ static void done_copy(struct world *w, struct call *c)
 
 static const struct operation list[] = {
 	{ .name = "load",
+	  .copies = true,
 	  .weight = 150,
 	  .pick = pick_load,
 	  .expect = expect_program,
@@ -260,6 +266,7 @@ static const struct operation list[] = {
 	  .done = compare_word,
 	  .cpu = true },
 	{ .name = "store",
+	  .copies = true,
 	  .weight = 220,
 	  .pick = pick_store,
 	  .expect = expect_program,
@@ -267,6 +274,7 @@ static const struct operation list[] = {
 	  .done = done_store,
 	  .cpu = true },
 	{ .name = "fetch",
+	  .copies = true,
 	  .weight = 10,
 	  .pick = pick_fetch,
 	  .expect = expect_program,
@@ -274,6 +282,7 @@ static const struct operation list[] = {
 	  .done = compare_word,
 	  .cpu = true },
 	{ .name = "cmpxchg",
+	  .copies = true,
 	  .weight = 20,
 	  .pick = pick_cmpxchg,
 	  .expect = expect_cmpxchg,
@@ -281,6 +290,7 @@ static const struct operation list[] = {
 	  .done = done_cmpxchg,
 	  .cpu = true },
 	{ .name = "copy_out",
+	  .copies = true,
 	  .weight = 40,
 	  .pick = pick_copy_out,
 	  .expect = expect_program,
@@ -288,6 +298,7 @@ static const struct operation list[] = {
 	  .done = compare_bytes,
 	  .cpu = true },
 	{ .name = "copy_in",
+	  .copies = true,
 	  .weight = 60,
 	  .pick = pick_copy_in,
 	  .expect = expect_program,
@@ -296,22 +307,26 @@ static const struct operation list[] = {
 	  .failed = failed_copy_in,
 	  .cpu = true },
 	{ .name = "hf_read",
+	  .copies = true,
 	  .weight = 50,
 	  .pick = pick_read,
 	  .expect = expect_bytes,
 	  .call = call_read,
 	  .done = compare_bytes },
 	{ .name = "hf_write",
+	  .copies = true,
 	  .weight = 70,
 	  .pick = pick_write,
 	  .expect = expect_bytes,
 	  .call = call_write,
 	  .done = done_write },
 	{ .name = "hf_copy",
+	  .copies = true,
 	  .weight = 40,
 	  .pick = pick_copy,
 	  .expect = expect_copy,
 	  .call = call_copy,
-	  .done = done_copy },
+	  .done = done_copy,
+	  .cpu = true },
 };
 OPERATIONS(access_operations, list);

@@ -3,7 +3,6 @@
 #include "ops.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* The most memory that the pins of a space can make fork want: a huge page for each. */
 static uint64_t fork_needs(const struct model *model)
@@ -33,38 +32,16 @@ static bool pick_fork(struct world *w, struct call *c)
 	w->huge_leaves += c->before.leaves[HF_LEVEL_PMD];
 	w->giant_leaves += c->before.leaves[HF_LEVEL_PUD];
 	w->forks++;
+	c->foretold = hf_fork_forecast(&c->m->mm, (enum hf_fork_policy)c->flags, &c->forecast,
+				       w->fork_pins, MAX_FORK_PINS, &c->fork_pins);
 	c->child = calloc(1, sizeof(*c->child));
 	return true;
 }
 
-/* The fork did what was foretold, if no allocation was made to fail. */
-static void compare_forecast(struct world *w, struct call *c, enum hf_status foretold,
-			     const struct hf_fork_cost *cost, enum hf_status status)
-{
-	if (c->fail_after)
-		return;
-	if (foretold != HF_OK && foretold != status)
-		disagree(w, "the forecast was %s, the fork gives %s", hf_status_name(foretold),
-			 hf_status_name(status));
-	if (status == HF_OK && memcmp(cost, &w->cost, sizeof(*cost)) != 0)
-		disagree(w,
-			 "forecast and fork: %llu and %llu tables read, %llu and %llu made, %llu "
-			 "and %llu small pages copied, %llu and %llu huge ones",
-			 (unsigned long long)cost->looked, (unsigned long long)w->cost.looked,
-			 (unsigned long long)cost->tables, (unsigned long long)w->cost.tables,
-			 (unsigned long long)cost->small, (unsigned long long)w->cost.small,
-			 (unsigned long long)cost->huge, (unsigned long long)w->cost.huge);
-}
-
 static enum hf_status call_fork(struct world *w, struct call *c)
 {
-	enum hf_fork_policy policy = (enum hf_fork_policy)c->flags;
-	struct hf_fork_cost cost;
-	enum hf_status foretold = hf_fork_forecast(&c->m->mm, policy, &cost, NULL, 0, NULL);
-	enum hf_status status = hf_fork(&c->m->mm, &c->child->mm, NULL, policy);
-
-	compare_forecast(w, c, foretold, &cost, status);
-	return status;
+	(void)w;
+	return hf_fork(&c->m->mm, &c->child->mm, NULL, (enum hf_fork_policy)c->flags);
 }
 
 /* The parent's leaves stay, but for pinned huge ones under SPLIT. */
@@ -83,9 +60,80 @@ static void compare_leaves(struct world *w, struct call *c)
 	}
 }
 
+static bool is_copied(const struct model_region *region)
+{
+	return !(region->attr.flags & (MODEL_DONTFORK | MODEL_WIPEONFORK | MODEL_SHARED));
+}
+
+/* The forecast's ranges hold every pinned page that fork must copy, and no other. */
+static void compare_fork_pins(struct world *w, struct call *c)
+{
+	const struct model *model = &c->m->model;
+	uint64_t bytes = 0, told = 0, pinned = 0;
+	size_t in = 0;
+
+	for (size_t i = 0; i < c->fork_pins; i++) {
+		bytes += w->fork_pins[i].len;
+		told += w->fork_pins[i].pinned;
+	}
+	for (size_t i = 0; i < model->count; i++) {
+		uint64_t at = model->regions[i].start / PAGE, end = model->regions[i].end / PAGE;
+
+		for (; is_copied(&model->regions[i]) && pagemap_next(&model->pages, at, end, &at);
+		     at++) {
+			if (!pagemap_get(&model->pages, at)->pins)
+				continue;
+			pinned += PAGE;
+			while (in < c->fork_pins &&
+			       w->fork_pins[in].va + w->fork_pins[in].len <= at * PAGE)
+				in++;
+			if (in == c->fork_pins || w->fork_pins[in].va > at * PAGE)
+				disagree(w, "pinned page 0x%llx is not in the forecast",
+					 (unsigned long long)at * PAGE);
+		}
+	}
+	if (bytes != c->forecast.bytes || told != pinned ||
+	    (c->flags == HF_FORK_SPLIT && bytes != pinned))
+		disagree(w,
+			 "the forecast has %llu bytes to copy, %llu in its list; %llu pinned, the "
+			 "model says %llu",
+			 (unsigned long long)c->forecast.bytes, (unsigned long long)bytes,
+			 (unsigned long long)told, (unsigned long long)pinned);
+}
+
+/* What fork took is what was foretold. An allocation that is made to fail was not. */
+static void compare_forecast(struct world *w, struct call *c)
+{
+	const struct hf_fork_cost *f = &c->forecast, *got = &w->cost;
+
+	if (c->fork_pins <= MAX_FORK_PINS)
+		compare_fork_pins(w, c);
+	if (c->status != HF_OK) {
+		/* the tree of mappings may have been what there was no memory for */
+		if (c->foretold == HF_OK && c->status == HF_ERR_OVERFLOW)
+			disagree(w, "the forecast was HF_OK");
+		return;
+	}
+	if (c->foretold != HF_OK)
+		disagree(w, "the forecast was %s", hf_status_name(c->foretold));
+	if (c->fail_after)
+		return; /* small pages may have stood in for huge ones */
+	if (f->looked != got->looked || f->tables != got->tables || f->small != got->small ||
+	    f->huge != got->huge || f->bytes != got->bytes)
+		disagree(
+			w,
+			"foretold: %llu tables looked at, %llu made, %llu + %llu pages; took %llu, "
+			"%llu, %llu + %llu",
+			(unsigned long long)f->looked, (unsigned long long)f->tables,
+			(unsigned long long)f->small, (unsigned long long)f->huge,
+			(unsigned long long)got->looked, (unsigned long long)got->tables,
+			(unsigned long long)got->small, (unsigned long long)got->huge);
+}
+
 static void done_fork(struct world *w, struct call *c)
 {
 	compare_leaves(w, c);
+	compare_forecast(w, c);
 	model_fork(&c->child->model, &c->m->model);
 	member_add(w, c->child);
 }
@@ -93,6 +141,7 @@ static void done_fork(struct world *w, struct call *c)
 static void failed_fork(struct world *w, struct call *c)
 {
 	compare_leaves(w, c);
+	compare_forecast(w, c);
 	free(c->child);
 }
 
@@ -151,6 +200,7 @@ static enum hf_status call_begin_anew(struct world *w, struct call *c)
 	while (w->member_count)
 		member_end(w, w->member_count - 1);
 	release_all(w);
+	objects_release(w);
 	trim(w);
 	return HF_OK;
 }

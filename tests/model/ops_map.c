@@ -36,7 +36,7 @@ static void done_mmap(struct world *w, struct call *c)
 	if (c->va != c->src)
 		disagree(w, "placed at 0x%llx, the model says 0x%llx", (unsigned long long)c->va,
 			 (unsigned long long)c->src);
-	model_mmap(&c->m->model, c->va, c->len, c->prot);
+	model_mmap(&c->m->model, c->va, c->len, anonymous(c->prot), 0);
 }
 
 /* hf_munmap */
@@ -115,7 +115,13 @@ static bool pick_madvise(struct world *w, struct call *c)
 
 static enum hf_status expect_madvise(struct world *w, struct call *c)
 {
-	return c->flags >= 1000 ? HF_ERR_INVAL : expect_mapped(w, c);
+	enum hf_status status = c->flags >= 1000 ? HF_ERR_INVAL : expect_mapped(w, c);
+
+	for (const struct model_object *o = w->objects; o && !status; o = o->next)
+		if (c->flags == HF_ADV_WIPEONFORK &&
+		    model_maps(&c->m->model, c->va, page_up(c->len), o))
+			status = HF_ERR_INVAL;
+	return status;
 }
 
 static enum hf_status call_madvise(struct world *w, struct call *c)
@@ -151,7 +157,15 @@ static enum hf_status expect_populate(struct world *w, struct call *c)
 {
 	enum hf_status status = expect_mapped(w, c);
 
-	return status ? status : model_first_fault(&c->m->model, c->va, page_up(c->len), c->access);
+	return status ? status
+		      : model_check_access(&c->m->model, c->va, page_up(c->len), c->access);
+}
+
+static void done_populate(struct world *w, struct call *c)
+{
+	(void)w;
+	if (c->access == HF_ACCESS_WRITE)
+		model_own_range(&c->m->model, c->va, c->va + page_up(c->len));
 }
 
 /* Huge pages at once; chance alone seldom makes any. c->count is the advice. */
@@ -221,10 +235,12 @@ static const struct operation list[] = {
 	  .call = call_madvise,
 	  .done = done_madvise },
 	{ .name = "populate",
+	  .copies = true,
 	  .weight = 15,
 	  .pick = pick_populate,
 	  .expect = expect_populate,
-	  .call = call_madvise },
+	  .call = call_madvise,
+	  .done = done_populate },
 	{ .name = "huge pages",
 	  .weight = 12,
 	  .pick = pick_huge,

@@ -36,7 +36,7 @@ static enum hf_status expect_pin(struct world *w, struct call *c)
 		return HF_ERR_EMPTY;
 	if (!status)
 		status = model_check_access(&c->m->model, c->va, c->len, c->access);
-	if (!status && c->cap < (c->len + c->va % PAGE + PAGE - 1) / PAGE)
+	if ((!status || status == HF_ERR_BUS) && c->cap < (c->len + c->va % PAGE + PAGE - 1) / PAGE)
 		c->another = HF_ERR_SPANS;
 	return status;
 }
@@ -67,6 +67,7 @@ static void done_pin(struct world *w, struct call *c)
 	struct held *held = calloc(1, sizeof(*held));
 	uint64_t bytes = 0;
 
+	held->writes = c->flags & HF_PIN_WRITE;
 	for (size_t i = 0; i < c->count; i++) {
 		hf_va va = c->va + bytes;
 
@@ -166,10 +167,7 @@ static bool pick_dma(struct world *w, struct call *c)
 	c->src = below(w, held->count);
 	c->va = held->pa[c->src].v + below(w, PAGE);
 	c->len = 1 + below(w, PAGE - c->va % PAGE);
-	if (one_in(w, 3))
-		c->access = HF_ACCESS_READ;
-	else
-		c->access = HF_ACCESS_WRITE;
+	c->access = !held->writes || one_in(w, 3) ? HF_ACCESS_READ : HF_ACCESS_WRITE;
 	some_content(w, w->buf[0], c->len);
 	return true;
 }
@@ -190,14 +188,16 @@ static void done_dma(struct world *w, struct call *c)
 {
 	uint8_t *bytes = w->held[c->index]->pages[c->src]->bytes + c->va % PAGE;
 
-	if (c->access == HF_ACCESS_WRITE)
+	if (c->access == HF_ACCESS_WRITE) {
+		model_page_touch(w->held[c->index]->pages[c->src]);
 		memcpy(bytes, w->buf[0], c->len);
-	else if (memcmp(w->buf[0], bytes, c->len) != 0)
+	} else if (memcmp(w->buf[0], bytes, c->len) != 0)
 		disagree(w, "the device reads other bytes than its owner wrote");
 }
 
 static const struct operation list[] = {
 	{ .name = "hf_pin",
+	  .copies = true,
 	  .weight = 50,
 	  .pick = pick_pin,
 	  .expect = expect_pin,

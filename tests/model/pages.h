@@ -13,6 +13,10 @@ struct model_page {
 	unsigned refs; /* one for the map that it is in, one for each pin */
 	uint32_t pins; /* of all devices together */
 	hf_pa pa;      /* where it must stay while pins > 0 */
+	bool sealed;   /* see struct model, `unsure` */
+	/* Whose page it is, and which; NULL: no object's, or not any more. */
+	struct model_object *object;
+	uint64_t number;
 };
 
 /* Zeros, with one reference. */

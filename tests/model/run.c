@@ -6,10 +6,8 @@
 #include <string.h>
 
 static const struct operations *const subjects[] = {
-	&access_operations,
-	&map_operations,
-	&pin_operations,
-	&family_operations,
+	&access_operations, &map_operations,	&object_operations,
+	&pin_operations,    &family_operations,
 };
 
 #define MAX_OPERATIONS 128
@@ -91,10 +89,12 @@ static void count_outcome(const struct call *c, enum outcome outcome)
 /* Memory, or room in a count, was too short for a call that the model would have let pass. */
 static bool is_short(struct world *w, const struct call *c)
 {
-	if (c->want != HF_OK && !c->op->cpu)
+	if (c->want != HF_OK && c->want != HF_ERR_BUS && !c->op->cpu)
 		return false;
 	if (c->status == HF_ERR_NOMEM)
 		return c->fail_after || free_bytes(w) < c->needs + 2 * PMD_SIZE;
+	if (c->status == HF_ERR_BUS)
+		return w->pager_failed;
 	return c->status == HF_ERR_OVERFLOW && w->count_limit;
 }
 
@@ -108,10 +108,58 @@ static void tell_call(const struct call *c, uint64_t op)
 		printf(" from m%u", c->from_id);
 	if (c->src)
 		printf(" src 0x%llx", (unsigned long long)c->src);
+	if (c->object)
+		printf(" object %u+0x%llx", c->object_id, (unsigned long long)c->offset);
 	printf(" prot %u flags %u", c->prot, c->flags);
 	if (c->fail_after)
 		printf(" fail_after %llu", (unsigned long long)c->fail_after);
+	if (c->pager_after)
+		printf(" pager_after %llu", (unsigned long long)c->pager_after);
 	printf(": %s (%s)\n", hf_status_name(c->status), hf_status_name(c->want));
+}
+
+/* The part of [va, va+len) that is in the space; with `more`, of the 2 MiB around it. */
+static bool part_of(const struct model *model, hf_va *va, hf_va *end, uint64_t len)
+{
+	uint64_t mask = PAGE - 1;
+	const struct model_region *region;
+
+	*end = len > model->hi - model->lo ? model->hi : *va + len;
+	if (*va < model->lo || *va >= model->hi)
+		return false;
+	*end = *end > model->hi ? model->hi : *end;
+	for (region = model_above(model, *va);
+	     region && region < model->regions + model->count && region->start < *end; region++)
+		if (model_copies_more(region))
+			mask = PMD_SIZE - 1;
+	*va &= ~mask;
+	*end = (*end + mask) & ~mask;
+	*va = *va < model->lo ? model->lo : *va;
+	*end = *end > model->hi ? model->hi : *end;
+	return true;
+}
+
+static void settle_call(struct world *w, struct call *c)
+{
+	hf_va va = c->va, end;
+
+	if (part_of(&c->m->model, &va, &end, c->len))
+		settle(w, c->m, va, end);
+	if (!c->from)
+		return;
+	va = c->src;
+	if (part_of(&c->from->model, &va, &end, c->len))
+		settle(w, c->from, va, end);
+}
+
+/* The call may have made private copies of what it touched, and of more; also when it failed. */
+static void unsure_call(struct world *w, struct call *c)
+{
+	hf_va va = c->va, end;
+
+	(void)w;
+	if (part_of(&c->m->model, &va, &end, c->len))
+		model_unsure(&c->m->model, va, end);
 }
 
 bool run_call(struct world *w, struct call *c)
@@ -121,13 +169,19 @@ bool run_call(struct world *w, struct call *c)
 	w->doing = c->op->name;
 	c->m_id = c->m ? c->m->id : 0;
 	c->from_id = c->from ? c->from->id : 0;
+	c->object_id = c->object ? c->object->id : 0;
 	c->another = HF_OK;
 	c->want = c->op->expect ? c->op->expect(w, c) : HF_OK;
+	if (c->m && c->op->copies)
+		settle_call(w, c);
 	w->recent_op[w->calls++ % RECENT] = w->op;
 	*recent = *c;
 	hf_phys_fail_after(w->phys, c->fail_after);
+	w->pager_after = c->pager_after;
+	w->pager_failed = false;
 	c->status = c->op->call(w, c);
 	hf_phys_fail_after(w->phys, 0);
+	w->pager_after = 0;
 	*recent = *c;
 	if (w->tell)
 		tell_call(c, w->op);
@@ -140,6 +194,9 @@ bool run_call(struct world *w, struct call *c)
 		c->op->done(w, c);
 	else if (c->status != HF_OK && c->op->failed)
 		c->op->failed(w, c);
+	if (c->m && c->op->copies)
+		unsure_call(w, c);
+	objects_collect(w);
 	count_outcome(c, c->status == HF_OK ? DONE : is_short(w, c) ? SHORT : REFUSED);
 	return c->status == HF_OK;
 }
@@ -157,6 +214,8 @@ void run_operation(struct world *w)
 	w->doing = c.op->name;
 	if (one_in(w, 30))
 		c.fail_after = 1 + below(w, 8);
+	if (one_in(w, 30))
+		c.pager_after = 1 + below(w, 4);
 	if (!c.op->pick || c.op->pick(w, &c))
 		run_call(w, &c);
 }

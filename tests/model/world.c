@@ -183,6 +183,8 @@ void world_end(struct world *w)
 	while (w->member_count)
 		member_end(w, w->member_count - 1);
 	check_invariants(w);
+	objects_release(w);
+	check_invariants(w);
 	release_all(w);
 	check_invariants(w);
 	if (free_bytes(w) != w->free_at_start)

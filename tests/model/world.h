@@ -7,6 +7,7 @@
 #define TESTS_MODEL_WORLD_H
 
 #include <holdfast/soft.h>
+#include <holdfast/trace.h>
 
 #include "model.h"
 
@@ -19,7 +20,23 @@
 #define MAX_MEMBERS 6
 #define MAX_HELD 48
 #define MAX_HELD_PAGES 1100
+#define MAX_FORK_PINS 4096
 #define MAX_BYTES (64 * KIB) /* of one load, store, read, write or copy */
+
+#define MAX_OBJECTS 6 /* that the host has */
+
+struct world;
+
+/*
+ * The host's side of an object with a pager: a file. What the object does not have, the
+ * file has: a page that is asked for or put back must be as the model knows it.
+ */
+struct pager {
+	struct world *w;
+	struct model_object *object;
+	struct pagemap file;
+	uint64_t resident; /* bytes that the object has */
+};
 
 /* A space, two CPUs to run in it, and its model. */
 struct member {
@@ -31,6 +48,7 @@ struct member {
 
 /* What a device holds: one hf_pin, perhaps partly given back. */
 struct held {
+	bool writes; /* HF_PIN_WRITE: not only reads */
 	size_t count;
 	struct model_page *pages[MAX_HELD_PAGES];
 	hf_pa pa[MAX_HELD_PAGES];
@@ -50,14 +68,13 @@ enum outcome {
 	OUTCOMES,
 };
 
-struct world;
 struct operation;
 
 /* One call with its arguments; each operation uses those that it needs. */
 struct call {
 	const struct operation *op;
 	struct member *m, *from;
-	unsigned m_id, from_id; /* the members may be gone when the call is told of */
+	unsigned m_id, from_id, object_id; /* the members may be gone when the call is told of */
 	hf_va va, src;
 	uint64_t len;
 	unsigned prot, flags, access, cpu;
@@ -65,8 +82,15 @@ struct call {
 	size_t cap, count, index;
 	struct member *child;
 	struct hf_mm_stats before;
+	struct hf_fork_cost forecast;
+	enum hf_status foretold;
+	size_t fork_pins;
+
+	struct model_object *object;
+	uint64_t offset;
 
 	uint64_t fail_after;	/* see hf_phys_fail_after; 0: no allocation is made to fail */
+	uint64_t pager_after;	/* the same for what pagers are asked */
 	uint64_t needs;		/* bytes of memory that it may take */
 	enum hf_status want;	/* what the model says */
 	enum hf_status another; /* what it may be as well; HF_OK: nothing else */
@@ -87,7 +111,8 @@ struct operation {
 	enum hf_status (*call)(struct world *w, struct call *c);
 	void (*done)(struct world *w, struct call *c);
 	void (*failed)(struct world *w, struct call *c);
-	bool cpu; /* goes page by page: memory may be short before the forbidden page */
+	bool copies; /* reads, writes or holds [va, va+len): may make private copies */
+	bool cpu;    /* memory may be short before it comes to the forbidden page */
 };
 
 /* The last calls, to be told when something is wrong. */
@@ -115,10 +140,15 @@ struct world {
 	struct hf_phys *phys;
 	struct hf_port port;	  /* the soft port's, with a trace of ours */
 	struct hf_fork_cost cost; /* of the last fork */
+	struct hf_fork_pin fork_pins[MAX_FORK_PINS];
 	uint64_t free_at_start;
 	struct member *members[MAX_MEMBERS];
 	size_t member_count;
 	unsigned next_id;
+	struct model_object *objects; /* those that live */
+	size_t object_count, objects_held;
+	uint64_t pager_after; /* of the call under way */
+	bool pager_failed;
 	struct held *held[MAX_HELD];
 	size_t held_count;
 	struct call recent[RECENT];
@@ -155,6 +185,10 @@ uint64_t free_bytes(struct world *w);
 void trim(struct world *w);
 void member_add(struct world *w, struct member *member);
 void member_end(struct world *w, size_t index);
+/* Objects that nobody has any more have ended: see that nothing is missing. */
+void objects_collect(struct world *w);
+/* The host gives all its references back. */
+void objects_release(struct world *w);
 /* All pins go. */
 void release_all(struct world *w);
 void must(struct world *w, enum hf_status status, const char *what);
@@ -165,6 +199,11 @@ __attribute__((noreturn, format(printf, 2, 3))) void disagree(struct world *w, c
 /* The calls before this moment, the last one last. */
 void tell_recent(const struct world *w);
 
+/*
+ * Where the model is unsure whether a page of [lo, hi), inside the space, is the space's own,
+ * look; afterwards it matters no more, or not yet.
+ */
+void settle(struct world *w, struct member *member, hf_va lo, hf_va hi);
 /* Compare everything: mappings, bytes, what devices hold, and hf_mm_check. */
 void compare_all(struct world *w);
 void check_invariants(struct world *w);
