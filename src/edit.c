@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "edit.h"
+#include "range.h"
 
 struct hf_edit hf_edit_begin(struct hf_mm *mm)
 {
@@ -23,11 +24,11 @@ enum hf_status hf_edit_end(struct hf_edit *e, enum hf_status st)
 
 enum hf_status hf_edit_cut(struct hf_edit *e, hf_va lo, hf_va hi, bool deep)
 {
-	uint64_t need = hf_isolate_need(e->mm, lo, hi, deep);
+	struct hf_range r = deep ? hf_range_deep(e->mm, lo, hi) : hf_range_ends(e->mm, lo, hi);
 
-	if (!hf_reserve_fill(e->mm->phys, &e->reserve, need))
+	if (!hf_reserve_fill(e->mm->phys, &e->reserve, hf_isolate_need(&r)))
 		return HF_ERR_NOMEM;
-	return hf_isolate(e->mm, lo, hi, deep, &e->reserve);
+	return hf_isolate(&r, &e->reserve);
 }
 
 /* Some mapping is one that fork does not share: a new one beside it may be a new border. */

@@ -309,6 +309,7 @@ static void publish(struct fork *f, struct hf_mm *child, void *child_host)
 		.va_lo = parent->va_lo,
 		.va_hi = parent->va_hi,
 		.huge_cow = parent->huge_cow,
+		.moved = parent->moved,
 		.root = f->root,
 		.vmas = f->vmas,
 		.place_pfn = { HF_NIL },

@@ -71,3 +71,11 @@ bool hf_place_alloc_locked(struct hf_mm *mm, const struct hf_vma *vma, hf_va va,
 		hf_map_get_locked(phys, *out, level);
 	return ok;
 }
+
+void hf_place_move(struct hf_mm *mm, hf_va lo, hf_va hi, hf_va to)
+{
+	hf_phys_lock(mm->phys);
+	if (mm->place_va >= lo && mm->place_va < hi)
+		mm->place_va = mm->place_va - lo + to;
+	hf_phys_unlock(mm->phys);
+}

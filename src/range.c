@@ -1,162 +1,124 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Changes of whole ranges: cut tables and leaves at the range's ends, then take pages
- * out, change their protection, or mark them for fork. All under the mm's exclusive lock.
- *
- * Everything here goes down the tables in the same way: the entries of a table that a
- * range touches, each of which it covers whole or in part.
+ * out, change their protection, or mark them for fork.
  */
-#include "space.h"
+#include "range.h"
 
-struct range {
-	struct hf_mm *mm;
-	hf_va lo, hi;
-};
-
-static unsigned first_index(const struct range *r, hf_va base, unsigned level)
+/* Tables needed so that the range can deal as one with all that it covers of a leaf. */
+static uint64_t need_for_leaf(const struct hf_range *r, hf_va base, unsigned level)
 {
-	return hf_first_index(r->lo, base, level);
-}
-
-static unsigned end_index(const struct range *r, hf_va base, unsigned level)
-{
-	return hf_end_index(r->hi, base, level);
-}
-
-/* One entry of a table as a range sees it. */
-struct spot {
-	hf_pte *entry;
-	hf_va va; /* first address of the entry */
-	unsigned level;
-	bool whole; /* the range covers all of it */
-};
-
-static struct spot spot_at(const struct range *r, hf_pfn table, hf_va base, unsigned level,
-			   unsigned index)
-{
-	hf_va va = base + index * hf_level_size(level);
-
-	return (struct spot){
-		.entry = hf_table_entries(r->mm->phys, table) + index,
-		.va = va,
-		.level = level,
-		.whole = r->lo <= va && va + hf_level_size(level) <= r->hi,
-	};
-}
-
-/* Tables needed so that a leaf at `level` ends where the range does. */
-static uint64_t need_for_leaf(const struct range *r, hf_va base, unsigned level)
-{
-	hf_va end = base + hf_level_size(level), first, last;
+	const uint64_t size = hf_level_size(level), part = hf_level_size(level - 1);
 	uint64_t need = 1;
 
-	if (r->hi <= base || r->lo >= end || (r->lo <= base && r->hi >= end))
+	if (r->hi <= base || r->lo >= base + size)
 		return 0;
-	if (level - 1 == HF_LEVEL_PTE)
-		return need;
-	first = hf_level_base(hf_max_va(r->lo, base), level - 1);
-	last = hf_level_base(hf_min_va(r->hi, end) - 1, level - 1);
-	need += need_for_leaf(r, first, level - 1);
-	if (last != first)
-		need += need_for_leaf(r, last, level - 1);
+	if (r->lo <= base && r->hi >= base + size && level <= r->leaves)
+		return 0;
+	for (hf_va va = base; level - 1 > HF_LEVEL_PTE && va < base + size; va += part)
+		need += need_for_leaf(r, va, level - 1);
 	return need;
 }
 
 /* Below a shared table every table is shared, whatever its own count says. */
-static uint64_t need_for_table(const struct range *r, hf_pfn table, hf_va base, unsigned level,
-			       bool deep, bool shared)
+static uint64_t need_for_table(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level,
+			       bool shared)
 {
 	struct hf_phys *phys = r->mm->phys;
-	unsigned end = end_index(r, base, level);
+	unsigned end = hf_range_end(r, base, level);
 	uint64_t need = 0;
 
-	for (unsigned i = first_index(r, base, level); i < end; i++) {
-		struct spot s = spot_at(r, table, base, level, i);
-		hf_pte e = hf_pte_get(s.entry);
+	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
+		struct hf_spot s = hf_spot(r, table, base, level, i);
 
-		if (hf_pte_leaf(e, level) && !s.whole) {
+		if (s.whole)
+			continue;
+		if (hf_pte_leaf(s.e, level)) {
 			need += need_for_leaf(r, s.va, level);
-		} else if (hf_pte_branch(e, level) && (deep || !s.whole)) {
-			bool below = shared || hf_table_shared(phys, hf_pte_pfn(e));
+		} else if (hf_pte_branch(s.e, level)) {
+			bool below = shared || hf_table_shared(phys, hf_pte_pfn(s.e));
 
 			need += below;
-			need += need_for_table(r, hf_pte_pfn(e), s.va, level - 1, deep, below);
+			need += need_for_table(r, hf_pte_pfn(s.e), s.va, level - 1, below);
 		}
 	}
 	return need;
 }
 
-uint64_t hf_isolate_need(struct hf_mm *mm, hf_va lo, hf_va hi, bool deep)
+uint64_t hf_isolate_need(const struct hf_range *r)
 {
-	struct range r = { mm, lo, hi };
-
-	return need_for_table(&r, mm->root, 0, HF_TOP_LEVEL, deep, false);
+	return need_for_table(r, r->mm->root, 0, HF_TOP_LEVEL, false);
 }
 
-/* Some of the entry's addresses are of a mapping that fork does not share. */
-static bool special_in(const struct hf_mm *mm, const struct spot *s)
+bool hf_special_in(const struct hf_mm *mm, hf_va va, unsigned level)
 {
 	struct hf_vma v;
 
-	return hf_vmas_next_with(mm->phys, mm->vmas, s->va, HF_VMA_LOOK, &v) &&
-	       v.start < s->va + hf_level_size(s->level);
+	return hf_vmas_next_with(mm->phys, mm->vmas, va, HF_VMA_LOOK, &v) &&
+	       v.start < va + hf_level_size(level);
 }
 
 /*
- * A branch that lay whole in a DONTFORK or WIPEONFORK mapping may lie on its border after
+ * A branch that lay whole in a mapping that fork does not share may lie on its border after
  * this edit. Fork passed it over as a whole until now, and must look inside from now on.
  */
-static enum hf_status isolate(const struct range *r, hf_pfn table, hf_va base, unsigned level,
-			      bool deep, bool look, struct hf_reserve *reserve)
+static enum hf_status isolate(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level,
+			      bool look, struct hf_reserve *reserve)
 {
-	unsigned end = end_index(r, base, level);
+	unsigned end = hf_range_end(r, base, level);
 	enum hf_status st = HF_OK;
 
-	for (unsigned i = first_index(r, base, level); i < end && !st; i++) {
-		struct spot s = spot_at(r, table, base, level, i);
-		hf_pte e = hf_pte_get(s.entry);
+	for (unsigned i = hf_range_first(r, base, level); i < end && !st; i++) {
+		struct hf_spot s = hf_spot(r, table, base, level, i);
+		hf_pte e;
 
-		if (hf_pte_none(e) || (s.whole && (!deep || hf_pte_leaf(e, level))))
+		if (hf_pte_none(s.e) || s.whole)
 			continue;
-		if (hf_pte_leaf(e, level))
+		if (hf_pte_leaf(s.e, level))
 			st = hf_table_split(r->mm, s.entry, level, s.va, look, reserve);
 		else
 			st = hf_table_own(r->mm, s.entry, level - 1, s.va, reserve);
 		if (st)
 			break;
-		if (special_in(r->mm, &s))
+		if (hf_special_in(r->mm, s.va, level))
 			hf_pte_update(s.entry, hf_branch_mklook);
 		e = hf_pte_get(s.entry);
-		st = isolate(r, hf_pte_pfn(e), s.va, level - 1, deep, hf_branch_look(e), reserve);
+		st = isolate(r, hf_pte_pfn(e), s.va, level - 1, hf_branch_look(e), reserve);
 	}
 	return st;
 }
 
-enum hf_status hf_isolate(struct hf_mm *mm, hf_va lo, hf_va hi, bool deep, struct hf_reserve *r)
+enum hf_status hf_isolate(const struct hf_range *r, struct hf_reserve *reserve)
 {
-	struct range range = { mm, lo, hi };
+	return isolate(r, r->mm->root, 0, HF_TOP_LEVEL, true, reserve);
+}
 
-	return isolate(&range, mm->root, 0, HF_TOP_LEVEL, deep, true, r);
+/* The entry may lead to tables that are still wanted. */
+static bool stays(const struct hf_range *r, const struct hf_spot *s)
+{
+	return s->va < r->stay_hi && s->va + hf_level_size(s->level) > r->stay_lo;
 }
 
 /*
- * First half of taking pages out: hide every entry that goes from the hardware, but keep
- * where it leads. A table of which nothing stays goes as a whole. Returns whether it does.
+ * Hide every entry that goes. A table of which nothing stays goes as a whole. Returns
+ * whether it does.
  */
-static bool disarm(const struct range *r, hf_pfn table, hf_va base, unsigned level, bool *changed)
+static bool hide(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level, bool *changed)
 {
-	unsigned first = first_index(r, base, level), end = end_index(r, base, level);
+	unsigned first = hf_range_first(r, base, level), end = hf_range_end(r, base, level);
 	bool goes = true;
 
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
-		struct spot s = spot_at(r, table, base, level, i);
-		hf_pte e = hf_pte_get(s.entry);
-		bool touched = i >= first && i < end;
+		struct hf_spot s = hf_spot(r, table, base, level, i);
+		bool out = false;
 
-		if (hf_pte_none(e))
+		if (hf_pte_none(s.e))
 			continue;
-		if (touched && (s.whole || disarm(r, hf_pte_pfn(e), s.va, level - 1, changed))) {
-			*changed |= !hf_pte_held(e); /* even if unarmed: leaves may be cached */
+		if (i >= first && i < end)
+			out = s.whole ||
+			      (hide(r, hf_pte_pfn(s.e), s.va, level - 1, changed) && !stays(r, &s));
+		if (out) {
+			*changed |= !hf_pte_held(s.e); /* even if unarmed: leaves may be cached */
 			hf_pte_update(s.entry, hf_pte_mkheld);
 		} else {
 			goes = false;
@@ -165,28 +127,36 @@ static bool disarm(const struct range *r, hf_pfn table, hf_va base, unsigned lev
 	return goes;
 }
 
-/* Second half, after the flush: let go of what the hidden entries lead to. */
-static void release(const struct range *r, hf_pfn table, hf_va base, unsigned level)
+void hf_range_hide(const struct hf_range *r)
+{
+	bool changed = false;
+
+	hide(r, r->mm->root, 0, HF_TOP_LEVEL, &changed);
+	if (changed)
+		hf_flush(r->mm, r->lo, r->hi - r->lo, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
+}
+
+/* After hf_range_hide: let go of what the hidden entries lead to. */
+static void release(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level)
 {
 	struct hf_phys *phys = r->mm->phys;
-	unsigned end = end_index(r, base, level);
+	unsigned end = hf_range_end(r, base, level);
 
-	for (unsigned i = first_index(r, base, level); i < end; i++) {
-		struct spot s = spot_at(r, table, base, level, i);
-		hf_pte e = hf_pte_get(s.entry);
+	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
+		struct hf_spot s = hf_spot(r, table, base, level, i);
 
-		if (hf_pte_none(e))
+		if (hf_pte_none(s.e))
 			continue;
-		if (hf_pte_branch(e, level) && !hf_pte_held(e)) {
-			release(r, hf_pte_pfn(e), s.va, level - 1);
+		if (hf_pte_branch(s.e, level) && !hf_pte_held(s.e)) {
+			release(r, hf_pte_pfn(s.e), s.va, level - 1);
 			continue;
 		}
 		hf_pte_set(s.entry, (hf_pte){ 0 });
-		if (hf_pte_branch(e, level)) {
-			hf_table_put(phys, hf_pte_pfn(e), level - 1);
+		if (hf_pte_branch(s.e, level)) {
+			hf_table_put(phys, hf_pte_pfn(s.e), level - 1);
 		} else {
 			hf_phys_lock(phys);
-			hf_map_put_locked(phys, hf_pte_pfn(e), level);
+			hf_map_put_locked(phys, hf_pte_pfn(s.e), level);
 			hf_phys_unlock(phys);
 		}
 	}
@@ -194,12 +164,9 @@ static void release(const struct range *r, hf_pfn table, hf_va base, unsigned le
 
 void hf_zap(struct hf_mm *mm, hf_va lo, hf_va hi)
 {
-	struct range r = { mm, lo, hi };
-	bool changed = false;
+	struct hf_range r = hf_range_ends(mm, lo, hi);
 
-	disarm(&r, mm->root, 0, HF_TOP_LEVEL, &changed);
-	if (changed)
-		hf_flush(mm, lo, hi - lo, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
+	hf_range_hide(&r);
 	release(&r, mm->root, 0, HF_TOP_LEVEL);
 }
 
@@ -213,14 +180,14 @@ static unsigned lost(hf_pte old, hf_pte now)
 	return hf_leaf_writable(old) && !hf_leaf_writable(now) ? HF_FLUSH_WRITE : 0;
 }
 
-static unsigned protect(const struct range *r, hf_pfn table, hf_va base, unsigned level,
+static unsigned protect(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level,
 			unsigned prot)
 {
-	unsigned end = end_index(r, base, level), what = 0;
+	unsigned end = hf_range_end(r, base, level), what = 0;
 
-	for (unsigned i = first_index(r, base, level); i < end; i++) {
-		struct spot s = spot_at(r, table, base, level, i);
-		hf_pte old = hf_pte_get(s.entry), now;
+	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
+		struct hf_spot s = hf_spot(r, table, base, level, i);
+		hf_pte old = s.e, now;
 
 		if (hf_pte_branch(old, level)) {
 			what |= protect(r, hf_pte_pfn(old), s.va, level - 1, prot);
@@ -240,7 +207,7 @@ static unsigned protect(const struct range *r, hf_pfn table, hf_va base, unsigne
 
 void hf_protect(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned prot)
 {
-	struct range r = { mm, lo, hi };
+	struct hf_range r = hf_range_deep(mm, lo, hi);
 	unsigned what = protect(&r, mm->root, 0, HF_TOP_LEVEL, prot);
 
 	if (what)

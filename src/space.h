@@ -91,6 +91,8 @@ bool hf_place_alloc_locked(struct hf_mm *mm, const struct hf_vma *vma, hf_va va,
 
 /* A frame from which much memory is free, for what has no place yet. phys->lock held. */
 void hf_place_block_locked(const struct hf_phys *phys, hf_pfn *out);
+/* What lay in [lo, hi) lies at `to` now. mm lock held exclusively; takes phys->lock. */
+void hf_place_move(struct hf_mm *mm, hf_va lo, hf_va hi, hf_va to);
 
 /* A fault: what is wanted, and where the walk for it has come to. */
 struct hf_fault {
@@ -121,19 +123,7 @@ void hf_fault_end(struct hf_fault *f);
 /* Fault in every page of [lo, hi), which is mapped and allows it. */
 enum hf_status hf_fault_range(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned access);
 
-/*
- * Make tables and leaves end where a range does.
- *
- * hf_isolate makes every table that [lo, hi) covers a part of this space's own, and splits
- * every leaf that it covers a part of. With `deep` also the tables it covers whole. Marks the
- * branches it goes through that fork must look below, now that the mappings have changed.
- * hf_isolate_need says how many frames that takes. mm lock held exclusively.
- * HF_ERR_OVERFLOW: some may have been done, none shows.
- */
-uint64_t hf_isolate_need(struct hf_mm *mm, hf_va lo, hf_va hi, bool deep);
-enum hf_status hf_isolate(struct hf_mm *mm, hf_va lo, hf_va hi, bool deep, struct hf_reserve *r);
-
-/* After hf_isolate: take all pages out of [lo, hi). mm lock held exclusively. */
+/* After hf_isolate (range.h): take all pages out of [lo, hi). mm lock held exclusively. */
 void hf_zap(struct hf_mm *mm, hf_va lo, hf_va hi);
 /* After hf_isolate, deep: every leaf in [lo, hi) gets protection `prot`. Same lock. */
 void hf_protect(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned prot);

@@ -103,6 +103,7 @@ struct hf_mm {
 	uint32_t lock[2]; /* read/write lock: guards the fields below and the tables' shape */
 	hf_pfn root;	  /* the top table */
 	hf_pfn vmas;	  /* root of the tree of mappings */
+	bool moved;	  /* a table was: one that is shared may lie elsewhere in another space */
 	/* Under phys->lock: */
 	hf_va place_va; /* see DESIGN.md, "Placement" */
 	hf_pfn place_pfn;
@@ -166,6 +167,35 @@ enum hf_status hf_mprotect(struct hf_mm *mm, hf_va va, uint64_t len, unsigned pr
  * error may have populated a part.
  */
 enum hf_status hf_madvise(struct hf_mm *mm, hf_va va, uint64_t len, enum hf_advice advice);
+
+enum hf_mremap_flags {
+	HF_MREMAP_MAYMOVE = 1,	 /* to another address, if it has to be */
+	HF_MREMAP_FIXED = 2,	 /* to *addr, replacing what is there; with MAYMOVE */
+	HF_MREMAP_DONTUNMAP = 4, /* the old range stays mapped, empty; with MAYMOVE */
+};
+
+/*
+ * Make [old, old+old_len) new_len bytes long: mremap(2); `flags` are HF_MREMAP_* bits. Both
+ * lengths are rounded up to 4 KiB. Without FIXED and DONTUNMAP it shrinks in place, or grows in place if what follows is free,
+ * else moves if it may. Where it moves, the pages go along as they are: same frames, pins and
+ * sharing, no copy and no fault; where the two addresses are alike modulo 2 MiB (1 GiB),
+ * whole tables go, shared ones too, and huge pages stay huge, else they are split. What is
+ * added at the end reads as zeros. The place is found as by hf_mmap, alike to `old` modulo
+ * 2 MiB or 1 GiB if there is such a gap; with DONTUNMAP and without FIXED, *addr is a hint.
+ * *addr is set on success.
+ *
+ * Other than in mremap(2), the range may hold several mappings; the last one is that which
+ * grows. The call changes nothing when it fails.
+ *
+ * HF_ERR_FLAGS: unknown, or FIXED or DONTUNMAP without MAYMOVE. HF_ERR_INVAL: DONTUNMAP, and
+ * the lengths differ. HF_ERR_ALIGN: old, or *addr with FIXED. HF_ERR_EMPTY. HF_ERR_WRAP.
+ * HF_ERR_RANGE: the old range, or with FIXED the new one; or an object's mapping would grow
+ * beyond hf_object_max. HF_ERR_OVERLAP: FIXED, of the new
+ * range with the old one. HF_ERR_UNMAPPED: a hole in the old range. HF_ERR_NOSPACE: it cannot grow
+ * in place and may not move, or no gap is large enough. HF_ERR_NOMEM. HF_ERR_OVERFLOW.
+ */
+enum hf_status hf_mremap(struct hf_mm *mm, hf_va old, uint64_t old_len, uint64_t new_len,
+			 unsigned flags, hf_va *addr);
 
 /* Where a virtual address leads. */
 struct hf_translation {

@@ -90,6 +90,13 @@ static inline hf_pte hf_pte_mkheld(hf_pte e)
 	return (hf_pte){ (e.v & ~hf_format.valid) | hf_format.held };
 }
 
+/* Give a held entry back to it; a branch that was unarmed is so again. */
+static inline hf_pte hf_pte_mkshown(hf_pte e)
+{
+	return (hf_pte){ (e.v & ~hf_format.held) |
+			 (e.v & hf_format.unarmed ? 0 : hf_format.valid) };
+}
+
 /* ---- A page in the swap store ---- */
 
 static inline hf_pte hf_away_make(uint32_t slot)

@@ -87,7 +87,7 @@ static void sibling_mapping_stale(void **state)
  */
 static struct {
 	struct hf_port port; /* the soft port's, with the flush below */
-	hf_va va;
+	hf_va va, to;	     /* nor here, if not 0 */
 	unsigned flushes, present;
 } watch;
 
@@ -110,6 +110,7 @@ static void watched_flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, 
 	if ((what & HF_FLUSH_LEAVES) && va <= watch.va && watch.va < va + len) {
 		watch.flushes++;
 		watch.present += leaf_present(mm, watch.va);
+		watch.present += watch.to && leaf_present(mm, watch.to);
 	}
 	hf_soft_port()->flush(host, mm, va, len, what);
 }
@@ -163,6 +164,44 @@ static void branch_cache_stale(void **state)
 	SAME(load(s, 1, va + 5 * PAGE), 0);
 	SAME(load(s, 1, va + 7 * PAGE), 207);
 	CHECK(m);
+}
+
+/*
+ * mremap-races, as far as one thread can show it: what a CPU has cached of the old address is
+ * gone before a page can be reached at the new one, whether leaves or whole tables moved.
+ */
+static void mremap_races(void **state)
+{
+	struct machine *m = *state;
+	const struct hf_port *port = m->phys->port;
+
+	for (unsigned odd = 0; odd < 2; odd++) {
+		struct space *s = space_new(m);
+		hf_va va = map_level(s, HF_LEVEL_PTE, HF_TABLE_ENTRIES);
+		hf_va to = SPACE_LO + 8 * PMD_SIZE + odd * PAGE;
+
+		store(s, 0, va, 1);
+		store(s, 1, va, 2); /* both CPUs know the way there */
+		watch.port = *port;
+		watch.port.flush = watched_flush;
+		watch.va = va;
+		watch.to = to;
+		watch.flushes = watch.present = 0;
+		m->phys->port = &watch.port;
+		OK(hf_mremap(s->mm, va, PMD_SIZE, PMD_SIZE,
+			     HF_MREMAP_MAYMOVE | HF_MREMAP_FIXED | HF_MREMAP_DONTUNMAP, &to));
+		m->phys->port = port;
+		watch.to = 0;
+		assert_true(watch.flushes >= 1);
+		SAME(watch.present, 0);
+		store(s, 1, va, 3);
+		store(s, 1, va + PAGE, 4); /* through the branch cache, if it is stale */
+		SAME(load(s, 0, to), 2);
+		SAME(load(s, 0, to + PAGE), 0);
+		SAME(load(s, 0, va), 3);
+		CHECK(m);
+		space_end(s);
+	}
 }
 
 /*
@@ -310,6 +349,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(sibling_mapping_stale),
 	TEST(copy_found_beside_the_old_page),
 	TEST(branch_cache_stale),
+	TEST(mremap_races),
 	TEST(table_freed_under_walker),
 	TEST(snapshot_torn),
 	TEST(snapshot_torn_in_huge_pages),

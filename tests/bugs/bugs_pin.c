@@ -135,6 +135,33 @@ static void exclusive_lost_by_partial_sharing(void **state)
 	CHECK(m);
 }
 
+/* A part of a huge page goes elsewhere: what stays and what goes are as exclusive as before. */
+static void exclusive_lost_by_mremap(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m), *child;
+	hf_va va = map_filled(s, HF_LEVEL_PMD, 1, 1), stays = va + 20 * PAGE;
+	hf_va goes = va + 40 * PAGE, to = SPACE_LO + PAGE;
+	hf_pa pa[2] = { hold(s, stays, HF_PIN_WRITE), hold(s, goes, HF_PIN_WRITE) };
+
+	OK(hf_mremap(s->mm, goes - PAGE, 3 * PAGE, 3 * PAGE, HF_MREMAP_MAYMOVE | HF_MREMAP_FIXED,
+		     &to));
+	coherent(s, stays, pa[0]);
+	coherent(s, to + PAGE, pa[1]);
+	child = bare_fork(s, HF_FORK_COPY);
+	coherent(s, stays, pa[0]);
+	coherent(s, to + PAGE, pa[1]);
+	SAME(get(child, to + PAGE), 1002);
+	/* what the child moves is not its own before it writes */
+	to += PAGE;
+	OK(hf_mremap(child->mm, va, PAGE, PAGE, HF_MREMAP_MAYMOVE | HF_MREMAP_FIXED, &to));
+	put(child, to, 77);
+	SAME(get(s, va), stamp(1, va));
+	CHECK(m);
+	let_go(m, pa[0]);
+	let_go(m, pa[1]);
+}
+
 /* dontneed-under-device: the page leaves the space, not the device. */
 static void dontneed_under_device(void **state)
 {
@@ -169,6 +196,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(refcount_only_reuse),
 	TEST(exclusive_lost_by_mprotect),
 	TEST(exclusive_lost_by_partial_sharing),
+	TEST(exclusive_lost_by_mremap),
 	TEST(dontneed_under_device),
 };
 SUITE(bugs_pin, tests);

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Moving entries. Where the old and the new address are alike modulo the size of an entry,
+ * and the range covers it, the entry goes as it is, with all that is below: a table does
+ * not know its address, so counts stay as they are, and a table that is shared (and
+ * write-protected by this very entry) is shared afterwards. Larger entries are
+ * entered or split by hf_isolate first.
+ *
+ *   1. hide the old entries, and the tables that will be empty and are not on the way
+ *      to the new ones; flush;
+ *   2. take each out and put it at its new place, below tables that are made as needed.
+ */
+#include "move.h"
+
+struct hf_move hf_move(struct hf_mm *mm, hf_va lo, hf_va hi, hf_va to, struct hf_reserve *reserve)
+{
+	unsigned level = HF_TOP_LEVEL;
+
+	while ((to - lo) & (hf_level_size(level) - 1))
+		level--;
+	return (struct hf_move){
+		.from = {
+			.mm = mm,
+			.lo = lo,
+			.hi = hi,
+			.branches = level,
+			.leaves = level,
+			.stay_lo = to,
+			.stay_hi = to + (hi - lo),
+		},
+		.to = to,
+		.reserve = reserve,
+	};
+}
+
+static hf_va moved(const struct hf_move *m, hf_va va)
+{
+	return va - m->from.lo + m->to;
+}
+
+/* ---- Reckoning ---- */
+
+struct need {
+	const struct hf_move *m;
+	hf_va base[HF_LEVELS_MAX]; /* by level: of the last table that was counted */
+	bool any[HF_LEVELS_MAX];
+	uint64_t tables;
+};
+
+/*
+ * Tables for an entry at `level` that goes to `va`: one at each level from its own up to
+ * below the root, unless counted. Asked in rising order of addresses. (Some may be there.)
+ */
+static void need_at(struct need *n, hf_va va, unsigned level)
+{
+	for (; level < HF_TOP_LEVEL; level++) {
+		hf_va base = hf_level_base(va, level + 1);
+
+		if (n->any[level] && n->base[level] == base)
+			return; /* and so are those above */
+		n->any[level] = true;
+		n->base[level] = base;
+		n->tables++;
+	}
+}
+
+/* What a leaf becomes when it is split as far as it must be. */
+static void need_for_leaf(struct need *n, hf_va base, unsigned level)
+{
+	const struct hf_range *r = &n->m->from;
+	const uint64_t size = hf_level_size(level);
+
+	if (r->hi <= base || r->lo >= base + size)
+		return;
+	if (r->lo <= base && r->hi >= base + size && level <= r->leaves) {
+		need_at(n, moved(n->m, base), level);
+		return;
+	}
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
+		need_for_leaf(n, base + i * hf_level_size(level - 1), level - 1);
+}
+
+static void need_for_table(struct need *n, hf_pfn table, hf_va base, unsigned level)
+{
+	const struct hf_range *r = &n->m->from;
+	unsigned end = hf_range_end(r, base, level);
+
+	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
+		struct hf_spot s = hf_spot(r, table, base, level, i);
+
+		if (hf_pte_none(s.e))
+			continue;
+		if (s.whole)
+			need_at(n, moved(n->m, s.va), level);
+		else if (hf_pte_branch(s.e, level))
+			need_for_table(n, hf_pte_pfn(s.e), s.va, level - 1);
+		else
+			need_for_leaf(n, s.va, level);
+	}
+}
+
+uint64_t hf_move_need(const struct hf_move *m)
+{
+	struct need n = { .m = m };
+
+	need_for_table(&n, m->from.mm->root, 0, HF_TOP_LEVEL);
+	return n.tables;
+}
+
+/* ---- Moving ---- */
+
+/* The entry at `level` for `va`, below tables of this space's own. `look`: fork must come there. */
+static hf_pte *place_for(struct hf_move *m, hf_va va, unsigned level, bool look)
+{
+	struct hf_mm *mm = m->from.mm;
+	hf_pfn table = mm->root;
+
+	for (unsigned l = HF_TOP_LEVEL; l > level; l--) {
+		hf_pte *entry = hf_table_entries(mm->phys, table) + hf_table_index(va, l);
+
+		if (hf_pte_none(hf_pte_get(entry)))
+			hf_pte_set(entry, hf_branch_make(hf_table_new(mm->phys, m->reserve)));
+		if (look && !hf_branch_look(hf_pte_get(entry)))
+			hf_pte_update(entry, hf_branch_mklook);
+		table = hf_pte_pfn(hf_pte_get(entry));
+	}
+	return hf_table_entries(mm->phys, table) + hf_table_index(va, level);
+}
+
+/* A leaf that was hidden, as its mapping wants it. */
+static hf_pte shown(struct hf_move *m, hf_pte e, hf_va va)
+{
+	const struct hf_mm *mm = m->from.mm;
+
+	if (va >= m->vma.end)
+		hf_vmas_next(mm->phys, mm->vmas, va, &m->vma);
+	return hf_vma_prot(&m->vma) == HF_PROT_NONE ? e : hf_pte_mkshown(e);
+}
+
+/* An entry that has been taken out. `look`: the branch above it had LOOK. */
+static void put(struct hf_move *m, hf_pte e, hf_va va, unsigned level, bool look)
+{
+	if (hf_pte_branch(e, level)) {
+		look = hf_branch_look(e);
+		e = hf_pte_mkshown(e);
+		m->from.mm->moved = true;
+	} else if (hf_pte_leaf(e, level)) {
+		e = shown(m, e, va);
+	}
+	look |= m->special && hf_special_in(m->from.mm, va, level);
+	hf_pte_set(place_for(m, va, level, look), e);
+}
+
+static void move(struct hf_move *m, hf_pfn table, hf_va base, unsigned level, bool look)
+{
+	const struct hf_range *r = &m->from;
+	unsigned end = hf_range_end(r, base, level);
+
+	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
+		struct hf_spot s = hf_spot(r, table, base, level, i);
+
+		if (hf_pte_none(s.e))
+			continue;
+		if (!s.whole)
+			move(m, hf_pte_pfn(s.e), s.va, level - 1, hf_branch_look(s.e));
+		if (s.whole || hf_pte_held(s.e))
+			hf_pte_set(s.entry, (hf_pte){ 0 });
+		if (s.whole)
+			put(m, s.e, moved(m, s.va), level, look);
+		else if (hf_pte_held(s.e))
+			hf_table_put(r->mm->phys, hf_pte_pfn(s.e), level - 1);
+	}
+}
+
+void hf_move_tables(struct hf_move *m)
+{
+	struct hf_mm *mm = m->from.mm;
+	struct hf_vma v;
+
+	m->special = hf_vmas_next_with(mm->phys, mm->vmas, m->to, HF_VMA_LOOK, &v);
+	hf_range_hide(&m->from);
+	move(m, mm->root, 0, HF_TOP_LEVEL, true);
+	hf_place_move(mm, m->from.lo, m->from.hi, m->to);
+}
