@@ -122,7 +122,7 @@ void hf_table_put(struct hf_phys *phys, hf_pfn table, unsigned level);
  * Put `now` in the place of the valid entry at `level` that `va` lies in, and flush what
  * the old one gave (HF_FLUSH_*): on return no CPU uses it. `hide`: nobody may use the new
  * one while another CPU still uses the old; AArch64 wants it so of every entry that leads
- * elsewhere (break-before-make, Arm ARM D8.16.1).
+ * elsewhere (break-before-make).
  * => the table that *entry is in is exclusive, and locked or its mm locked exclusively.
  */
 void hf_entry_replace(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va, hf_pte now,

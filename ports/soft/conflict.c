@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TLB conflicts (Arm ARM D8.16): where a CPU has cached one translation and the tables hold
+ * TLB conflicts (Arm ARM D8, "Using break-before-make when updating translation table
+ * entries"): where a CPU has cached one translation and the tables hold
  * another, valid one of the same address, it may use either, both at once, or abort. We abort,
  * whenever somebody looks: at each walk, and at each flush before it forgets. An entry that
  * went through invalid and a flush on its way (break-before-make) is never seen.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Arm Architecture Reference Manual (DDI 0487), D8: D8.3 (descriptors), D8.4 (permissions),
- * D8.5 (access flag), D8.16 (TLB conflicts and break-before-make).
+ * Arm Architecture Reference Manual (DDI 0487), D8: D8.3 "Translation table descriptor
+ * formats", D8.4 "Memory access control", D8.5 "Hardware updates to the translation tables".
  *
  * The CPU runs at EL0 on TTBR0_EL1 with TCR_EL1.{T0SZ = 16, TG0 = 4 KiB, HPD0 = 0, HA = 0,
  * HD = 0, DS = 0}, SCTLR_EL1.WXN = 0, 48-bit output addresses, and neither FEAT_HAFDBS nor

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * RISC-V privileged specification, 12.3 (the algorithm is in 12.3.2) to 12.6: Sv39, Sv48,
- * Sv57. With HF_FORMAT_SVADU A and D are set by the hardware (menvcfg.ADUE = 1), else
+ * RISC-V privileged architecture (version 20240411), 10.3.1 and 10.3.2 (the algorithm),
+ * 10.4 to 10.6 (Sv39, Sv48, Sv57). With HF_FORMAT_SVADU A and D are set by the hardware (menvcfg.ADUE = 1), else
  * where they are missing it faults (Svade).
  *
  * The hart runs in U-mode, without Svnapot and Svpbmt: N and PBMT are reserved. It has

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The page walk, in any format: mmu.h says what an entry means. Caches as in Intel SDM
- * vol. 3A, 4.10.3; Arm ARM D8.16; RISC-V privileged specification, 12.2.1.
+ * vol. 3A, 4.10.3; Arm ARM D8, "TLBs"; RISC-V privileged
+ * architecture, 10.2.1.
  */
 #include "machine.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * AArch64, 4 KiB granule, four levels, 48-bit addresses: the VMSAv8-64 descriptors of the
- * Arm Architecture Reference Manual (DDI 0487), D8.3 (formats), D8.4 (permissions), D8.5
- * (access flag), D8.6 (attributes). Its levels count the other way: our PGD is its level 0.
+ * AArch64, 4 KiB granule, four levels, 48-bit addresses: Arm Architecture Reference Manual
+ * (DDI 0487), D8.3 "Translation table descriptor formats", D8.4 "Memory access control".
+ * Its levels count the other way: our PGD is its level 0.
  *
  * What a port sets up: stage 1 of EL1&0, TTBR0_EL1; TCR_EL1.{T0SZ = 16, TG0 = 4 KiB, HPD0 =
  * HA = HD = 0}; SCTLR_EL1.WXN = 0; MAIR_EL1 attribute 0 is normal write-back memory.

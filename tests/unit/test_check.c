@@ -181,7 +181,7 @@ static struct slot *slot_at(struct hf_mm *mm, hf_va va)
 #define PTE HF_LEVEL_PTE
 #define PMD HF_LEVEL_PMD
 #define PUD HF_LEVEL_PUD
-#define PGD HF_LEVEL_PGD
+#define TOP HF_TOP_LEVEL
 
 static struct hf_violation in(const char *rule, const struct hf_mm *mm, hf_va va, hf_pa pa)
 {
@@ -259,9 +259,9 @@ static struct hf_violation no_look_in_pud(struct world *w)
 	return no_look(w, w->small, PUD);
 }
 
-static struct hf_violation no_look_in_pgd(struct world *w)
+static struct hf_violation no_look_in_root(struct world *w)
 {
-	return no_look(w, w->small, PGD);
+	return no_look(w, w->small, TOP);
 }
 
 static struct hf_violation no_look_above_wiped(struct world *w)
@@ -773,7 +773,7 @@ static void nothing_is_found_where_nothing_is_wrong(void **state)
 	X(write_to_shared_table)     \
 	X(no_look_in_pmd)            \
 	X(no_look_in_pud)            \
-	X(no_look_in_pgd)            \
+	X(no_look_in_root)           \
 	X(no_look_above_wiped)       \
 	X(look_at_shared_table)      \
 	X(leaf_outside)              \
@@ -828,14 +828,76 @@ static void nothing_is_found_where_nothing_is_wrong(void **state)
 	}
 EACH_DAMAGE(DEFINE)
 
+/* What only some formats have to keep. */
+
+static struct hf_violation write_below_armed_branch(struct world *w)
+{
+	hf_pte *e = entry_at(w->parent, w->apart, PTE);
+
+	OK(hf_fault(w->parent, w->apart, HF_ACCESS_READ, NULL));
+	*e = hf_leaf_mkwrite(*e);
+	return in("armed-from-within", w->parent, w->apart, pa_at(w->parent, w->apart, PTE));
+}
+
+static void finds_write_below_armed_branch(void **state)
+{
+	if (!hf_format.unarmed)
+		skip();
+	expect_found(*state, write_below_armed_branch);
+}
+
+static void finds_exclusive_branch_below_armed_one(void **state)
+{
+	struct world *w = *state;
+	struct hf_violation got = { 0 };
+	struct hf_mm *child;
+	hf_pte *e, whole;
+
+	put(w->many, GIB, 1);
+	child = space_fork(w->many, HF_FORK_COPY);
+	e = entry_at(w->many, GIB, PMD);
+	OK(hf_fault(w->many, GIB, HF_ACCESS_READ, NULL));
+	CHECK(&w->m->phys);
+	whole = *e;
+	*e = hf_branch_mkwrite(*e);
+	if (hf_format.unarmed) {
+		GIVES(HF_ERR_CORRUPT, hf_mm_check(&w->m->phys, &got));
+		assert_string_equal(got.rule, "armed-from-within");
+		SAME(got.va, GIB);
+		*e = whole;
+	}
+	space_end(child);
+}
+
+static void finds_writable_leaf_that_is_clean(void **state)
+{
+	struct world *w = *state;
+	hf_va va = w->small + 5 * PAGE;
+	struct hf_violation got = { 0 };
+	hf_pte *e = entry_at(w->parent, va, PTE), whole = *e;
+
+	assert_true(hf_leaf_writable(whole));
+	e->v &= ~hf_format.dirty;
+	if (hf_format.marks) {
+		CHECK(&w->m->phys);
+	} else {
+		GIVES(HF_ERR_CORRUPT, hf_mm_check(&w->m->phys, &got));
+		assert_string_equal(got.rule, "entry-wellformed");
+		SAME(got.va, va);
+	}
+	*e = whole;
+}
+
 #define LIST(damage) cmocka_unit_test_setup_teardown(finds_##damage, setup, teardown),
 
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(
-						    nothing_is_found_where_nothing_is_wrong, setup,
-						    teardown),
-					    EACH_DAMAGE(LIST) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(nothing_is_found_where_nothing_is_wrong, setup,
+						teardown),
+		EACH_DAMAGE(LIST) LIST(write_below_armed_branch)
+			LIST(exclusive_branch_below_armed_one) LIST(writable_leaf_that_is_clean)
+	};
 
 	return RUN(tests, argc, argv);
 }
