@@ -841,8 +841,10 @@ static struct hf_violation write_below_armed_branch(struct world *w)
 
 static void finds_write_below_armed_branch(void **state)
 {
-	if (!hf_format.unarmed)
+	if (!hf_format.unarmed) {
+		print_message("skipped: branches of this format can deny writing\n");
 		skip();
+	}
 	expect_found(*state, write_below_armed_branch);
 }
 
