@@ -7,7 +7,7 @@ QUICK =
 PREFIX = /usr/local
 export PREFIX
 
-.PHONY: help run check model mutants bench bench-count docs install format clean
+.PHONY: help run check check-cross model mutants bench bench-count docs install format clean
 
 help:
 	@echo 'make run        fork a heap that devices write into, beside fork(2)'
@@ -15,6 +15,7 @@ help:
 	@echo '                  ARGS="..."       more options; see build/holdfast run --help'
 	@echo 'make check      every test, with gcc, clang and the sanitizers'
 	@echo '                  ARGS="..."       a part of it; see scripts/check --help'
+	@echo 'make check-cross  the core and the soft port as AArch64 and RISC-V programs, in QEMU'
 	@echo 'make model      5,000,000 random operations on each page-table format, against a model'
 	@echo '                  ARGS="..."       fewer, or one format; see scripts/model --help'
 	@echo 'make mutants    take every protecting rule out in turn; a test must notice'
@@ -34,6 +35,9 @@ run:
 
 check:
 	@scripts/bootstrap check scripts/check $(ARGS)
+
+check-cross:
+	@scripts/bootstrap cross scripts/check --stage aarch64 --stage riscv64 $(ARGS)
 
 model:
 	@scripts/bootstrap check scripts/model $(ARGS)
