@@ -337,7 +337,7 @@ enum hf_status model_check_mmap_object(const struct model *model, hf_va *va, uin
 	unsigned kind = flags & kinds;
 	enum hf_status status;
 
-	if (!kind || kind == kinds || flags >= 2 * kinds)
+	if (!kind || kind == kinds || flags > (kinds | 3))
 		return HF_ERR_FLAGS;
 	if (offset % PAGE && prot <= 7 && (flags & 3) != 3)
 		return HF_ERR_ALIGN;
@@ -350,6 +350,59 @@ enum hf_status model_check_mmap_object(const struct model *model, hf_va *va, uin
 	    offset + page_up(len) > hf_object_max())
 		return HF_ERR_RANGE;
 	return status;
+}
+
+static enum hf_status check_mremap_arguments(const struct model *model, hf_va old, uint64_t old_len,
+					     uint64_t new_len, unsigned flags, hf_va to)
+{
+	enum hf_status status;
+
+	if (flags > 7 || (flags && !(flags & HF_MREMAP_MAYMOVE)))
+		return HF_ERR_FLAGS;
+	if ((flags & HF_MREMAP_DONTUNMAP) && page_up(old_len) != page_up(new_len))
+		return HF_ERR_INVAL;
+	if (((flags & HF_MREMAP_FIXED) && to % PAGE) || old % PAGE)
+		return HF_ERR_ALIGN;
+	if (!new_len)
+		return HF_ERR_EMPTY;
+	status = model_check_range(model, old, old_len, true);
+	if (status)
+		return status;
+	if (!page_up(new_len))
+		return HF_ERR_WRAP;
+	if (!(flags & HF_MREMAP_FIXED))
+		return HF_OK;
+	status = model_check_range(model, to, page_up(new_len), false);
+	if (!status && old < to + page_up(new_len) && to < old + page_up(old_len))
+		status = HF_ERR_OVERLAP;
+	return status;
+}
+
+enum hf_status model_check_mremap(const struct model *model, hf_va old, uint64_t old_len,
+				  uint64_t new_len, unsigned flags, hf_va *to)
+{
+	enum hf_status status = check_mremap_arguments(model, old, old_len, new_len, flags, *to);
+	hf_va end = old + page_up(old_len);
+
+	if (status)
+		return status;
+	old_len = page_up(old_len);
+	new_len = page_up(new_len);
+	status = model_check_mapped(model, old, old_len);
+	if (status || (flags & HF_MREMAP_FIXED))
+		return status;
+	if (!(flags & HF_MREMAP_DONTUNMAP)) {
+		*to = old;
+		if (new_len <= old_len || is_free(model, end, new_len - old_len))
+			return HF_OK;
+		if (!(flags & HF_MREMAP_MAYMOVE))
+			return HF_ERR_NOSPACE;
+		*to = 0;
+	}
+	if (new_len > model->hi - model->lo)
+		return HF_ERR_NOSPACE;
+	*to = place(model, *to, old, new_len);
+	return *to ? HF_OK : HF_ERR_NOSPACE;
 }
 
 /* Effects */

@@ -85,6 +85,12 @@ enum hf_status model_check_mmap(const struct model *model, hf_va *va, uint64_t l
 /* The same for hf_mmap_object. */
 enum hf_status model_check_mmap_object(const struct model *model, hf_va *va, uint64_t len,
 				       unsigned prot, unsigned flags, uint64_t offset);
+/*
+ * The same for mremap; *to becomes the place. On HF_OK the range is to be moved or resized.
+ */
+enum hf_status model_check_mremap(const struct model *model, hf_va old, uint64_t old_len,
+				  uint64_t new_len, unsigned flags, hf_va *to);
+
 /* What a call that succeeded has done. Lengths are rounded up to pages. */
 void model_mmap(struct model *model, hf_va va, uint64_t len, struct model_attr attr,
 		uint64_t offset);

@@ -71,6 +71,49 @@ static bool pick_munmap_much(struct world *w, struct call *c)
 	return true;
 }
 
+/* hf_mremap: c->src is the new place, c->value the new length, c->old the model's place */
+
+static bool pick_mremap(struct world *w, struct call *c)
+{
+	static const unsigned often[] = { 0, 0, 1, 1, 1, 3, 3, 5, 7 };
+
+	pick_range(w, c);
+	c->flags = one_in(w, 50) ? (unsigned)below(w, 16) : often[below(w, 9)];
+	c->value = one_in(w, 3) ? c->len : page_up(c->len) + PAGE * below(w, 60);
+	if (one_in(w, 3))
+		c->value = c->len / 2;
+	if ((c->flags & HF_MREMAP_DONTUNMAP) && !one_in(w, 8))
+		c->value = c->len;
+	/* most of the time so that whole tables can move */
+	c->src = page_of(any_va(w));
+	if (!one_in(w, 4))
+		c->src = (c->src & ~(PMD_SIZE - 1)) + c->va % PMD_SIZE;
+	if (one_in(w, 40))
+		c->src++;
+	return true;
+}
+
+static enum hf_status expect_mremap(struct world *w, struct call *c)
+{
+	(void)w;
+	c->old = c->src;
+	return model_check_mremap(&c->m->model, c->va, c->len, c->value, c->flags, &c->old);
+}
+
+static enum hf_status call_mremap(struct world *w, struct call *c)
+{
+	(void)w;
+	return hf_mremap(&c->m->mm, c->va, c->len, c->value, c->flags, &c->src);
+}
+
+static void done_mremap(struct world *w, struct call *c)
+{
+	if (c->src != c->old)
+		disagree(w, "moved to 0x%llx, the model says 0x%llx", (unsigned long long)c->src,
+			 (unsigned long long)c->old);
+	model_mremap(&c->m->model, c->va, c->len, c->src, c->value, c->flags & HF_MREMAP_DONTUNMAP);
+}
+
 /* hf_mprotect */
 
 static bool pick_mprotect(struct world *w, struct call *c)
@@ -222,6 +265,12 @@ static const struct operation list[] = {
 	  .expect = expect_range,
 	  .call = call_munmap,
 	  .done = done_munmap },
+	{ .name = "hf_mremap",
+	  .weight = 25,
+	  .pick = pick_mremap,
+	  .expect = expect_mremap,
+	  .call = call_mremap,
+	  .done = done_mremap },
 	{ .name = "hf_mprotect",
 	  .weight = 40,
 	  .pick = pick_mprotect,
