@@ -319,10 +319,16 @@ void hf_frames_release_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count)
 	}
 }
 
+void hf_blocks_prepare(const struct hf_phys *phys, hf_pfn pfn, uint64_t frames)
+{
+	if (phys->port->prepare)
+		phys->port->prepare(phys->host, hf_pfn_pa(pfn), frames << HF_PAGE_SHIFT);
+}
+
 void hf_block_prepare(const struct hf_phys *phys, hf_pfn pfn, unsigned level)
 {
-	if (level > HF_LEVEL_PTE && phys->port->prepare)
-		phys->port->prepare(phys->host, hf_pfn_pa(pfn), hf_level_size(level));
+	if (level > HF_LEVEL_PTE)
+		hf_blocks_prepare(phys, pfn, 1u << hf_level_order(level));
 }
 
 void hf_block_clear(const struct hf_phys *phys, hf_pfn pfn, unsigned order)

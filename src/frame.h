@@ -189,8 +189,12 @@ uint64_t hf_pinned_frames_locked(const struct hf_phys *phys, hf_pfn pfn, unsigne
  */
 struct hf_frame *hf_block(const struct hf_phys *phys, hf_pfn pfn, unsigned level);
 
-/* Tell the port of a block that has just been allocated for a leaf at `level`. No lock needed. */
+/*
+ * Tell the port of a block that has just been allocated for a leaf at `level`, or of so many
+ * frames of such blocks at PMD level, in one range of RAM. No lock needed.
+ */
 void hf_block_prepare(const struct hf_phys *phys, hf_pfn pfn, unsigned level);
+void hf_blocks_prepare(const struct hf_phys *phys, hf_pfn pfn, uint64_t frames);
 
 /* Fill a block with zeros, or copy one. The block is the caller's alone. No lock needed. */
 void hf_block_clear(const struct hf_phys *phys, hf_pfn pfn, unsigned order);

@@ -119,7 +119,7 @@ struct hf_linux_stats {
 	uint64_t faults;	  /* SIGSEGVs resolved */
 	uint64_t host_maps;	  /* host mappings in all windows now, the idle ones too */
 	uint64_t window_drops;	  /* windows dropped because of the limit */
-	uint64_t huge_blocks;	  /* 2 MiB blocks of the memfd made huge by MADV_COLLAPSE */
+	uint64_t huge_blocks;	  /* 2 MiB blocks of the memfd made huge */
 	uint64_t collapse_errors; /* MADV_COLLAPSE calls that the host refused */
 	uint64_t returned_bytes;  /* given back to the host by hole punching */
 };

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +23,9 @@
 
 /* Physical addresses begin here, so that 0 is none, and each level's blocks are aligned. */
 #define RAM_BASE GIB
+
+/* How often to ask for a huge page where the host says that it may have one soon. */
+#define COLLAPSE_TRIES 3
 
 /* Memory that may be held free for later, beyond as much as is in use. */
 #define HELD_MIN ((uint64_t)64 << 20)
@@ -116,26 +120,63 @@ static bool first_try(struct hf_linux *lin, uint64_t block)
 	return !(atomic_fetch_or(&lin->tried[block / 64], bit) & bit);
 }
 
+/* The host has memory for the page. */
+static bool backed(char *page)
+{
+	unsigned char in_core = 0;
+
+	return !mincore(page, HF_PAGE_SIZE, &in_core) && (in_core & 1);
+}
+
+/*
+ * Put memory behind the block's first page, and see whether that has put it behind the last one:
+ * then it is a huge page already, for that is what shmem_enabled asks for.
+ */
+static bool populate_huge(char *block)
+{
+	char *last = block + BLOCK - HF_PAGE_SIZE;
+	bool empty = !backed(last);
+
+	madvise(block, HF_PAGE_SIZE, MADV_POPULATE_WRITE);
+	return empty && backed(last);
+}
+
+/* The host may have no time for one of the blocks just now: madvise(2), EAGAIN and EBUSY. */
+static bool collapse(char *at, uint64_t len)
+{
+	for (int tries = 0; tries < COLLAPSE_TRIES; tries++) {
+		if (!madvise(at, len, MADV_COLLAPSE))
+			return true;
+		if (errno != EAGAIN && errno != EBUSY)
+			return false;
+	}
+	return false;
+}
+
 /*
  * MADV_COLLAPSE makes a huge page from the small ones that are there, and wants at least
  * one. On a block with one it costs a tenth of what 512 first touches of small pages do. It
- * waits for every CPU, however much it collapses: one call for all.
+ * waits for every CPU to let go of its pages, however much it collapses, and where all CPUs are
+ * busy that takes long: one call for all, and none where there is nothing to do.
  */
 void hf_linux_prepare(void *host, hf_pa pa, uint64_t len)
 {
 	struct hf_linux *lin = host;
-	char *at = direct(lin, pa.v - RAM_BASE);
+	char *at = direct(lin, pa.v - RAM_BASE), *first = NULL, *end = NULL;
 	uint64_t blocks = 0;
 
 	for (uint64_t done = 0; lin->collapse && done < len; done += BLOCK) {
 		if (!first_try(lin, (pa.v - RAM_BASE + done) / BLOCK))
 			continue;
-		madvise(at + done, HF_PAGE_SIZE, MADV_POPULATE_WRITE);
 		blocks++;
+		if (populate_huge(at + done))
+			continue;
+		first = first ? first : at + done;
+		end = at + done + BLOCK;
 	}
 	if (!blocks)
 		return;
-	if (madvise(at, len, MADV_COLLAPSE))
+	if (first && !collapse(first, (uint64_t)(end - first)))
 		hf_linux_add(&lin->collapse_errors, 1);
 	else
 		hf_linux_add(&lin->huge_blocks, blocks);

@@ -66,15 +66,22 @@ void *hf_linux_record_spare(const struct hf_linux_record *r, uint64_t *len)
 	return r->word[0];
 }
 
-/* The word of `page`, and in *stop the first page that its word says nothing about. */
-static uint64_t look(const struct hf_linux_record *r, uint64_t page, uint64_t *stop)
+/* The level of the word that tells about `page`. */
+static unsigned level_at(const struct hf_linux_record *r, uint64_t page)
 {
 	unsigned level = TOP;
-	uint64_t first;
 
 	while (r->word[level][page / span(level)] & RECORD_BRANCH)
 		level--;
-	first = page & ~(span(level) - 1);
+	return level;
+}
+
+/* The word of `page`, and in *stop the first page that its word says nothing about. */
+static uint64_t look(const struct hf_linux_record *r, uint64_t page, uint64_t *stop)
+{
+	unsigned level = level_at(r, page);
+	uint64_t first = page & ~(span(level) - 1);
+
 	*stop = min(first + span(level), r->pages);
 	return advance(r->word[level][page / span(level)], page - first);
 }
@@ -86,12 +93,30 @@ uint64_t hf_linux_record_at(const struct hf_linux_record *r, uint64_t page)
 	return look(r, page, &stop);
 }
 
+/*
+ * Beginning with the word for `page`, which starts there: how far words of one table have
+ * what `want` continues to. A branch is no such word.
+ */
+static uint64_t alike(const struct hf_linux_record *r, uint64_t page, uint64_t limit, uint64_t want)
+{
+	unsigned level = level_at(r, page);
+	uint64_t size = span(level), end = (page | (size * HF_TABLE_ENTRIES - 1)) + 1;
+	const uint64_t *word = &r->word[level][page / size];
+
+	for (end = min(end, limit); page < end && *word == want; page += size, word++)
+		want = advance(want, size);
+	return page;
+}
+
 uint64_t hf_linux_record_run(const struct hf_linux_record *r, uint64_t page, uint64_t limit)
 {
-	uint64_t stop, next, word = look(r, page, &stop);
+	uint64_t next, stop, word = look(r, page, &next);
 
-	while (stop < limit && look(r, stop, &next) == advance(word, stop - page))
+	do {
 		stop = next;
+		if (stop < limit)
+			next = alike(r, stop, limit, advance(word, stop - page));
+	} while (stop < limit && next > stop);
 	return min(stop, limit);
 }
 

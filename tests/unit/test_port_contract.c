@@ -815,6 +815,42 @@ static void huge_blocks_are_prepared(void **state)
 	space_end(mm);
 }
 
+/* Fork tells of blocks that lie side by side in one call, and of no other memory. */
+static void blocks_of_a_fork_are_prepared_at_once(void **state)
+{
+	struct recorder *r = *state;
+	struct hf_mm *mm = space_new(r->m), *child;
+	hf_va va = map_huge(mm, 4);
+	struct hf_span span[3];
+	uint64_t prepared = 0;
+	size_t count;
+
+	for (unsigned i = 0; i < 3; i++)
+		OK(hf_pin(mm, va + i * PMD_SIZE, PAGE, HF_PIN_WRITE, &span[i], 1, &count));
+	rewind_to_start(r);
+	child = space_fork(mm, HF_FORK_COPY);
+	for (unsigned i = 0; i < 3; i++) {
+		uint64_t pa = pa_of(child, va + i * PMD_SIZE).v;
+		unsigned told = 0;
+
+		for (unsigned n = 0; n < r->count; n++) {
+			const struct event *e = &r->events[n];
+
+			if (e->kind == PREPARE && pa - e->pa.v < e->len)
+				told++;
+		}
+		SAME(told, 1);
+	}
+	for (unsigned n = 0; n < r->count; n++)
+		if (r->events[n].kind == PREPARE)
+			prepared += r->events[n].len;
+	SAME(prepared, 3 * PMD_SIZE);
+	SAME(count_of(r, PREPARE), 1);
+	space_end(child);
+	OK(hf_unpin(&r->m->phys, span, 3));
+	space_end(mm);
+}
+
 static void pages_are_copied_by_the_port(void **state)
 {
 	struct recorder *r = *state;
@@ -908,6 +944,7 @@ int main(int argc, char **argv)
 		TEST(fill_tells_of_huge_runs),
 		TEST(a_fault_that_fails_fills_nothing),
 		TEST(huge_blocks_are_prepared),
+		TEST(blocks_of_a_fork_are_prepared_at_once),
 		TEST(pages_are_copied_by_the_port),
 		cmocka_unit_test(optional_functions_may_be_missing),
 		TEST(the_hosts_pointer_is_kept),
