@@ -37,7 +37,8 @@ check:
 	@scripts/bootstrap check scripts/check $(ARGS)
 
 check-cross:
-	@scripts/bootstrap cross scripts/check --stage aarch64 --stage riscv64 $(ARGS)
+	@scripts/bootstrap cross scripts/check --stage aarch64 --stage aarch64-16k \
+		--stage riscv64 $(ARGS)
 
 model:
 	@scripts/bootstrap check scripts/model $(ARGS)

@@ -56,14 +56,21 @@ _Noreturn void hf_soft_panic(void *host, const char *what)
 	abort();
 }
 
+static uintptr_t host_page(void)
+{
+	return (uintptr_t)sysconf(_SC_PAGESIZE);
+}
+
 static void soft_discard(void *host, hf_pa pa, uint64_t len)
 {
 	void *p = hf_soft_ram(host, pa.v, len);
+	/* Of a part of a larger page of its own, the host would take the whole. */
+	bool whole = !(((uintptr_t)p | len) & (host_page() - 1));
 
 	if (!p)
 		hf_soft_panic(host, "discard of what is not RAM");
 	/* The host may refuse, memory that is locked for example; zeros are promised. */
-	if (madvise(p, len, MADV_DONTNEED))
+	if (!whole || madvise(p, len, MADV_DONTNEED))
 		memset(p, 0, len);
 }
 
@@ -118,6 +125,14 @@ static enum hf_status check_config(const struct hf_soft_config *c)
 	return HF_OK;
 }
 
+/* Make a range accessible, and what it shares its first and last page of the host with. */
+static bool open_range(const struct hf_ram *ram)
+{
+	uintptr_t in_page = (uintptr_t)ram->map & (host_page() - 1);
+
+	return !mprotect((char *)ram->map - in_page, ram->len + in_page, PROT_READ | PROT_WRITE);
+}
+
 /* Cut the RAM into ranges, reserve host memory for them and their descriptors. */
 static bool make_ram(struct hf_soft *soft, uint64_t base, uint64_t bytes)
 {
@@ -144,7 +159,7 @@ static bool make_ram(struct hf_soft *soft, uint64_t base, uint64_t bytes)
 			.map = map + offset,
 		};
 		ram->meta = malloc(hf_phys_meta_size(ram->len));
-		if (!ram->meta || mprotect(ram->map, ram->len, PROT_READ | PROT_WRITE))
+		if (!ram->meta || !open_range(ram))
 			return false;
 		offset += ram->len + HOLE;
 	}
