@@ -7,7 +7,7 @@
  *      zero, and put them back.
  * Rules are named as in DESIGN.md.
  */
-#include "space.h"
+#include "swap.h"
 
 #include <holdfast/check.h>
 
@@ -170,10 +170,27 @@ static bool check_leaf(struct check *c, const struct path *p, hf_pte e, unsigned
 	if (hf_leaf_writable(e) && objects && hf_object_tracks(v.object) &&
 	    !hf_leaf_writable(hf_pte_get(page.entry)))
 		return fail(c, "writable-implies-dirty", va, pfn);
+	if (hf_leaf_writable(e) && hf_frame_kind(hf_frame(c->phys, pfn)) == HF_FRAME_CACHED)
+		return fail(c, "cached-is-unchanged", va, pfn);
 	if ((v.flags & HF_VMA_LOOK) && !(p->ours && p->look) && !p->special)
 		return fail(c, "look-on-path", va, pfn);
 	/* Whoever maps an object's page, a pin holds it for all of them. */
 	return objects || check_pinned(c, p, pfn, level, va);
+}
+
+/* A page that is away belongs to a private mapping, and its slot is one of the store's. */
+static bool check_away(struct check *c, hf_pte e, unsigned level, hf_va va)
+{
+	struct hf_vma v;
+
+	if (level != HF_LEVEL_PTE)
+		return fail(c, "entry-wellformed", va, hf_pte_pfn(e));
+	if (!c->phys->store || hf_away_slot(e) >= c->phys->store->slots ||
+	    !hf_slot(c->phys, hf_away_slot(e))->refs)
+		return fail(c, "entry-names-a-slot", va, (hf_pfn){ 0 });
+	if (!hf_vmas_next(c->phys, c->mm->vmas, va, &v) || v.start > va || !hf_vma_is_cow(&v))
+		return fail(c, "leaf-in-one-mapping", va, (hf_pfn){ 0 });
+	return true;
 }
 
 static bool check_table(struct check *c, const struct path *p, hf_pfn table, unsigned level,
@@ -222,6 +239,8 @@ static bool check_table(struct check *c, const struct path *p, hf_pfn table, uns
 			ok = check_leaf(c, p, e, level, va);
 		else if (hf_pte_branch(e, level))
 			ok = check_branch(c, p, e, level, va);
+		else if (hf_pte_away(e))
+			ok = check_away(c, e, level, va);
 		if (!ok)
 			return false;
 	}
@@ -322,6 +341,23 @@ static bool check_host(struct check *c, hf_pfn pfn)
 	return true;
 }
 
+/* A cached frame is in small leaves only, of no device, and its slot knows it. */
+static bool check_cached(struct check *c, hf_pfn pfn)
+{
+	const struct hf_phys *phys = c->phys;
+	const struct hf_frame *f = hf_frame(phys, pfn);
+	const struct hf_slot *s;
+
+	if (!phys->store || f->slot >= phys->store->slots)
+		return fail(c, "cached-both-ways", 0, pfn);
+	s = hf_slot(phys, f->slot);
+	if (!s->refs || s->link != pfn.v)
+		return fail(c, "cached-both-ways", 0, pfn);
+	if (!f->maps || hf_covered_locked(phys, pfn, HF_LEVEL_PTE) || hf_pins_locked(phys, pfn))
+		return fail(c, "cached-is-unchanged", 0, pfn);
+	return true;
+}
+
 static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *free)
 {
 	uint32_t pfn = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
@@ -357,6 +393,10 @@ static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *fr
 			    !leaves_to(c->phys, (hf_pfn){ pfn }))
 				return fail(c, "no-frame-leaked", 0, (hf_pfn){ pfn });
 			break;
+		case HF_FRAME_CACHED:
+			if (!check_cached(c, (hf_pfn){ pfn }))
+				return false;
+			break;
 		default:
 			if (hf_pins_locked(c->phys, (hf_pfn){ pfn }) ||
 			    leaves_to(c->phys, (hf_pfn){ pfn }))
@@ -365,6 +405,33 @@ static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *fr
 		pfn += frames;
 	}
 	return true;
+}
+
+/* Slots are free and listed, or used; a cached one's frame knows it. */
+static bool check_slots(struct check *c)
+{
+	const struct hf_phys *phys = c->phys;
+	uint64_t slots = phys->store ? phys->store->slots : 0, free = 0, cached = 0;
+
+	for (uint32_t i = 0; i < slots; i++) {
+		const struct hf_slot *s = hf_slot(phys, i);
+		hf_pfn pfn = { s->link };
+
+		if (!s->refs || s->link == HF_NIL)
+			continue;
+		cached++;
+		if (!hf_ram_of(phys, pfn) ||
+		    hf_frame_kind(hf_frame(phys, pfn)) != HF_FRAME_CACHED ||
+		    hf_frame(phys, pfn)->slot != i)
+			return fail(c, "cached-both-ways", 0, pfn);
+	}
+	if (cached != phys->slots_cached)
+		return fail(c, "slots-counted", 0, (hf_pfn){ 0 });
+	for (uint32_t i = slots ? phys->slot_free : HF_NIL; i != HF_NIL; i = hf_slot(phys, i)->link)
+		if (i >= slots || hf_slot(phys, i)->refs || ++free > slots)
+			return fail(c, "free-slots-linked", 0, (hf_pfn){ 0 });
+	return free + phys->slots_used == slots || !slots ||
+	       fail(c, "slots-counted", 0, (hf_pfn){ 0 });
 }
 
 /* ---- Pass 3: counts ---- */
@@ -381,6 +448,8 @@ static void uncount(struct hf_phys *phys, hf_pfn table, unsigned level)
 			uncount(phys, hf_pte_pfn(entries[i]), level - 1);
 		else if (hf_pte_leaf(entries[i], level))
 			hf_map_count_locked(phys, hf_pte_pfn(entries[i]), level, false);
+		else if (hf_pte_away(entries[i]))
+			hf_slot(phys, hf_away_slot(entries[i]))->refs--;
 	}
 }
 
@@ -395,6 +464,8 @@ static void recount(struct hf_phys *phys, hf_pfn table, unsigned level)
 			recount(phys, hf_pte_pfn(entries[i]), level - 1);
 		else if (hf_pte_leaf(entries[i], level))
 			hf_map_count_locked(phys, hf_pte_pfn(entries[i]), level, true);
+		else if (hf_pte_away(entries[i]))
+			hf_slot(phys, hf_away_slot(entries[i]))->refs++;
 	}
 }
 
@@ -460,6 +531,16 @@ static void recount_objects(struct hf_phys *phys)
 	}
 }
 
+static bool no_entry_left(struct check *c)
+{
+	uint64_t slots = c->phys->store ? c->phys->store->slots : 0;
+
+	for (uint32_t i = 0; i < slots; i++)
+		if (hf_slot(c->phys, i)->refs)
+			return fail(c, "slot-counts", 0, (hf_pfn){ 0 });
+	return true;
+}
+
 static bool check_counts(struct check *c)
 {
 	struct hf_phys *phys = c->phys;
@@ -476,6 +557,7 @@ static bool check_counts(struct check *c)
 		ok = no_reference_left(c, &phys->ram[i]);
 	for (size_t i = 0; i < phys->ram_count && ok; i++)
 		ok = no_mapping_left(c, &phys->ram[i]);
+	ok = ok && no_entry_left(c);
 	count_zero(phys, true);
 	recount_objects(phys);
 	for (struct hf_mm *mm = phys->spaces; mm; mm = mm->next) {
@@ -503,5 +585,8 @@ enum hf_status hf_mm_check(struct hf_phys *phys, struct hf_violation *out)
 		fail(&c, "free-frames-counted", 0, (hf_pfn){ 0 });
 		return HF_ERR_CORRUPT;
 	}
+	c.mm = NULL;
+	if (!check_slots(&c))
+		return HF_ERR_CORRUPT;
 	return check_counts(&c) ? HF_OK : HF_ERR_CORRUPT;
 }

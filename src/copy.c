@@ -2,7 +2,8 @@
 /*
  * Copies into, out of and between spaces. Writing prepares the whole range first: every
  * page present, writable, and so exclusive. Only operations with the mm lock held
- * exclusively take that away again, so the bytes can then be moved without a failure.
+ * exclusively take that away again, and reclaim, which is kept out; so the bytes can then be
+ * moved without a failure. Reading brings back first what is in the swap store.
  */
 #include "space.h"
 
@@ -26,6 +27,31 @@ static char *chunk_at(struct hf_walk *w, struct hf_mm *mm, hf_va va, uint64_t *l
 	if (hf_pte_none(e))
 		return NULL;
 	return (char *)hf_frame_ptr(mm->phys, hf_pte_pfn(e)) + (va - base);
+}
+
+/* Bring back what of [va, va+len), which may be read, is in the swap store. mm lock held. */
+static enum hf_status fetch(struct hf_mm *mm, hf_va va, uint64_t len)
+{
+	const hf_va end = va + len;
+
+	while (va < end) {
+		struct hf_walk w;
+		bool away;
+
+		hf_walk_to(&w, mm, va);
+		away = hf_pte_away(hf_pte_get(w.entry));
+		hf_walk_end(&w);
+		if (away) {
+			struct hf_fault f = { .mm = mm, .va = va, .access = HF_ACCESS_READ };
+			enum hf_status st = hf_fault_begin(&f);
+
+			if (st)
+				return st;
+			hf_fault_end(&f);
+		}
+		va = hf_level_base(va, w.level) + hf_level_size(w.level);
+	}
+	return HF_OK;
 }
 
 /* Read [va, va+len), which allows it, to `buf`. mm lock held. */
@@ -68,14 +94,19 @@ static enum hf_status prepare_read(struct hf_mm *mm, hf_va va, uint64_t len)
 enum hf_status hf_read(struct hf_mm *mm, hf_va va, void *buf, uint64_t len)
 {
 	enum hf_status st = hf_check_bytes(mm, va, len);
+	bool held;
 
 	if (st)
 		return st;
+	held = hf_reclaim_hold(mm->phys);
 	hf_lock_shared(mm->phys, mm->lock);
 	st = prepare_read(mm, va, len);
+	if (!st && held)
+		st = fetch(mm, va, len);
 	if (!st)
 		read_range(mm, va, buf, len);
 	hf_unlock_shared(mm->phys, mm->lock);
+	hf_reclaim_let(mm->phys, held);
 	return st;
 }
 
@@ -91,9 +122,11 @@ enum hf_status hf_write(struct hf_mm *mm, hf_va va, const void *buf, uint64_t le
 {
 	enum hf_status st = hf_check_bytes(mm, va, len);
 	const char *from = buf;
+	bool held;
 
 	if (st)
 		return st;
+	held = hf_reclaim_hold(mm->phys);
 	hf_lock_shared(mm->phys, mm->lock);
 	st = prepare(mm, va, len);
 	while (len && !st) {
@@ -108,6 +141,7 @@ enum hf_status hf_write(struct hf_mm *mm, hf_va va, const void *buf, uint64_t le
 		len -= n;
 	}
 	hf_unlock_shared(mm->phys, mm->lock);
+	hf_reclaim_let(mm->phys, held);
 	return st;
 }
 
@@ -132,6 +166,7 @@ enum hf_status hf_copy(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va
 		       uint64_t len)
 {
 	enum hf_status st;
+	bool held;
 
 	if (dst->phys != src->phys)
 		return HF_ERR_INVAL;
@@ -143,8 +178,11 @@ enum hf_status hf_copy(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va
 	if (st)
 		return st;
 
+	held = hf_reclaim_hold(dst->phys);
 	lock_both(dst, src);
 	st = prepare_read(src, src_va, len);
+	if (!st && held)
+		st = fetch(src, src_va, len);
 	if (!st)
 		st = prepare(dst, dst_va, len);
 	while (len && !st) {
@@ -160,5 +198,6 @@ enum hf_status hf_copy(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va
 		len -= n;
 	}
 	unlock_both(dst, src);
+	hf_reclaim_let(dst->phys, held);
 	return st;
 }

@@ -4,9 +4,11 @@
 
 struct hf_edit hf_edit_begin(struct hf_mm *mm)
 {
+	bool held = hf_reclaim_hold(mm->phys);
+
 	hf_lock_exclusive(mm->phys, mm->lock);
 	hf_vmas_get(mm->phys, mm->vmas);
-	return (struct hf_edit){ mm, mm->vmas, HF_RESERVE_EMPTY };
+	return (struct hf_edit){ mm, mm->vmas, held, HF_RESERVE_EMPTY };
 }
 
 enum hf_status hf_edit_end(struct hf_edit *e, enum hf_status st)
@@ -19,6 +21,7 @@ enum hf_status hf_edit_end(struct hf_edit *e, enum hf_status st)
 	hf_vmas_put(mm->phys, drop);
 	hf_reserve_drain(mm->phys, &e->reserve);
 	hf_unlock_exclusive(mm->phys, mm->lock);
+	hf_reclaim_let(mm->phys, e->held);
 	return st;
 }
 

@@ -16,10 +16,11 @@
 struct hf_edit {
 	struct hf_mm *mm;
 	hf_pfn old; /* the mappings as they were */
+	bool held;  /* reclaim is kept out */
 	struct hf_reserve reserve;
 };
 
-/* Takes mm's lock exclusively until the edit ends. */
+/* Takes mm's lock exclusively, and keeps reclaim out, until the edit ends. */
 struct hf_edit hf_edit_begin(struct hf_mm *mm);
 /* Keep the new mappings if all went well (`st` is HF_OK), else the old ones. Returns `st`. */
 enum hf_status hf_edit_end(struct hf_edit *e, enum hf_status st);

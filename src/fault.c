@@ -8,12 +8,12 @@
  * Whatever may be needed below is reserved at the first entry that has to change, so from
  * the first change on nothing can fail for want of memory.
  */
-#include "space.h"
+#include "swap.h"
 
 /* What a phase returns besides an error: */
 enum step {
 	DONE = 0,  /* the walk stands at the leaf that was wanted */
-	DOWN = 1,  /* the entry is a branch now: go on */
+	DOWN = 1,  /* look at the walk's entry, which is another one or has changed */
 	AGAIN = 2, /* begin again, making tables our own */
 	ASK = 3,   /* ask the object for its page, and begin again */
 };
@@ -262,6 +262,43 @@ static int at_nothing(struct hf_fault *f)
 	return DOWN;
 }
 
+enum hf_status hf_fault_swap_in(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	struct hf_phys *phys = f->mm->phys;
+	uint32_t slot = hf_away_slot(hf_pte_get(w->entry));
+	enum hf_status st;
+	hf_pte e;
+	hf_pfn pfn;
+	bool clean;
+
+	st = hf_slot_map(phys, slot, &pfn);
+	if (st == HF_ERR_UNMAPPED) {
+		if (!new_block(f, &pfn, &clean))
+			return HF_ERR_NOMEM;
+		st = hf_slot_read(phys, slot, pfn);
+	}
+	if (st)
+		return st;
+	e = hf_leaf_make(pfn, w->level, hf_vma_prot(&f->vma));
+	if (hf_slot_leave(phys, slot, pfn)) {
+		e = hf_leaf_mkdirty(e); /* it is nowhere else */
+		if (w->ours && (f->vma.flags & HF_PROT_WRITE))
+			e = hf_leaf_mkwrite(e);
+	}
+	hf_pte_set(w->entry, e);
+	f->did = HF_FAULT_SWAPIN;
+	return HF_OK;
+}
+
+/* The page is in the swap store. It comes back as it went, and then there is a leaf. */
+static int at_away(struct hf_fault *f)
+{
+	int st = hf_fault_swap_in(f);
+
+	return st ? st : DOWN;
+}
+
 /*
  * Put a private copy of the leaf's block, or fresh zeros, in its place. No CPU may use the
  * new page while another still uses the old one, so the entry is hidden until the flush is
@@ -308,7 +345,8 @@ static int break_share(struct hf_fault *f)
 }
 
 /*
- * The leaf's block is this space's alone. If not, and it is a small one, a page for the copy
+ * The leaf's block is this space's alone, and about to be written or pinned, so that a copy
+ * in the swap store is no longer the same. If not, and it is a small one, a page for the copy
  * is taken in the same breath.
  */
 static bool mapped_once(struct hf_fault *f, hf_pte e)
@@ -320,6 +358,8 @@ static bool mapped_once(struct hf_fault *f, hf_pte e)
 	hf_phys_lock(phys);
 	once = hf_mapped_once_locked(phys, hf_pte_pfn(e), level);
 	f->from_zero = hf_is_zero_locked(phys, hf_pte_pfn(e));
+	if (once && level == HF_LEVEL_PTE)
+		hf_slot_forget_locked(phys, hf_pte_pfn(e));
 	if (!once && level == HF_LEVEL_PTE &&
 	    !hf_place_alloc_locked(f->mm, &f->vma, f->va, level, &f->block, &f->block_clean))
 		f->block.v = HF_NIL;
@@ -367,10 +407,13 @@ static int at_leaf(struct hf_fault *f)
 	return DONE;
 }
 
-/* The leaf allows what is wanted. It has to be marked where the hardware does not mark it. */
+/*
+ * The leaf allows what is wanted. It has to be marked where the hardware does not mark it, or
+ * where the hardware that does is a port which keeps what `fill` tells it.
+ */
 static void mark_used(hf_pte *leaf)
 {
-	if (!hf_format.marks && !hf_leaf_accessed(hf_pte_get(leaf)))
+	if (!hf_leaf_accessed(hf_pte_get(leaf)))
 		hf_pte_update(leaf, hf_leaf_mkread);
 }
 
@@ -386,6 +429,8 @@ static int descend(struct hf_fault *f)
 
 		if (hf_pte_none(e))
 			st = at_nothing(f);
+		else if (hf_pte_away(e))
+			st = at_away(f);
 		else if (hf_pte_leaf(e, w->level))
 			st = at_leaf(f);
 		else
@@ -464,7 +509,7 @@ static bool continues(const struct hf_walk *w, hf_pte e, int step)
 	return hf_pte_leaf(n, w->level) && hf_pte_present(n) && hf_pte_pfn(n).v == pfn &&
 	       hf_ram_of(w->mm->phys, hf_pte_pfn(n)) == hf_ram_of(w->mm->phys, hf_pte_pfn(e)) &&
 	       hf_leaf_writable(n) == hf_leaf_writable(e) &&
-	       hf_leaf_executable(n) == hf_leaf_executable(e);
+	       hf_leaf_executable(n) == hf_leaf_executable(e) && hf_leaf_accessed(n);
 }
 
 /* Tell the port of the longest run of leaves alike around the one just resolved. */

@@ -140,9 +140,16 @@ static void must_get(struct fork *f, hf_pfn pfn, unsigned level)
  */
 static void share(struct fork *f, hf_pte *parent, hf_pte *child, unsigned level)
 {
-	hf_pte e = disarm(f, parent, level);
+	hf_pte e = hf_pte_get(parent);
 	hf_pfn pfn = hf_pte_pfn(e);
 
+	if (hf_pte_away(e)) {
+		if (!hf_slot_get_locked(f->phys, hf_away_slot(e)))
+			hf_panic(f->phys, "fork: a slot's count passed its limit after the survey");
+		hf_pte_set(child, e);
+		return;
+	}
+	e = disarm(f, parent, level);
 	if (hf_pte_leaf(e, level)) {
 		if (hf_is_zero_locked(f->phys, pfn))
 			return;

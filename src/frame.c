@@ -108,6 +108,8 @@ void hf_map_put_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 	if (!*maps)
 		hf_panic(phys, "a leaf was dropped that was never counted");
 	hf_map_count_locked(phys, pfn, level, false);
+	if (!*maps && level == HF_LEVEL_PTE)
+		hf_slot_forget_locked(phys, pfn);
 	if (!*maps && !hf_covered_locked(phys, pfn, level))
 		release(phys, pfn, level);
 }

@@ -39,6 +39,7 @@ enum hf_frame_kind {
 	HF_FRAME_NODE,	 /* a node of a tree of mappings */
 	HF_FRAME_HOST,	 /* first frame of a block of hf_phys_alloc */
 	HF_FRAME_OBJECT, /* an object */
+	HF_FRAME_CACHED, /* data that the swap store has, too: see swap.h */
 };
 
 struct hf_frame {
@@ -55,6 +56,7 @@ struct hf_frame {
 			uint32_t refs; /* entries that lead to this table, node or object */
 			uint32_t lock; /* a table's lock: guards its entries */
 		};
+		uint32_t slot; /* of a CACHED frame: where the store has it */
 	};
 	uint16_t block_inner;
 	uint8_t kind;	   /* by hf_frame_kind and hf_frame_set_kind */
@@ -206,6 +208,16 @@ void hf_block_copy(const struct hf_phys *phys, hf_pfn dst, hf_pfn src, unsigned 
  */
 bool hf_zero_get_locked(struct hf_phys *phys, unsigned level, hf_pfn *out);
 bool hf_is_zero_locked(const struct hf_phys *phys, hf_pfn pfn);
+
+/*
+ * Slots of the swap store (swap.h), as those see them who only count. One entry more names
+ * the slot: false, and no change, at the limit. One less: without entries it is free.
+ */
+bool hf_slot_room_locked(const struct hf_phys *phys, uint32_t slot);
+bool hf_slot_get_locked(struct hf_phys *phys, uint32_t slot);
+void hf_slot_put_locked(struct hf_phys *phys, uint32_t slot);
+/* The frame, if it is cached, is no longer the same as its slot, or no longer there. */
+void hf_slot_forget_locked(struct hf_phys *phys, hf_pfn pfn);
 
 /* Frames set aside so that what follows cannot fail for want of memory. Order 0. */
 struct hf_reserve {

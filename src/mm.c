@@ -71,6 +71,10 @@ static void delist(struct hf_mm *mm)
 		mm->prev->next = mm->next;
 	else
 		phys->spaces = mm->next;
+	if (phys->hand == mm) {
+		phys->hand = mm->next;
+		phys->hand_va = 0;
+	}
 	hf_phys_unlock(phys);
 }
 

@@ -117,6 +117,8 @@ static bool hide(const struct hf_range *r, hf_pfn table, hf_va base, unsigned le
 		if (i >= first && i < end)
 			out = s.whole ||
 			      (hide(r, hf_pte_pfn(s.e), s.va, level - 1, changed) && !stays(r, &s));
+		if (out && hf_pte_away(s.e))
+			continue;
 		if (out) {
 			*changed |= !hf_pte_held(s.e); /* even if unarmed: leaves may be cached */
 			hf_pte_update(s.entry, hf_pte_mkheld);
@@ -154,11 +156,14 @@ static void release(const struct hf_range *r, hf_pfn table, hf_va base, unsigned
 		hf_pte_set(s.entry, (hf_pte){ 0 });
 		if (hf_pte_branch(s.e, level)) {
 			hf_table_put(phys, hf_pte_pfn(s.e), level - 1);
-		} else {
-			hf_phys_lock(phys);
-			hf_map_put_locked(phys, hf_pte_pfn(s.e), level);
-			hf_phys_unlock(phys);
+			continue;
 		}
+		hf_phys_lock(phys);
+		if (hf_pte_away(s.e))
+			hf_slot_put_locked(phys, hf_away_slot(s.e));
+		else
+			hf_map_put_locked(phys, hf_pte_pfn(s.e), level);
+		hf_phys_unlock(phys);
 	}
 }
 
@@ -193,7 +198,7 @@ static unsigned protect(const struct hf_range *r, hf_pfn table, hf_va base, unsi
 			what |= protect(r, hf_pte_pfn(old), s.va, level - 1, prot);
 			continue;
 		}
-		if (hf_pte_none(old))
+		if (!hf_pte_leaf(old, level))
 			continue;
 		do {
 			now = hf_leaf_with_prot(old, level, prot);

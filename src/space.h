@@ -33,6 +33,25 @@ static inline hf_va hf_max_va(hf_va a, hf_va b)
  */
 void hf_mm_enlist(struct hf_mm *mm);
 
+/*
+ * Keep reclaim out while what is mapped or present must not change under this call: takes
+ * phys->spaces_lock shared if there is a swap store, and returns whether. Before any mm lock.
+ */
+static inline bool hf_reclaim_hold(struct hf_phys *phys)
+{
+	bool hold = hf_load_relaxed32(&phys->swapping);
+
+	if (hold)
+		hf_lock_shared(phys, phys->spaces_lock);
+	return hold;
+}
+
+static inline void hf_reclaim_let(struct hf_phys *phys, bool held)
+{
+	if (held)
+		hf_unlock_shared(phys, phys->spaces_lock);
+}
+
 /* EMPTY, WRAP, RANGE for [va, va+len) in the space. No lock. */
 enum hf_status hf_check_bytes(const struct hf_mm *mm, hf_va va, uint64_t len);
 /* The same after ALIGN of va; *len is rounded up to pages. No lock. */
@@ -120,6 +139,11 @@ struct hf_fault {
  */
 enum hf_status hf_fault_begin(struct hf_fault *f);
 void hf_fault_end(struct hf_fault *f);
+/*
+ * The walk stands at an entry that is AWAY: bring the page back, as a leaf there. In a shared
+ * table that is for all who share it. HF_ERR_NOMEM, HF_ERR_STORE, HF_ERR_OVERFLOW: it stays away.
+ */
+enum hf_status hf_fault_swap_in(struct hf_fault *f);
 /* Fault in every page of [lo, hi), which is mapped and allows it. */
 enum hf_status hf_fault_range(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned access);
 

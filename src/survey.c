@@ -20,6 +20,8 @@ enum hf_fate hf_fate(struct hf_survey *s, hf_pte e, hf_va va, unsigned level)
 {
 	if (is_special(s, va, hf_level_size(level)))
 		return HF_FATE_SKIP;
+	if (hf_pte_away(e))
+		return HF_FATE_SHARE;
 	if (hf_pte_branch(e, level))
 		return hf_branch_look(e) ? HF_FATE_LOOK : HF_FATE_SHARE;
 	if (!hf_pinned_locked(s->mm->phys, hf_pte_pfn(e), level))
@@ -127,7 +129,10 @@ static bool survey(struct hf_survey *s, hf_pfn table, hf_va base, unsigned level
 		}
 		if (!s->forecast && hf_pte_branch(e, level) && hf_branch_look(e))
 			hf_pte_update(&entries[i], hf_branch_clear_look);
-		need_share(s, pfn, level, hf_pte_leaf(e, level));
+		if (hf_pte_away(e))
+			s->overflow |= !hf_slot_room_locked(s->mm->phys, hf_away_slot(e));
+		else
+			need_share(s, pfn, level, hf_pte_leaf(e, level));
 	}
 	return look;
 }

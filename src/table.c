@@ -42,9 +42,12 @@ static void destroy(struct hf_phys *phys, hf_pfn table, unsigned level)
 		if (hf_pte_branch(e[i], level))
 			hf_table_put(phys, hf_pte_pfn(e[i]), level - 1);
 	hf_phys_lock(phys);
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
 		if (hf_pte_leaf(e[i], level))
 			hf_map_put_locked(phys, hf_pte_pfn(e[i]), level);
+		else if (hf_pte_away(e[i]))
+			hf_slot_put_locked(phys, hf_away_slot(e[i]));
+	}
 	hf_frame_set_kind(hf_frame(phys, table), HF_FRAME_PLAIN);
 	hf_block_free_locked(phys, table, 0);
 	hf_phys_unlock(phys);
@@ -71,6 +74,8 @@ static bool get_target(struct hf_phys *phys, hf_pte e, unsigned level)
 		return true;
 	if (hf_pte_leaf(e, level))
 		return hf_map_get_locked(phys, hf_pte_pfn(e), level);
+	if (hf_pte_away(e))
+		return hf_slot_get_locked(phys, hf_away_slot(e));
 	return hf_table_get_locked(phys, hf_pte_pfn(e));
 }
 
@@ -79,6 +84,8 @@ static void unget_target(struct hf_phys *phys, hf_pte e, unsigned level)
 {
 	if (hf_pte_leaf(e, level))
 		hf_map_put_locked(phys, hf_pte_pfn(e), level);
+	else if (hf_pte_away(e))
+		hf_slot_put_locked(phys, hf_away_slot(e));
 	else if (!hf_pte_none(e))
 		hf_frame(phys, hf_pte_pfn(e))->refs--;
 }

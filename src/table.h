@@ -5,7 +5,8 @@
  *
  * A table is *shared* while it has more than one reference. Shared tables change in these
  * ways only: entries are marked accessed; hf_table_own and hf_table_arm take W out of them,
- * and branches in them that are unarmed become armed. All but what the hardware does is under
+ * and branches in them that are unarmed become armed;
+ * pages go to the swap store and come back. All but what the hardware does is under
  * the table's lock.
  *
  * Lock order: mm lock, table locks from parent to child, phys->lock. Reference counts are

@@ -92,7 +92,7 @@ enum hf_status hf_translate(struct hf_mm *mm, hf_va va, struct hf_translation *o
 		return HF_ERR_RANGE;
 	hf_lock_shared(mm->phys, mm->lock);
 	hf_walk_to(&w, mm, va);
-	if (!hf_pte_none(hf_pte_get(w.entry))) {
+	if (hf_pte_leaf(hf_pte_get(w.entry), w.level)) {
 		*out = hf_walk_translation(&w);
 		st = HF_OK;
 	}

@@ -11,6 +11,7 @@
 #include <holdfast/port.h>
 #include <holdfast/report.h>
 #include <holdfast/status.h>
+#include <holdfast/swap.h>
 #include <holdfast/trace.h>
 #include <holdfast/types.h>
 

@@ -164,7 +164,7 @@ enum hf_status hf_mprotect(struct hf_mm *mm, hf_va va, uint64_t len, unsigned pr
  * HF_ERR_INVAL: advice, or WIPEONFORK of what is not private anonymous memory. HF_ERR_ALIGN.
  * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_NOMEM, HF_ERR_OVERFLOW. POPULATE_READ and
  * POPULATE_WRITE need the protection (HF_ERR_ACCESS), get HF_ERR_BUS as hf_fault does, and on an
- * error may have populated a part.
+ * error may have populated a part; HF_ERR_STORE: as hf_fault.
  */
 enum hf_status hf_madvise(struct hf_mm *mm, hf_va va, uint64_t len, enum hf_advice advice);
 
@@ -217,6 +217,7 @@ struct hf_translation {
  * HF_ERR_RANGE, HF_ERR_UNMAPPED: no mapping (SIGSEGV, SEGV_MAPERR).
  * HF_ERR_ACCESS: forbidden (SEGV_ACCERR). HF_ERR_BUS: beyond the end of the object that is
  * mapped there, or its pager failed (SIGBUS). HF_ERR_NOMEM. HF_ERR_OVERFLOW.
+ * HF_ERR_STORE: the page is in the swap store (swap.h) and could not be read; it stays there.
  * Takes mm's lock shared.
  */
 enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access, struct hf_translation *out);
@@ -225,7 +226,7 @@ enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access, struct hf_t
  * Where `va` leads now, without changing anything: /proc/self/pagemap of proc(5). *out
  * describes the leaf, as hf_fault does.
  * A page of a PROT_NONE mapping is found, with access 0.
- * HF_ERR_RANGE. HF_ERR_UNMAPPED: no mapping, or no page.
+ * HF_ERR_RANGE. HF_ERR_UNMAPPED: no mapping, or no page in memory.
  */
 enum hf_status hf_translate(struct hf_mm *mm, hf_va va, struct hf_translation *out);
 
@@ -257,7 +258,8 @@ enum hf_status hf_fork(struct hf_mm *parent, struct hf_mm *child, void *child_ho
  * A range may have any alignment. Reading absent anonymous memory gives zeros and allocates
  * nothing; pages of objects are brought in.
  * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_UNMAPPED. HF_ERR_ACCESS. HF_ERR_BUS (as for
- * hf_fault). HF_ERR_OVERLAP (hf_copy). HF_ERR_NOMEM, HF_ERR_OVERFLOW (writing). HF_ERR_INVAL: hf_copy between
+ * hf_fault). HF_ERR_OVERLAP (hf_copy). HF_ERR_NOMEM, HF_ERR_OVERFLOW (writing, or reading what
+ * was in the swap store). HF_ERR_STORE: a page could not be read from there. HF_ERR_INVAL: hf_copy between
  * different physical memories.
  * Bytes that other threads or devices write meanwhile may be seen old or new.
  */

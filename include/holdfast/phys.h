@@ -24,6 +24,7 @@
 struct hf_frame; /* one frame's descriptor, HF_FRAME_META bytes, the core's own */
 struct hf_mm;
 struct hf_object;
+struct hf_store; /* swap.h */
 
 /* One range of RAM, lent by the host until hf_phys_fini(). */
 struct hf_ram {
@@ -66,6 +67,15 @@ struct hf_phys {
 	struct hf_mm *spaces;	   /* every live space of this memory */
 	struct hf_object *objects; /* every object that somebody refers to */
 	struct hf_object *dead;	   /* those that nobody does any more, about to end */
+	/* Swap: */
+	const struct hf_store *store;
+	uint32_t swapping;  /* there is a store; read without the lock */
+	uint32_t slot_free; /* the first free slot */
+	uint64_t slots_used, slots_cached, swap_outs, swap_ins;
+	/* Where reclaim goes on; under spaces_lock. */
+	struct hf_mm *hand; /* NULL: at the first space */
+	uint64_t hand_va;
+	uint32_t rounds; /* how often the hand has passed the last space */
 };
 
 struct hf_phys_stats {

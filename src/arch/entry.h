@@ -220,6 +220,11 @@ static inline hf_pte hf_leaf_mkread(hf_pte e)
 	return hf_leaf_mkaccessed(e, false);
 }
 
+static inline hf_pte hf_leaf_mkdirty(hf_pte e)
+{
+	return (hf_pte){ e.v | hf_format.dirty };
+}
+
 static inline hf_pte hf_leaf_mkold(hf_pte e)
 {
 	return (hf_pte){ e.v & ~hf_format.accessed };

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reclaim: which pages go, and how. A clock's hand goes from table to table, over all
+ * mappings of all spaces. At each table it chooses (age what was accessed, hide what was not),
+ * flushes once, and lets go of what it has hidden: to the store, or, with HF_ADV_FREE, to nothing.
+ *
+ * Held at a visit: phys->spaces_lock exclusively, so no mapping changes and no space forks or
+ * ends; the lock of the space visited, shared; and the table's. Faults of others run on. What is
+ * hidden cannot gain a leaf, a pin or a writer, for all of them need the table's lock.
+ */
+#include "swap.h"
+
+/* Pages hidden at once: they share one flush, and wait for so many writes. */
+#define BATCH 32
+#define LOOK_MIN 8192
+#define LOOK_PER_PAGE 64
+
+struct reclaim {
+	struct hf_phys *phys;
+	uint64_t want, done;
+	uint64_t looked; /* entries */
+	bool failed;	 /* the store refused a page: try no other */
+	bool full;	 /* a page needed a slot, and there was none */
+};
+
+/* What one visit has hidden, of one table. */
+struct batch {
+	struct hf_walk *walk;
+	const struct hf_vma *vma;
+	hf_va lo, hi; /* what to flush; hi is 0: nothing */
+	unsigned count;
+	struct hidden {
+		hf_pte *entry;
+		hf_pte leaf; /* as it was */
+	} hidden[BATCH];
+};
+
+/*
+ * The leaf's page may go at all. In a private mapping of an object only one that nobody else
+ * has: any other may be the object's, which counts as one who has it. phys->lock held.
+ */
+static bool may_go(struct hf_phys *phys, const struct hf_vma *vma, hf_pfn pfn)
+{
+	if (hf_is_zero_locked(phys, pfn) || hf_pinned_locked(phys, pfn, HF_LEVEL_PTE) ||
+	    hf_covered_locked(phys, pfn, HF_LEVEL_PTE))
+		return false;
+	return hf_vma_is_anon(vma) || hf_mapped_once_locked(phys, pfn, HF_LEVEL_PTE);
+}
+
+static void touch(struct batch *b, hf_va va)
+{
+	if (!b->hi)
+		b->lo = va;
+	b->hi = va + HF_PAGE_SIZE;
+}
+
+/* Look at one leaf: age it, hide it, or leave it alone. The table is locked. */
+static void look_at(struct reclaim *r, struct batch *b, hf_pte *entry, hf_va va)
+{
+	hf_pte e = hf_pte_get(entry);
+	bool may;
+
+	hf_phys_lock(r->phys);
+	may = may_go(r->phys, b->vma, hf_pte_pfn(e));
+	hf_phys_unlock(r->phys);
+	if (!may)
+		return;
+	touch(b, va);
+	if (hf_leaf_accessed(e) && !hf_leaf_lazy(e))
+		hf_pte_update(entry, hf_leaf_mkold);
+	else
+		b->hidden[b->count++] =
+			(struct hidden){ entry, hf_pte_update(entry, hf_pte_mkheld) };
+}
+
+/* No CPU may use what has been hidden or aged, in whichever space. */
+static void flush(const struct reclaim *r, const struct batch *b)
+{
+	struct hf_mm *mm = b->walk->mm;
+	bool moved = false;
+
+	if (!b->hi)
+		return;
+	if (b->walk->ours) {
+		hf_flush(mm, b->lo, b->hi - b->lo, HF_FLUSH_LEAVES);
+		return;
+	}
+	/* Others lead to this table, at the same addresses unless one has moved its. */
+	for (mm = r->phys->spaces; mm; mm = mm->next)
+		moved |= mm->moved;
+	for (mm = r->phys->spaces; mm; mm = mm->next) {
+		hf_va lo = moved ? mm->va_lo : hf_max_va(b->lo, mm->va_lo);
+		hf_va hi = moved ? mm->va_hi : hf_min_va(b->hi, mm->va_hi);
+
+		if (lo < hi)
+			hf_flush(mm, lo, hi - lo, HF_FLUSH_LEAVES);
+	}
+}
+
+/*
+ * The slot that is to hold the page, which counts one entry more already and has the
+ * page's contents. False: the page stays. The page is hidden.
+ */
+static bool to_slot(struct reclaim *r, hf_pfn pfn, uint32_t *slot)
+{
+	struct hf_phys *phys = r->phys;
+	struct hf_frame *f = hf_frame(phys, pfn);
+	bool cached, ok;
+
+	hf_phys_lock(phys);
+	cached = hf_frame_kind(f) == HF_FRAME_CACHED;
+	if (cached) {
+		*slot = f->slot;
+		ok = hf_slot_get_locked(phys, *slot);
+	} else {
+		ok = !r->failed && hf_slot_alloc_locked(phys, slot);
+		r->full |= !ok;
+	}
+	hf_phys_unlock(phys);
+	if (cached || !ok)
+		return ok;
+	/* It cannot change: one with several leaves is not writable, and of one the leaf is hidden. */
+	ok = hf_slot_write(phys, *slot, pfn);
+	r->failed |= !ok;
+	hf_phys_lock(phys);
+	if (ok) {
+		phys->swap_outs++;
+		hf_slot_get_locked(phys, *slot);
+		hf_slot_cache_locked(phys, *slot, pfn);
+	} else {
+		hf_slot_free_locked(phys, *slot);
+	}
+	hf_phys_unlock(phys);
+	return ok;
+}
+
+/* Let go of one hidden leaf, or make it what it was. After the flush. */
+static void let_go(struct reclaim *r, const struct hidden *h)
+{
+	struct hf_phys *phys = r->phys;
+	hf_pfn pfn = hf_pte_pfn(h->leaf);
+	hf_pte now = { 0 };
+	uint32_t slot;
+
+	if (!hf_leaf_lazy(h->leaf)) {
+		if (!to_slot(r, pfn, &slot)) {
+			hf_pte_set(h->entry, h->leaf);
+			return;
+		}
+		now = hf_away_make(slot);
+	}
+	hf_pte_set(h->entry, now);
+	hf_phys_lock(phys);
+	r->done += hf_frame(phys, pfn)->maps == 1;
+	hf_map_put_locked(phys, pfn, HF_LEVEL_PTE); /* with the last leaf it is no longer cached */
+	hf_phys_unlock(phys);
+}
+
+/* Some space has locked memory where the walk's table is, and may have this table. */
+static bool locked_by_other(const struct reclaim *r, const struct hf_walk *w)
+{
+	hf_va lo = hf_level_base(w->va, HF_LEVEL_PMD);
+	hf_va hi = lo + hf_level_size(HF_LEVEL_PMD);
+	bool moved = false;
+	struct hf_vma v;
+
+	for (struct hf_mm *mm = r->phys->spaces; mm; mm = mm->next)
+		moved |= mm->moved;
+	for (struct hf_mm *mm = r->phys->spaces; mm; mm = mm->next) {
+		hf_va from = moved ? mm->va_lo : lo;
+
+		if (hf_vmas_next_with(r->phys, mm->vmas, from, HF_VMA_LOCKED, &v) &&
+		    (moved || v.start < hi))
+			return true;
+	}
+	return false;
+}
+
+/* Visit the mapping from w->va on as far as the walk's table goes. Returns where it ends. */
+static hf_va visit_table(struct reclaim *r, struct hf_walk *w, const struct hf_vma *vma)
+{
+	const hf_va size = hf_level_size(w->level);
+	hf_va va = hf_level_base(w->va, w->level);
+	hf_va stop = hf_min_va(vma->end, hf_level_base(va, w->level + 1) + (size << HF_TABLE_BITS));
+	struct batch b = { .walk = w, .vma = vma };
+	hf_pte *entry = w->entry;
+	uint64_t before = r->done;
+
+	if (w->level == HF_LEVEL_PTE && !w->ours && locked_by_other(r, w))
+		return stop;
+	for (; va < stop && !hf_pte_branch(hf_pte_get(entry), w->level); va += size, entry++) {
+		if (b.count == BATCH || r->done + b.count == r->want)
+			break;
+		r->looked++;
+		if (w->level == HF_LEVEL_PTE && hf_pte_leaf(hf_pte_get(entry), w->level))
+			look_at(r, &b, entry, va);
+	}
+	flush(r, &b);
+	for (unsigned i = 0; i < b.count; i++)
+		let_go(r, &b.hidden[i]);
+	if (r->done != before)
+		HF_TRACE(r->phys, .what = HF_TRACE_RECLAIM, .mm = w->mm, .va = b.lo,
+			 .len = (r->done - before) * HF_PAGE_SIZE);
+	return va;
+}
+
+/* One table further. False: there is no space. */
+static bool advance(struct reclaim *r)
+{
+	struct hf_phys *phys = r->phys;
+	struct hf_mm *mm = phys->hand ? phys->hand : phys->spaces;
+	struct hf_walk w;
+	struct hf_vma v;
+
+	if (!mm)
+		return false;
+	phys->hand = mm;
+	hf_lock_shared(phys, mm->lock);
+	r->looked++;
+	if (!hf_vmas_next(phys, mm->vmas, phys->hand_va, &v)) {
+		phys->hand = mm->next;
+		phys->hand_va = 0;
+		phys->rounds += !mm->next;
+	} else if (v.flags & (HF_VMA_LOCKED | HF_VMA_SHARED)) {
+		phys->hand_va = v.end;
+	} else {
+		hf_walk_to(&w, mm, hf_max_va(phys->hand_va, v.start));
+		phys->hand_va = visit_table(r, &w, &v);
+		hf_walk_end(&w);
+	}
+	hf_unlock_shared(phys, mm->lock);
+	return true;
+}
+
+enum hf_status hf_reclaim(struct hf_phys *phys, uint64_t want, uint64_t *done)
+{
+	struct reclaim r = { .phys = phys, .want = want };
+	uint64_t most = LOOK_MIN + (want < UINT32_MAX ? LOOK_PER_PAGE * want : UINT64_MAX / 2);
+	uint32_t first = 0, passed = 0;
+	bool any = true;
+
+	*done = 0;
+	if (!hf_load_relaxed32(&phys->swapping))
+		return HF_ERR_INVAL;
+	if (!want)
+		return HF_ERR_EMPTY;
+	for (bool begin = true; any && passed < 3; begin = false) {
+		if (r.done == want || r.failed || r.looked >= most)
+			break;
+		hf_lock_exclusive(phys, phys->spaces_lock);
+		if (begin)
+			first = phys->rounds;
+		any = advance(&r);
+		passed = phys->rounds - first; /* the first time only what was left of a round */
+		hf_unlock_exclusive(phys, phys->spaces_lock);
+	}
+	*done = r.done;
+	if (r.done == want)
+		return HF_OK;
+	if (r.failed || r.full)
+		return HF_ERR_STORE;
+	return any && passed < 3 ? HF_OK : HF_ERR_AGAIN;
+}
