@@ -140,6 +140,8 @@ static void compare_page(struct world *w, const struct model *model, const struc
 	const void *want = page ? page->bytes : zeros, *got = page_bytes(w, run, va);
 	hf_pa pa = { run->pa.v + (va - run->va) };
 
+	if (run->kind == HF_RUN_AWAY)
+		return; /* compare_away */
 	if (run->kind == HF_RUN_HOLE && model_page_under(model, va) &&
 	    !pagemap_get(&model->pages, va / PAGE))
 		return; /* the object's page has not been mapped yet */
@@ -180,6 +182,33 @@ static void compare_run(struct world *w, const struct model *model, const struct
 		disagree(w, "at 0x%llx %llu bytes are told to be pinned, the model says %llu",
 			 (unsigned long long)run->va, (unsigned long long)run->pinned,
 			 (unsigned long long)pinned);
+}
+
+/* Pages in the swap store: some of them, for they come back when they are read. */
+static void compare_away(struct world *w, struct member *member, const struct hf_run *run,
+			 unsigned prot)
+{
+	uint8_t want[PAGE], got[PAGE];
+	hf_va va = run->va + PAGE * below(w, run->len / PAGE);
+	enum hf_status status;
+
+	for (hf_va at = run->va; at < run->va + run->len; at += PAGE) {
+		const struct model_page *page = pagemap_get(&member->model.pages, at / PAGE);
+
+		if (page && page->pins)
+			disagree(w, "pinned page 0x%llx is in the swap store",
+				 (unsigned long long)at);
+	}
+	if (prot == HF_PROT_NONE || !one_in(w, 4))
+		return;
+	status = hf_read(&member->mm, va, got, PAGE);
+	if (status == HF_ERR_NOMEM || status == HF_ERR_OVERFLOW)
+		return;
+	must(w, status, "hf_read of a page that is away");
+	model_read(&member->model, va, want, PAGE);
+	if (memcmp(got, want, PAGE) != 0)
+		disagree(w, "page 0x%llx comes back from the store with other bytes",
+			 (unsigned long long)va);
 }
 
 /* A single question about the same place gives the same answer. */
@@ -305,6 +334,10 @@ static void compare_member(struct world *w, struct member *member)
 	if (next != runs.count)
 		disagree(w, "%zu runs are in no mapping", runs.count - next);
 	compare_stats(w, member, &all);
+	for (size_t i = 0; i < runs.count; i++)
+		if (runs.list[i].kind == HF_RUN_AWAY)
+			compare_away(w, member, &runs.list[i],
+				     model_at(model, runs.list[i].va)->attr.prot);
 	free(runs.list);
 }
 

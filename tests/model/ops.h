@@ -14,7 +14,7 @@ struct operations {
 	const struct operations name = { array, sizeof(array) / sizeof(array[0]) }
 
 extern const struct operations access_operations, family_operations, map_operations,
-	object_operations, pin_operations;
+	object_operations, pin_operations, swap_operations;
 
 static inline hf_va page_of(hf_va va)
 {

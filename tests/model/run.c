@@ -7,7 +7,7 @@
 
 static const struct operations *const subjects[] = {
 	&access_operations, &map_operations,	&object_operations,
-	&pin_operations,    &family_operations,
+	&pin_operations,    &family_operations, &swap_operations,
 };
 
 #define MAX_OPERATIONS 128
@@ -95,6 +95,8 @@ static bool is_short(struct world *w, const struct call *c)
 		return c->fail_after || free_bytes(w) < c->needs + 2 * PMD_SIZE;
 	if (c->status == HF_ERR_BUS)
 		return w->pager_failed;
+	if (c->status == HF_ERR_STORE)
+		return w->store_failed;
 	return c->status == HF_ERR_OVERFLOW && w->count_limit;
 }
 
@@ -115,6 +117,8 @@ static void tell_call(const struct call *c, uint64_t op)
 		printf(" fail_after %llu", (unsigned long long)c->fail_after);
 	if (c->pager_after)
 		printf(" pager_after %llu", (unsigned long long)c->pager_after);
+	if (c->store_after)
+		printf(" store_after %llu", (unsigned long long)c->store_after);
 	printf(": %s (%s)\n", hf_status_name(c->status), hf_status_name(c->want));
 }
 
@@ -179,9 +183,11 @@ bool run_call(struct world *w, struct call *c)
 	hf_phys_fail_after(w->phys, c->fail_after);
 	w->pager_after = c->pager_after;
 	w->pager_failed = false;
+	w->store_after = c->store_after;
+	w->store_failed = false;
 	c->status = c->op->call(w, c);
 	hf_phys_fail_after(w->phys, 0);
-	w->pager_after = 0;
+	w->pager_after = w->store_after = 0;
 	*recent = *c;
 	if (w->tell)
 		tell_call(c, w->op);
@@ -216,6 +222,8 @@ void run_operation(struct world *w)
 		c.fail_after = 1 + below(w, 8);
 	if (one_in(w, 30))
 		c.pager_after = 1 + below(w, 4);
+	if (one_in(w, 30))
+		c.store_after = 1 + below(w, 8);
 	if (!c.op->pick || c.op->pick(w, &c))
 		run_call(w, &c);
 }

@@ -153,6 +153,7 @@ struct world *world_new(uint64_t seed)
 	w->phys = hf_soft_phys(w->soft);
 	listen_to_forks(w);
 	read_huge_zeros(w);
+	store_new(w);
 	w->free_at_start = free_bytes(w);
 	return w;
 }
@@ -189,6 +190,7 @@ void world_end(struct world *w)
 	check_invariants(w);
 	if (free_bytes(w) != w->free_at_start)
 		disagree(w, "%lld bytes leaked", (long long)(w->free_at_start - free_bytes(w)));
+	store_free(w);
 	hf_soft_dma_destroy(w->dma);
 	must(w, hf_soft_destroy(w->soft), "hf_soft_destroy");
 	free(w);

@@ -7,6 +7,7 @@
 #define TESTS_MODEL_WORLD_H
 
 #include <holdfast/soft.h>
+#include <holdfast/swap.h>
 #include <holdfast/trace.h>
 
 #include "model.h"
@@ -91,6 +92,7 @@ struct call {
 
 	uint64_t fail_after;	/* see hf_phys_fail_after; 0: no allocation is made to fail */
 	uint64_t pager_after;	/* the same for what pagers are asked */
+	uint64_t store_after;	/* the same for reads and writes of the swap store */
 	uint64_t needs;		/* bytes of memory that it may take */
 	enum hf_status want;	/* what the model says */
 	enum hf_status another; /* what it may be as well; HF_OK: nothing else */
@@ -149,6 +151,11 @@ struct world {
 	size_t object_count, objects_held;
 	uint64_t pager_after; /* of the call under way */
 	bool pager_failed;
+	struct hf_store store; /* the swap store; no slots: none is used */
+	uint8_t *slots;
+	uint64_t store_after; /* of the call under way: see struct call */
+	bool store_failed;
+	bool swapping;
 	struct held *held[MAX_HELD];
 	size_t held_count;
 	struct call recent[RECENT];
@@ -187,6 +194,9 @@ void member_add(struct world *w, struct member *member);
 void member_end(struct world *w, size_t index);
 /* Objects that nobody has any more have ended: see that nothing is missing. */
 void objects_collect(struct world *w);
+/* A store, of as many slots as the seed says. */
+void store_new(struct world *w);
+void store_free(struct world *w);
 /* The host gives all its references back. */
 void objects_release(struct world *w);
 /* All pins go. */
