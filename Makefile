@@ -7,7 +7,8 @@ QUICK =
 PREFIX = /usr/local
 export PREFIX
 
-.PHONY: help run check check-cross model mutants bench bench-count docs install format clean
+.PHONY: help run check check-formats check-cross model mutants bench bench-count docs install \
+	format clean
 
 help:
 	@echo 'make run        fork a heap that devices write into, beside fork(2)'
@@ -16,6 +17,7 @@ help:
 	@echo 'make check      every test, with gcc, clang and the sanitizers'
 	@echo '                  ARGS="..."       a part of it; see scripts/check --help'
 	@echo 'make check-cross  the core and the soft port as AArch64 and RISC-V programs, in QEMU'
+	@echo 'make check-formats  every test on every page-table format'
 	@echo 'make model      5,000,000 random operations on each page-table format, against a model'
 	@echo '                  ARGS="..."       fewer, or one format; see scripts/model --help'
 	@echo 'make mutants    take every protecting rule out in turn; a test must notice'
@@ -35,6 +37,9 @@ run:
 
 check:
 	@scripts/bootstrap check scripts/check $(ARGS)
+
+check-formats:
+	@scripts/bootstrap check scripts/check --stage all-formats $(ARGS)
 
 check-cross:
 	@scripts/bootstrap cross scripts/check --stage aarch64 --stage aarch64-16k \
