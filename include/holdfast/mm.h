@@ -87,7 +87,8 @@ struct hf_object;
 struct hf_mm_config {
 	/*
 	 * The addresses that mappings may have: [va_lo, va_hi), 4 KiB aligned. Zeros
-	 * mean [64 KiB, 2^47), the user half of x86-64 with four levels.
+	 * mean from 64 KiB to the end of the user half, which is 2^47 on x86-64 with
+	 * four levels, 2^48 on AArch64, 2^38 on Sv39, 2^47 on Sv48, 2^56 with five levels.
 	 */
 	hf_va va_lo, va_hi;
 	enum hf_huge_cow huge_cow;
@@ -113,7 +114,7 @@ struct hf_mm {
 /*
  * Make an empty space in caller-owned storage: what execve(2) starts with, without a
  * program. `config` may be NULL for defaults.
- * HF_ERR_INVAL: huge_cow. HF_ERR_ALIGN, HF_ERR_RANGE: va_lo, va_hi (above 2^47, or
+ * HF_ERR_INVAL: huge_cow. HF_ERR_ALIGN, HF_ERR_RANGE: va_lo, va_hi (above the end, or
  * va_lo >= va_hi). HF_ERR_NOMEM.
  */
 enum hf_status hf_mm_create(struct hf_mm *mm, struct hf_phys *phys,

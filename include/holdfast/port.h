@@ -12,6 +12,8 @@
  *  - it may be called with Holdfast's locks held, so it must not wait for a
  *    thread that is itself inside Holdfast (`wait` excepted, whose purpose it is);
  *  - `host` is the pointer that came with the port in struct hf_phys_config.
+ *
+ * docs/porting.md goes through all of it step by step.
  */
 #ifndef HOLDFAST_PORT_H
 #define HOLDFAST_PORT_H
@@ -46,7 +48,14 @@ struct hf_port {
 	 * may be the whole space. On return no CPU uses a forgotten translation
 	 * any more, and every access that began through one has completed: this is
 	 * what makes fork's arming an instant, and what lets pages be freed.
-	 * Called with mm's lock held, shared or exclusive, and possibly table locks.
+	 *
+	 * A cached translation that only overlaps the range goes as well: a huge page's, if
+	 * 4 KiB of it are flushed. A huge leaf that is split leaves its translation cached
+	 * beside those of its parts (they say the same, so nothing was flushed then), until
+	 * one of the parts changes. Write permission may have gone from branches above.
+	 *
+	 * Called with mm's lock held, shared or exclusive, and possibly table locks: other
+	 * CPUs may spin for these, and have to take part all the same.
 	 * Must not fail. Required.
 	 */
 	void (*flush)(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned what);
