@@ -27,15 +27,12 @@ static enum hf_status populate(struct hf_mm *mm, hf_va va, uint64_t len, unsigne
 	return st;
 }
 
-/* [lo, hi) is all private anonymous memory. mm lock held. */
-static bool all_private(const struct hf_mm *mm, hf_va lo, hf_va hi)
+/* Something of an object is mapped in [lo, hi). mm lock held. */
+static bool any_object(const struct hf_mm *mm, hf_va lo, hf_va hi)
 {
-	struct hf_vma v = { .end = lo };
+	struct hf_vma v;
 
-	while (hf_vmas_next(mm->phys, mm->vmas, v.end, &v) && v.start < hi)
-		if (!hf_vma_is_anon(&v))
-			return false;
-	return true;
+	return hf_vmas_next_with(mm->phys, mm->vmas, lo, HF_VMA_OBJECT, &v) && v.start < hi;
 }
 
 /* Advice that is a flag of the mapping. */
@@ -45,7 +42,7 @@ static enum hf_status advise_flags(struct hf_mm *mm, hf_va va, uint64_t len, uin
 	struct hf_edit e = hf_edit_begin(mm);
 	enum hf_status st = hf_check_mapped(mm, va, va + len, 0);
 
-	if (!st && (add & HF_VMA_WIPE) && !all_private(mm, va, va + len))
+	if (!st && (add & HF_VMA_WIPE) && any_object(mm, va, va + len))
 		st = HF_ERR_INVAL;
 	if (!st)
 		st = hf_edit_flags(&e, va, va + len, ~clear, add);

@@ -95,6 +95,8 @@ static bool check_vmas(struct check *c)
 		if (v.start < prev.end || v.start >= v.end || v.start < mm->va_lo ||
 		    v.end > mm->va_hi || ((v.start | v.end) & (HF_PAGE_SIZE - 1)))
 			return fail(c, "vmas-in-order", v.start, mm->vmas);
+		if (!(v.flags & HF_VMA_OBJECT) != !v.object || (!hf_vma_is_cow(&v) && !v.object))
+			return fail(c, "vma-tree-whole", v.start, mm->vmas);
 		if (prev.end && hf_vma_joins(&prev, &v))
 			return fail(c, "vmas-merged", v.start, mm->vmas);
 		prev = v;

@@ -82,12 +82,10 @@ static enum hf_status prepare_read(struct hf_mm *mm, hf_va va, uint64_t len)
 	enum hf_status st = hf_check_mapped(mm, va, va + len, HF_ACCESS_READ);
 	struct hf_vma v = { .end = va };
 
-	while (!st && v.end < va + len) {
-		hf_vmas_next(mm->phys, mm->vmas, v.end, &v);
-		if (!hf_vma_is_anon(&v))
-			st = hf_fault_range(mm, hf_max_va(va, v.start), hf_min_va(va + len, v.end),
-					    HF_ACCESS_READ);
-	}
+	while (!st && hf_vmas_next_with(mm->phys, mm->vmas, v.end, HF_VMA_OBJECT, &v) &&
+	       v.start < va + len)
+		st = hf_fault_range(mm, hf_max_va(va, v.start), hf_min_va(va + len, v.end),
+				    HF_ACCESS_READ);
 	return st;
 }
 

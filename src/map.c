@@ -56,7 +56,7 @@ enum hf_status hf_mmap(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned pro
 	if (!st && (flags & HF_MAP_SHARED)) {
 		struct hf_object_config config = { .size = len };
 
-		like.flags |= HF_VMA_SHARED;
+		like.flags |= HF_VMA_OBJECT | HF_VMA_SHARED;
 		/* No space is so large that its mapping could reach what no object reaches. */
 		st = len > mm->va_hi - mm->va_lo
 			     ? HF_ERR_NOSPACE
@@ -73,7 +73,7 @@ enum hf_status hf_mmap(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned pro
 enum hf_status hf_mmap_object(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned prot,
 			      unsigned flags, struct hf_object *object, uint64_t offset)
 {
-	struct hf_vma like = { .flags = prot, .object = object, .offset = offset };
+	struct hf_vma like = { .flags = prot | HF_VMA_OBJECT, .object = object, .offset = offset };
 	enum hf_status st;
 
 	if (object->phys != mm->phys)

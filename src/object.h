@@ -93,6 +93,23 @@ enum hf_status hf_pages_get(struct hf_object *object, uint64_t offset, unsigned 
 enum hf_status hf_object_page(struct hf_object *object, uint64_t offset, unsigned want, bool write,
 			      struct hf_object_page *out);
 
+/* A leaf's dirty mark, on and off. A pinned page keeps it. object->lock held. */
+void hf_pages_mark(struct hf_object *object, uint64_t offset);
+void hf_pages_unmark(struct hf_object *object, const struct hf_object_page *page);
+/* The first dirty page that begins or lies in [*offset, end): *offset becomes its first. Same lock. */
+bool hf_pages_next_dirty(const struct hf_object *object, uint64_t *offset, uint64_t end,
+			 struct hf_object_page *out);
+
+/*
+ * Split the page that lies across `offset`, a multiple of 4 KiB, so that a page begins there. No
+ * larger leaf may lead to it. object->lock held. HF_ERR_NOMEM. HF_ERR_OVERFLOW.
+ */
+enum hf_status hf_pages_cut(struct hf_object *object, uint64_t offset);
+/* After hf_pages_cut: take out all pages from `offset` on. Nothing leads to them. Same lock. */
+void hf_pages_drop(struct hf_object *object, uint64_t offset);
+/* Clear what follows `offset` in its page, if the object has that. Same lock. */
+void hf_pages_clear_tail(struct hf_object *object, uint64_t offset);
+
 /* Take all pages out of an object that nobody refers to any more, and its tables. No lock. */
 void hf_pages_end(struct hf_object *object);
 

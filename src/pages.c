@@ -216,6 +216,8 @@ static void give_back(struct hf_object *o, uint64_t offset, hf_pte leaf, unsigne
 	const void *page = hf_frame_ptr(o->phys, hf_pte_pfn(leaf));
 	bool dirty = hf_leaf_writable(leaf) && offset < o->size;
 
+	if (!pager)
+		return;
 	if (dirty && pager->writeback)
 		dirty = pager->writeback(o->host, offset, page,
 					 hf_min_va(hf_level_size(level), o->size - offset));
@@ -241,10 +243,148 @@ void hf_pages_end(struct hf_object *o)
 {
 	if (o->root.v == HF_NIL)
 		return;
-	if (o->pager)
-		give_all_back(o, o->root, 0, o->top);
+	give_all_back(o, o->root, 0, o->top);
 	hf_table_put(o->phys, o->root, o->top);
 	o->root.v = HF_NIL;
+}
+
+/* A page becomes 512 smaller ones where it lies; one table of the reserve. */
+static enum hf_status split(struct hf_object *o, const struct hf_object_page *page,
+			    struct hf_reserve *r)
+{
+	hf_pte leaf = hf_pte_get(page->entry), *parts;
+	hf_pfn table;
+	bool ok;
+
+	hf_phys_lock(o->phys);
+	ok = hf_map_split_locked(o->phys, page->pfn, page->level);
+	hf_phys_unlock(o->phys);
+	if (!ok)
+		return HF_ERR_OVERFLOW;
+	table = hf_table_new(o->phys, r);
+	parts = hf_table_entries(o->phys, table);
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
+		hf_pte_set(&parts[i], hf_leaf_part(leaf, page->level, i));
+	put_branch(page->entry, table);
+	return HF_OK;
+}
+
+enum hf_status hf_pages_cut(struct hf_object *o, uint64_t offset)
+{
+	struct hf_reserve r = HF_RESERVE_EMPTY;
+	enum hf_status st = HF_OK;
+	struct hf_object_page page;
+
+	while (!st && hf_pages_find(o, offset, &page) &&
+	       (offset & (hf_level_size(page.level) - 1))) {
+		if (!hf_reserve_fill(o->phys, &r, 1))
+			return HF_ERR_NOMEM;
+		st = split(o, &page, &r);
+	}
+	hf_reserve_drain(o->phys, &r);
+	return st;
+}
+
+/* Take out what begins at `from` or later; returns whether nothing is left of the table. */
+static bool drop(struct hf_object *o, hf_pfn table, uint64_t base, unsigned level, uint64_t from)
+{
+	hf_pte *entries = hf_table_entries(o->phys, table);
+	bool empty = true;
+
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+		uint64_t offset = base + i * hf_level_size(level);
+		hf_pte e = hf_pte_get(&entries[i]);
+
+		if (hf_pte_none(e))
+			continue;
+		if (hf_pte_branch(e, level)) {
+			if (offset + hf_level_size(level) <= from ||
+			    !drop(o, hf_pte_pfn(e), offset, level - 1, from)) {
+				empty = false;
+				continue;
+			}
+			hf_pte_set(&entries[i], (hf_pte){ 0 });
+			hf_table_put(o->phys, hf_pte_pfn(e), level - 1);
+		} else if (offset < from) {
+			empty = false;
+		} else {
+			hf_pte_set(&entries[i], (hf_pte){ 0 });
+			give_back(o, offset, e, level);
+			free_block(o, hf_pte_pfn(e), level);
+		}
+	}
+	return empty;
+}
+
+void hf_pages_drop(struct hf_object *o, uint64_t from)
+{
+	if (o->root.v == HF_NIL || !drop(o, o->root, 0, o->top, from))
+		return;
+	hf_table_put(o->phys, o->root, o->top);
+	o->root.v = HF_NIL;
+}
+
+void hf_pages_clear_tail(struct hf_object *o, uint64_t offset)
+{
+	struct hf_object_page page;
+	uint64_t within = offset & (HF_PAGE_SIZE - 1), frame;
+
+	if (!within || !hf_pages_find(o, offset, &page))
+		return;
+	frame = (offset & (hf_level_size(page.level) - 1)) >> HF_PAGE_SHIFT;
+	page.pfn.v += (uint32_t)frame;
+	memset((char *)hf_frame_ptr(o->phys, page.pfn) + within, 0, HF_PAGE_SIZE - within);
+}
+
+/* ---- Marks ---- */
+
+void hf_pages_mark(struct hf_object *o, uint64_t offset)
+{
+	struct hf_object_page page;
+
+	if (hf_pages_find(o, offset, &page))
+		hf_pte_set(page.entry, hf_leaf_mkwrite(hf_pte_get(page.entry)));
+}
+
+void hf_pages_unmark(struct hf_object *o, const struct hf_object_page *page)
+{
+	bool pinned;
+
+	hf_phys_lock(o->phys);
+	pinned = hf_pinned_locked(o->phys, page->pfn, page->level);
+	hf_phys_unlock(o->phys);
+	if (!pinned)
+		hf_pte_set(page->entry, hf_leaf_wrprotect(hf_pte_get(page->entry)));
+}
+
+/* In one table, from *offset on, which it reaches. */
+static bool next_dirty(const struct hf_object *o, hf_pfn table, uint64_t base, unsigned level,
+		       uint64_t *offset, uint64_t end, struct hf_object_page *out)
+{
+	hf_pte *entries = hf_table_entries(o->phys, table);
+
+	for (unsigned i = hf_first_index(*offset, base, level); i < HF_TABLE_ENTRIES; i++) {
+		uint64_t at = base + i * hf_level_size(level);
+		hf_pte e = hf_pte_get(&entries[i]);
+
+		if (at >= end)
+			return false;
+		if (hf_pte_branch(e, level)) {
+			if (next_dirty(o, hf_pte_pfn(e), at, level - 1, offset, end, out))
+				return true;
+		} else if (hf_pte_leaf(e, level) && hf_leaf_writable(e)) {
+			*offset = at;
+			*out = (struct hf_object_page){ hf_pte_pfn(e), level, &entries[i] };
+			return true;
+		}
+	}
+	return false;
+}
+
+bool hf_pages_next_dirty(const struct hf_object *o, uint64_t *offset, uint64_t end,
+			 struct hf_object_page *out)
+{
+	return reaches(o, *offset) && next_dirty(o, o->root, 0, o->top, offset, end, out);
 }
 
 /* ---- What is there ---- */

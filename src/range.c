@@ -218,3 +218,28 @@ void hf_protect(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned prot)
 	if (what)
 		hf_flush(mm, lo, hi - lo, what);
 }
+
+static bool wrprotect(const struct range *r, hf_pfn table, hf_va base, unsigned level)
+{
+	unsigned end = end_index(r, base, level);
+	bool changed = false;
+
+	for (unsigned i = first_index(r, base, level); i < end; i++) {
+		struct spot s = spot_at(r, table, base, level, i);
+		hf_pte e = hf_pte_get(s.entry);
+
+		if (hf_pte_branch(e, level))
+			changed |= wrprotect(r, hf_pte_pfn(e), s.va, level - 1);
+		else if (hf_pte_leaf(e, level) && hf_leaf_writable(e))
+			changed |= hf_pte_update(s.entry, hf_leaf_wrprotect).v != 0;
+	}
+	return changed;
+}
+
+void hf_wrprotect_shared(struct hf_mm *mm, hf_va lo, hf_va hi)
+{
+	struct range r = { mm, lo, hi };
+
+	if (wrprotect(&r, mm->root, 0, HF_TOP_LEVEL))
+		hf_flush(mm, lo, hi - lo, HF_FLUSH_WRITE);
+}

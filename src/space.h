@@ -149,6 +149,11 @@ enum hf_status hf_fault_range(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned acc
 
 /* After hf_isolate (range.h): take all pages out of [lo, hi). mm lock held exclusively. */
 void hf_zap(struct hf_mm *mm, hf_va lo, hf_va hi);
+/*
+ * Take write permission from every leaf in [lo, hi), a part of a shared mapping, and flush. (All
+ * tables on the way are this space's own, as fork leaves them.) Same lock.
+ */
+void hf_wrprotect_shared(struct hf_mm *mm, hf_va lo, hf_va hi);
 /* After hf_isolate, deep: every leaf in [lo, hi) gets protection `prot`. Same lock. */
 void hf_protect(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned prot);
 

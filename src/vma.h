@@ -27,6 +27,7 @@ enum hf_vma_flags {
 	HF_VMA_LOCKONFAULT = 1 << 9,
 	HF_VMA_GROWSDOWN = 1 << 10,
 	HF_VMA_SEALED = 1 << 11, /* stays as it is until the space ends */
+	HF_VMA_OBJECT = 1 << 12, /* has an object, for searches */
 };
 /* Fork must look at what such a mapping maps: it is not shared with the child. */
 #define HF_VMA_LOOK (HF_VMA_DONTFORK | HF_VMA_WIPE | HF_VMA_SHARED)

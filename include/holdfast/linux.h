@@ -61,7 +61,8 @@ struct hf_linux_space {
  * that the space forbids). That one is called as the kernel would call it; of a fault in a
  * window it learns SEGV_MAPERR or SEGV_ACCERR as from the kernel, and si_errno is ENOMEM
  * where memory was short: physical pages, or host mappings. Without one the program dies
- * of the access. HF_ERR_HOST with errno set: memfd_create, mmap or sigaction
+ * of the access. HF_ERR_BUS of hf_fault becomes SIGBUS for the thread, with BUS_ADRERR and the
+ * address. HF_ERR_HOST with errno set: memfd_create, mmap or sigaction
  * refused. HF_ERR_ALIGN, HF_ERR_EMPTY, HF_ERR_NOMEM.
  */
 enum hf_status hf_linux_create(const struct hf_linux_config *config, struct hf_linux **out);

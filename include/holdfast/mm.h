@@ -232,6 +232,15 @@ enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access, struct hf_t
 enum hf_status hf_translate(struct hf_mm *mm, hf_va va, struct hf_translation *out);
 
 /*
+ * Which pages of [va, va+len) are in memory: mincore(2). One byte for each into `vec`, 1 or 0.
+ * Of an object's mapping also those that are in the object and that nobody has touched here.
+ * The zero page counts as memory, what is in the swap store does not.
+ * HF_ERR_ALIGN: va. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_UNMAPPED: a hole. On these
+ * nothing is in `vec`.
+ */
+enum hf_status hf_mincore(struct hf_mm *mm, hf_va va, uint64_t len, unsigned char *vec);
+
+/*
  * Make `child` (caller-owned storage, not a live space) a copy of `parent` as of one
  * instant: fork(2). Shared mappings lead to the same objects, whose pages the child's faults
  * find again; fork neither looks at them nor write-protects them. Private memory is shared copy-on-write, pinned pages are copied now and stay

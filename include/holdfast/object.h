@@ -117,6 +117,48 @@ enum hf_status hf_object_read(struct hf_object *object, uint64_t offset, void *b
 enum hf_status hf_object_write(struct hf_object *object, uint64_t offset, const void *buf,
 			       uint64_t len);
 
+/*
+ * Make the object `size` bytes long: ftruncate(2). Pages beyond the new end go from the object and
+ * from every space that maps it, private copies too (a later access there gets HF_ERR_BUS,
+ * or zeros once it has grown again); they are put to the pager, and not written back. Pinned ones
+ * stay with their device. The rest of the page that holds the end reads as zeros, after a
+ * shrinking and after a growing, also where mappings had written there. What a pager's
+ * store has beyond the end is his to forget.
+ * HF_ERR_RANGE: size above hf_object_max. HF_ERR_NOMEM: a huge page or a table of a space would
+ * have to be cut and no page is free for it. HF_ERR_OVERFLOW: the same, at a count's limit.
+ * On these nothing has changed, but accesses beyond `size` may have got HF_ERR_BUS meanwhile.
+ * Goes through all spaces of the memory, taking each one's lock exclusively; none can begin, end
+ * or fork meanwhile.
+ */
+enum hf_status hf_object_truncate(struct hf_object *object, uint64_t size);
+
+/*
+ * Write the dirty pages of [offset, offset+len) back, as fsync(2) and sync_file_range(2) do: whole
+ * pages that the range touches. What was written before the call is given to the pager; what is
+ * written while it runs may be, and makes the page dirty again. A pinned page is written back and
+ * stays dirty, as its device may write to it. Nothing to do for shared memory, nor beyond the end.
+ * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_BUS: the pager did not keep some page, which stays dirty; the
+ * others have been written back all the same. HF_ERR_ACCESS: the pager has no `writeback`.
+ * Takes the locks that hf_object_truncate takes, but not while the pager is called.
+ */
+enum hf_status hf_object_sync(struct hf_object *object, uint64_t offset, uint64_t len);
+
+/* msync(2)'s flags. */
+enum hf_msync_flags {
+	HF_MS_ASYNC = 1, /* nothing is written now: the host calls hf_object_sync as he likes */
+	HF_MS_INVALIDATE = 2, /* nothing to do, as all mappings of an object see the same pages */
+	HF_MS_SYNC = 4,	      /* write back, and wait for it */
+};
+
+/*
+ * msync(2): hf_object_sync of what the shared mappings in [va, va+len) show. Private ones have
+ * nothing to write back. `flags`: HF_MS_*; a hole (HF_ERR_UNMAPPED) writes nothing at all.
+ * HF_ERR_FLAGS: unknown, or both ASYNC and SYNC. HF_ERR_ALIGN: va. HF_ERR_EMPTY. HF_ERR_WRAP.
+ * HF_ERR_RANGE. HF_ERR_BUSY: INVALIDATE of locked memory. HF_ERR_BUS, HF_ERR_ACCESS as for
+ * hf_object_sync.
+ */
+enum hf_status hf_msync(struct hf_mm *mm, hf_va va, uint64_t len, unsigned flags);
+
 struct hf_object_stats {
 	uint64_t size;			/* bytes */
 	uint64_t pages[HF_LEAF_LEVELS]; /* that it has, by level */

@@ -13,7 +13,9 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #ifndef __x86_64__
 #error "the kind of access is read from an x86-64 page-fault error code"
@@ -64,10 +66,30 @@ static unsigned access_of(const ucontext_t *context)
 }
 
 /*
- * True: the access can be made again. Else `info` says what a fault in memory of the
+ * The access is to be answered by SIGBUS. The kernel delivers that to this thread once our
+ * handler has returned, before the instruction runs again; what it does with one that is blocked or
+ * ignored when it is the processor's own, it does here: the program dies of it.
+ */
+static void send_bus(const siginfo_t *fault, ucontext_t *context)
+{
+	siginfo_t info = { .si_signo = SIGBUS, .si_code = BUS_ADRERR, .si_addr = fault->si_addr };
+	struct sigaction action;
+
+	sigaction(SIGBUS, NULL, &action);
+	if (sigismember(&context->uc_sigmask, SIGBUS) ||
+	    (!(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_IGN)) {
+		action = (struct sigaction){ .sa_handler = SIG_DFL };
+		sigaction(SIGBUS, &action, NULL);
+		sigdelset(&context->uc_sigmask, SIGBUS);
+	}
+	syscall(SYS_rt_tgsigqueueinfo, getpid(), gettid(), SIGBUS, &info);
+}
+
+/*
+ * True: the access can be made again (or SIGBUS comes first). Else `info` says what a fault in memory of the
  * host's own would, and ENOMEM in si_errno where there was no memory, here or there.
  */
-static bool resolve(struct hf_linux_window *w, siginfo_t *info, const ucontext_t *context)
+static bool resolve(struct hf_linux_window *w, siginfo_t *info, ucontext_t *context)
 {
 	struct hf_mm *mm = atomic_load(&w->mm);
 	enum hf_status status;
@@ -78,6 +100,10 @@ static bool resolve(struct hf_linux_window *w, siginfo_t *info, const ucontext_t
 			  access_of(context), NULL);
 	if (status == HF_OK && !atomic_exchange(&w->refused, 0)) {
 		hf_linux_add(&w->lin->faults, 1);
+		return true;
+	}
+	if (status == HF_ERR_BUS) {
+		send_bus(info, context);
 		return true;
 	}
 	info->si_code =

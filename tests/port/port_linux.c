@@ -2,7 +2,7 @@
 /*
  * The driver of the Linux port. A program's loads and stores are plain ones in the
  * window; one that the space forbids comes back through our own SIGSEGV handler, which
- * the port finds in place and calls for every fault it does not resolve.
+ * the port finds in place and calls for every fault it does not resolve, or through SIGBUS.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -98,10 +98,12 @@ static void linux_space_destroy(struct space *s)
  */
 static bool plain_copy(void *dst, const void *src, size_t len)
 {
+	const struct sigaction bus = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO };
 	sigjmp_buf escape;
 	volatile bool done = false;
 
 	sigaction(SIGSEGV, &segv.port_action, NULL);
+	sigaction(SIGBUS, &bus, NULL);
 	segv.escape = &escape;
 	if (sigsetjmp(escape, 1) == 0) {
 		memcpy(dst, src, len);

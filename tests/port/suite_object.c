@@ -563,6 +563,500 @@ static void copies_read_and_write_objects(void **state)
 	put_object(m, object);
 }
 
+/* Huge pages */
+
+#define HUGE_SIZE (2 * PMD_SIZE)
+
+static uint64_t pages(struct hf_object *object, unsigned level)
+{
+	struct hf_object_stats stats;
+
+	hf_object_stats(object, &stats);
+	return stats.pages[level];
+}
+
+static struct hf_object *huge_object(struct machine *m)
+{
+	return object_of(m, HUGE_SIZE, HF_OBJECT_HUGE);
+}
+
+static void huge_pages_are_shared_huge(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object *object = huge_object(m);
+	struct space *a = space_new(m), *b = space_new(m), *child;
+	hf_va va = map_shared(a, object, HUGE_SIZE), vb = map_shared(b, object, HUGE_SIZE);
+
+	fill(a, va, HUGE_SIZE, 1);
+	SAME(get(b, vb + PAGE), stamp(1, va + PAGE));
+	SAME(level_of(a, va), HF_LEVEL_PMD);
+	SAME(level_of(b, vb), HF_LEVEL_PMD);
+	SAME_PA(pa_of(a, va), pa_of(b, vb));
+	SAME(pages(object, HF_LEVEL_PMD), 2);
+	child = fork_space(a, HF_FORK_COPY);
+	SAME(leaves(a, HF_LEVEL_PMD), 2);
+	SAME(access_of(a, va), HF_ACCESS_READ | HF_ACCESS_WRITE);
+	put(child, va + 5 * PAGE, 2);
+	SAME(level_of(child, va), HF_LEVEL_PMD);
+	SAME(get(b, vb + 5 * PAGE), 2);
+	CHECK(m);
+	put_object(m, object);
+}
+
+/* The seed's wp_huge_pmd: shared memory is not copied, and here not split either. */
+static void a_write_protected_huge_leaf_gets_writable_again(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object *object = huge_object(m);
+	struct space *a = space_new(m), *b = space_new(m);
+	hf_va va = map_shared(a, object, HUGE_SIZE), vb = map_shared(b, object, HUGE_SIZE);
+	hf_pa pa;
+
+	fill(a, va, HUGE_SIZE, 1);
+	SAME(get(b, vb), stamp(1, va));
+	pa = pa_of(a, va);
+	OK(hf_mprotect(a->mm, va, HUGE_SIZE, RO));
+	assert_false(may_store(a, va));
+	OK(hf_mprotect(a->mm, va, HUGE_SIZE, RW));
+	CHECK(m);
+	SAME(access_of(a, va), HF_ACCESS_READ);
+	put(a, va, 2);
+	CHECK(m);
+	SAME_PA(pa_of(a, va), pa);
+	SAME(level_of(a, va), HF_LEVEL_PMD);
+	SAME(get(b, vb), 2);
+	SAME(resident(object), HUGE_SIZE);
+	put_object(m, object);
+}
+
+static void protecting_a_part_splits_the_mapping_alone(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object *object = huge_object(m);
+	struct space *a = space_new(m), *b = space_new(m);
+	hf_va va = map_shared(a, object, HUGE_SIZE), vb = map_shared(b, object, HUGE_SIZE);
+	hf_pa pa;
+
+	fill(a, va, HUGE_SIZE, 1);
+	put(b, vb, 2);
+	pa = pa_of(a, va + 7 * PAGE);
+	OK(hf_mprotect(a->mm, va + 7 * PAGE, PAGE, RO));
+	CHECK(m);
+	SAME(level_of(a, va + 7 * PAGE), HF_LEVEL_PTE);
+	SAME(level_of(b, vb + 7 * PAGE), HF_LEVEL_PMD);
+	SAME(pages(object, HF_LEVEL_PMD), 2);
+	assert_false(may_store(a, va + 7 * PAGE));
+	OK(hf_mprotect(a->mm, va + 7 * PAGE, PAGE, RW));
+	put(a, va + 7 * PAGE, 3);
+	SAME_PA(pa_of(a, va + 7 * PAGE), pa);
+	SAME(get(b, vb + 7 * PAGE), 3);
+	put(a, va + 8 * PAGE, 4);
+	SAME(get(b, vb + 8 * PAGE), 4);
+	CHECK(m);
+	put_object(m, object);
+}
+
+static void private_write_copies_by_policy(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object *object = huge_object(m);
+	struct space *shared = space_new(m);
+	struct space *whole = space_new_of(m, SPACE_LEN, HF_HUGE_COW_WHOLE);
+	struct space *small = space_new_of(m, SPACE_LEN, HF_HUGE_COW_SMALL);
+	hf_va va = map_shared(shared, object, HUGE_SIZE);
+	hf_va vw = map_private(whole, object, HUGE_SIZE),
+	      vs = map_private(small, object, HUGE_SIZE);
+
+	fill(shared, va, HUGE_SIZE, 1);
+	SAME(get(whole, vw), stamp(1, va));
+	SAME_PA(pa_of(whole, vw), pa_of(shared, va));
+	put(whole, vw + PAGE, 2);
+	SAME(level_of(whole, vw), HF_LEVEL_PMD);
+	assert_true(pa_of(whole, vw).v != pa_of(shared, va).v);
+	put(small, vs + PAGE, 3); /* without a read before */
+	CHECK(m);
+	SAME(level_of(small, vs), HF_LEVEL_PTE);
+	SAME_PA(pa_of(small, vs), pa_of(shared, va));
+	SAME(get(small, vs + 2 * PAGE), stamp(1, va + 2 * PAGE));
+	SAME(get(shared, va + PAGE), stamp(1, va + PAGE));
+	SAME(level_of(shared, va), HF_LEVEL_PMD);
+	put(shared, va + 2 * PAGE, 4);
+	SAME(get(small, vs + 2 * PAGE), 4);
+	SAME(get(whole, vw + 2 * PAGE), stamp(1, va + 2 * PAGE));
+	CHECK(m);
+	put_object(m, object);
+}
+
+static void a_private_write_without_a_free_huge_page_copies_a_small_one(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object *object = huge_object(m);
+	struct space *s = space_new(m);
+	hf_va va = map_private(s, object, HUGE_SIZE);
+	struct hoard hoard;
+
+	SAME(get(s, va), 0);
+	fragment(m, 8, &hoard);
+	put(s, va, 1);
+	CHECK(m);
+	SAME(level_of(s, va), HF_LEVEL_PTE);
+	SAME(read_object(object, 0), 0);
+	hoard_release(m, &hoard);
+	put_object(m, object);
+}
+
+static void a_huge_page_at_a_small_offset_is_mapped_small(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object *object = huge_object(m);
+	struct space *s = space_new(m);
+	hf_va va = map_object(s, object, PAGE, PMD_SIZE, RW, HF_MAP_SHARED);
+	hf_va odd = map_object_at(s, SPACE_LO, object, PAGE, PMD_SIZE, RW, HF_MAP_SHARED);
+
+	put(s, odd, 1);
+	SAME(level_of(s, odd), HF_LEVEL_PTE);
+	SAME(pages(object, HF_LEVEL_PMD), 1);
+	put(s, odd + PMD_SIZE - PAGE, 2);
+	SAME(pages(object, HF_LEVEL_PMD), 2);
+	SAME(get(s, va + PMD_SIZE - PAGE), 2);
+	/* The address that the core chose is as far from 2 MiB as the offset. */
+	SAME((va - PAGE) % PMD_SIZE, 0);
+	put_object(m, object);
+}
+
+static void the_core_chooses_addresses_for_huge_leaves(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object *object = object_of(m, 3 * PMD_SIZE, HF_OBJECT_HUGE);
+	struct space *s = space_new(m);
+	hf_va va = map_object(s, object, PMD_SIZE - PAGE, PMD_SIZE + 2 * PAGE, RW, HF_MAP_SHARED);
+
+	put(s, va + PAGE, 1);
+	SAME(level_of(s, va + PAGE), HF_LEVEL_PMD);
+	put(s, va, 2);
+	SAME(level_of(s, va), HF_LEVEL_PTE);
+	put(s, va + PAGE + PMD_SIZE, 3);
+	SAME(level_of(s, va + PAGE + PMD_SIZE), HF_LEVEL_PTE);
+	SAME(pages(object, HF_LEVEL_PMD), 3);
+	put_object(m, object);
+}
+
+static void huge_pages_end_where_the_object_does(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object *object = object_of(m, PMD_SIZE + 3 * PAGE, HF_OBJECT_HUGE);
+	struct space *s = space_new(m);
+	hf_va va = map_shared(s, object, HUGE_SIZE);
+
+	put(s, va, 1);
+	put(s, va + PMD_SIZE, 2);
+	SAME(level_of(s, va), HF_LEVEL_PMD);
+	SAME(level_of(s, va + PMD_SIZE), HF_LEVEL_PTE);
+	SAME(resident(object), PMD_SIZE + PAGE);
+	is_bus(s, va + PMD_SIZE + 3 * PAGE);
+	put_object(m, object);
+}
+
+static void anonymous_shared_memory_takes_advice(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m), *child;
+	hf_va va = 0;
+
+	OK(hf_mmap(s->mm, &va, HUGE_SIZE, RW, HF_MAP_SHARED));
+	put(s, va, 1);
+	SAME(level_of(s, va), HF_LEVEL_PTE);
+	OK(hf_madvise(s->mm, va, HUGE_SIZE, HF_ADV_HUGEPAGE));
+	put(s, va + PMD_SIZE, 2);
+	SAME(level_of(s, va + PMD_SIZE), HF_LEVEL_PMD);
+	put(s, va + PAGE, 3); /* beside a small one */
+	SAME(level_of(s, va + PAGE), HF_LEVEL_PTE);
+	child = fork_space(s, HF_FORK_COPY);
+	SAME(get(child, va + PMD_SIZE), 2);
+	SAME(level_of(child, va + PMD_SIZE), HF_LEVEL_PMD);
+	CHECK(m);
+}
+
+static void pins_of_huge_shared_pages(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object *object = huge_object(m);
+	struct space *s = space_new(m), *child;
+	hf_va va = map_shared(s, object, HUGE_SIZE);
+	struct pin pin, part;
+	hf_pa pa;
+
+	fill(s, va, HUGE_SIZE, 1);
+	pin_range(s, va, PMD_SIZE, HF_PIN_WRITE, &pin);
+	pin_range(s, va + PMD_SIZE + PAGE, PAGE, HF_PIN_READ, &part);
+	pa = pin.spans[0].pa;
+	child = fork_space(s, HF_FORK_SPLIT);
+	SAME(leaves(s, HF_LEVEL_PMD), 2);
+	put(child, va + 3 * PAGE, 2);
+	SAME_PA(pa_of(child, va), pa);
+	SAME(dma_get(m, (hf_pa){ pa.v + 3 * PAGE }), 2);
+	OK(hf_munmap(s->mm, va, HUGE_SIZE));
+	OK(hf_munmap(child->mm, va, HUGE_SIZE));
+	put_object(m, object);
+	SAME(dma_get(m, (hf_pa){ pa.v + 3 * PAGE }), 2);
+	unpin(m, &pin);
+	CHECK(m);
+	unpin(m, &part);
+}
+
+static void a_gib_is_shared_and_copied_by_2_mib(void **state)
+{
+	struct machine_config config = { .ram_bytes = 2 * GIB + 64 * MIB };
+	struct hf_object *object;
+	struct space *s, *own;
+	struct machine *m;
+	hf_va va, vo;
+
+	(void)state;
+	need_host_memory(2 * GIB + 128 * MIB);
+	m = machine_new(&config);
+	object = object_of(m, GIB, HF_OBJECT_HUGE_1G);
+	s = space_new_of(m, 2 * GIB, HF_HUGE_COW_WHOLE);
+	own = space_new_of(m, 2 * GIB, HF_HUGE_COW_WHOLE);
+	va = map_shared(s, object, GIB);
+	vo = map_private(own, object, GIB);
+	put(s, va + 5 * PAGE, 1);
+	if (level_of(s, va) != HF_LEVEL_PUD) {
+		put_object(m, object);
+		machine_end(m);
+		SKIP("no free block of 1 GiB in the machine's RAM");
+	}
+	SAME(get(own, vo + 5 * PAGE), 1);
+	SAME(level_of(own, vo), HF_LEVEL_PUD);
+	OK(hf_mprotect(s->mm, va, GIB, RO));
+	OK(hf_mprotect(s->mm, va, GIB, RW));
+	fork_space(s, HF_FORK_COPY);
+	put(s, va + 6 * PAGE, 2);
+	SAME(level_of(s, va), HF_LEVEL_PUD);
+	put(own, vo + 6 * PAGE, 3);
+	SAME(level_of(own, vo + 6 * PAGE), HF_LEVEL_PMD);
+	SAME(get(own, vo + 5 * PAGE), 1);
+	SAME(get(s, va + 6 * PAGE), 2);
+	SAME_PA(pa_of(own, vo + PMD_SIZE), pa_of(s, va + PMD_SIZE));
+	CHECK(m);
+	OK(hf_object_truncate(object, GIB / 2 + PAGE));
+	CHECK(m);
+	SAME(resident(object), GIB / 2 + PAGE);
+	SAME(level_of(s, va), HF_LEVEL_PMD);
+	put_object(m, object);
+	machine_end(m);
+}
+
+/* Truncation */
+
+static void shrinking_takes_pages_from_all(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object *object = object_filled(m, 8, 1);
+	struct space *a = space_new(m), *b = space_new(m);
+	hf_va va = map_object_at(a, SPACE_LO, object, 0, 8 * PAGE, RW, HF_MAP_SHARED);
+	hf_va vb = map_object_at(b, SPACE_LO, object, 2 * PAGE, 4 * PAGE, RW, HF_MAP_PRIVATE);
+
+	FILLED(a, va, 8 * PAGE, 1);
+	put(b, vb, 2);
+	put(b, vb + 2 * PAGE, 3); /* a private copy of what goes */
+	OK(hf_object_truncate(object, 3 * PAGE));
+	CHECK(m);
+	SAME(hf_object_size(object), 3 * PAGE);
+	SAME(resident(object), 3 * PAGE);
+	FILLED(a, va, 3 * PAGE, 1);
+	is_bus(a, va + 3 * PAGE);
+	is_bus(a, va + 7 * PAGE);
+	SAME(get(b, vb), 2);
+	is_bus(b, vb + PAGE);
+	is_bus(b, vb + 2 * PAGE);
+	OK(hf_object_truncate(object, 8 * PAGE));
+	CHECK(m);
+	ZEROS(a, va + 3 * PAGE, 5 * PAGE);
+	ZEROS(b, vb + PAGE, 3 * PAGE);
+	FILLED(a, va, 3 * PAGE, 1);
+	put_object(m, object);
+}
+
+static void the_end_in_a_page_reads_as_zeros(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object *object = object_of(m, 2 * PAGE, HF_OBJECT_SMALL);
+	struct space *s = space_new(m);
+	hf_va va = map_shared(s, object, 4 * PAGE);
+
+	put(s, va + PAGE + 96, 1);
+	put(s, va + PAGE + 104, 2);
+	OK(hf_object_truncate(object, PAGE + 104));
+	CHECK(m);
+	SAME(get(s, va + PAGE + 96), 1);
+	SAME(get(s, va + PAGE + 104), 0);
+	put(s, va + PAGE + 200, 3); /* a mapping may; the object does not have it */
+	OK(hf_object_truncate(object, 3 * PAGE));
+	SAME(get(s, va + PAGE + 200), 0);
+	SAME(get(s, va + PAGE + 96), 1);
+	SAME(get(s, va + 2 * PAGE), 0);
+	put_object(m, object);
+}
+
+static void truncation_reaches_what_forks_share(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object *object = object_filled(m, 8, 1);
+	struct space *parent = space_new(m), *child, *grandchild;
+	hf_va va = map_object_at(parent, SPACE_LO, object, 0, 8 * PAGE, RW, HF_MAP_PRIVATE);
+	hf_va beside = map_at(parent, SPACE_LO + 8 * PAGE, 8 * PAGE, RW);
+
+	fill(parent, beside, 8 * PAGE, 2);
+	fill(parent, va, 4 * PAGE, 3);
+	FILLED(parent, va + 4 * PAGE, 4 * PAGE, 1);
+	child = fork_space(parent, HF_FORK_COPY);
+	grandchild = fork_space(child, HF_FORK_COPY);
+	OK(hf_object_truncate(object, 2 * PAGE));
+	CHECK(m);
+	is_bus(parent, va + 2 * PAGE);
+	is_bus(child, va + 4 * PAGE);
+	is_bus(grandchild, va + 7 * PAGE);
+	FILLED(grandchild, va, 2 * PAGE, 3);
+	FILLED(grandchild, beside, 8 * PAGE, 2);
+	FILLED(parent, beside, 8 * PAGE, 2);
+	put_object(m, object);
+}
+
+static void truncation_splits_a_huge_page(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object *object = huge_object(m);
+	struct space *a = space_new(m), *b = space_new(m);
+	hf_va va = map_shared(a, object, HUGE_SIZE), vb = map_private(b, object, HUGE_SIZE);
+	hf_pa pa;
+
+	fill(a, va, HUGE_SIZE, 1);
+	SAME(get(b, vb), stamp(1, va));
+	put(b, vb + PMD_SIZE, 2);
+	pa = pa_of(a, va);
+	OK(hf_object_truncate(object, 3 * PAGE));
+	CHECK(m);
+	SAME(resident(object), 3 * PAGE);
+	SAME_PA(pa_of(a, va), pa);
+	SAME(level_of(b, vb), HF_LEVEL_PTE);
+	is_bus(b, vb + PMD_SIZE);
+	is_bus(a, va + 3 * PAGE);
+	FILLED(a, va, 3 * PAGE, 1);
+	OK(hf_object_truncate(object, 0));
+	CHECK(m);
+	SAME(resident(object), 0);
+	is_bus(a, va);
+	OK(hf_object_truncate(object, HUGE_SIZE));
+	put(a, va, 3);
+	SAME(level_of(a, va + PMD_SIZE - PAGE), HF_LEVEL_PMD); /* nothing is left of the split */
+	put_object(m, object);
+}
+
+static void a_pinned_page_survives_truncation(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object *object = object_of(m, 4 * PAGE, HF_OBJECT_SMALL);
+	struct space *s = space_new(m);
+	hf_va va = map_shared(s, object, 4 * PAGE);
+	struct pin pin;
+
+	put(s, va + 2 * PAGE, 1);
+	pin_range(s, va + 2 * PAGE, PAGE, HF_PIN_WRITE, &pin);
+	OK(hf_object_truncate(object, PAGE));
+	CHECK(m);
+	SAME(dma_get(m, pin.spans[0].pa), 1);
+	OK(hf_object_truncate(object, 4 * PAGE));
+	SAME(get(s, va + 2 * PAGE), 0);
+	dma_put(m, pin.spans[0].pa, 2);
+	SAME(get(s, va + 2 * PAGE), 0);
+	CHECK(m);
+	unpin(m, &pin);
+	put_object(m, object);
+}
+
+static void truncation_without_memory_changes_nothing(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object *object = huge_object(m);
+	struct space *s = space_new(m), *child;
+	hf_va va = map_private(s, object, HUGE_SIZE);
+	struct hoard hoard;
+
+	fill(s, va, PMD_SIZE, 1);
+	child = fork_space(s, HF_FORK_COPY);
+	SAME(get(child, va), stamp(1, va));
+	fragment(m, 0, &hoard);
+	for (uint64_t n = 1; hf_object_truncate(object, PMD_SIZE / 2) != HF_OK; n++) {
+		assert_in_range(n, 1, 8);
+		FAILS_KEEPING(m, STATE_VISIBLE, HF_ERR_NOMEM,
+			      hf_object_truncate(object, PMD_SIZE / 2));
+		SAME(hf_object_size(object), HUGE_SIZE);
+		hoard_release(m, &hoard);
+		fragment(m, n, &hoard);
+	}
+	CHECK(m);
+	hoard_release(m, &hoard);
+	SAME(hf_object_size(object), PMD_SIZE / 2);
+	FILLED(child, va, PMD_SIZE / 2, 1);
+	is_bus(child, va + PMD_SIZE / 2);
+	FAILS(m, HF_ERR_RANGE, hf_object_truncate(object, hf_object_max() + 1));
+	put_object(m, object);
+}
+
+/* What is resident */
+
+static void expect_core(struct space *s, hf_va va, const char *want)
+{
+	unsigned char vec[64];
+	size_t n = strlen(want);
+
+	OK(hf_mincore(s->mm, va, n * PAGE, vec));
+	for (size_t i = 0; i < n; i++)
+		SAME(vec[i], want[i] == '1');
+}
+
+static void mincore_tells_what_is_in_memory(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object *object = object_of(m, 8 * PAGE, HF_OBJECT_SMALL);
+	struct space *s = space_new(m);
+	hf_va va = map_at(s, SPACE_LO, 4 * PAGE, RW);
+	unsigned char vec[16], untouched[16];
+
+	map_object_at(s, va + 4 * PAGE, object, 0, 8 * PAGE, RW, HF_MAP_SHARED);
+	expect_core(s, va, "000000000000");
+	put(s, va + PAGE, 1);
+	SAME(get(s, va + 3 * PAGE), 0);
+	put(s, va + 6 * PAGE, 1);
+	write_object(object, 7 * PAGE, 1);
+	expect_core(s, va, "010100100001");
+	OK(hf_madvise(s->mm, va, 12 * PAGE, HF_ADV_DONTNEED));
+	expect_core(s, va, "000000100001");
+	OK(hf_mprotect(s->mm, va, 12 * PAGE, HF_PROT_NONE));
+	expect_core(s, va + 6 * PAGE, "100001");
+
+	memset(vec, 7, sizeof(vec));
+	memcpy(untouched, vec, sizeof(vec));
+	GIVES(HF_ERR_UNMAPPED, hf_mincore(s->mm, va, 13 * PAGE, vec));
+	GIVES(HF_ERR_ALIGN, hf_mincore(s->mm, va + 1, PAGE, vec));
+	GIVES(HF_ERR_EMPTY, hf_mincore(s->mm, va, 0, vec));
+	GIVES(HF_ERR_WRAP, hf_mincore(s->mm, va, UINT64_MAX, vec));
+	GIVES(HF_ERR_RANGE, hf_mincore(s->mm, va - PAGE, PAGE, vec));
+	assert_memory_equal(vec, untouched, sizeof(vec));
+	put_object(m, object);
+}
+
+static void mincore_goes_by_leaves(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m);
+	hf_va va = map_level(s, HF_LEVEL_PMD, 2);
+
+	put(s, va + PMD_SIZE, 1);
+	expect_core(s, va + PMD_SIZE - 2 * PAGE, "0011");
+}
+
 /* Errors */
 
 static void object_errors(void **state)
@@ -663,6 +1157,25 @@ static const struct CMUnitTest tests[] = {
 	TEST(pins_of_private_memory_move_to_a_copy),
 	TEST(a_pinned_page_outlives_its_object),
 	TEST(copies_read_and_write_objects),
+	TEST(huge_pages_are_shared_huge),
+	TEST(a_write_protected_huge_leaf_gets_writable_again),
+	TEST(protecting_a_part_splits_the_mapping_alone),
+	TEST(private_write_copies_by_policy),
+	TEST(a_private_write_without_a_free_huge_page_copies_a_small_one),
+	TEST(a_huge_page_at_a_small_offset_is_mapped_small),
+	TEST(the_core_chooses_addresses_for_huge_leaves),
+	TEST(huge_pages_end_where_the_object_does),
+	TEST(anonymous_shared_memory_takes_advice),
+	TEST(pins_of_huge_shared_pages),
+	cmocka_unit_test(a_gib_is_shared_and_copied_by_2_mib),
+	TEST(shrinking_takes_pages_from_all),
+	TEST(the_end_in_a_page_reads_as_zeros),
+	TEST(truncation_reaches_what_forks_share),
+	TEST(truncation_splits_a_huge_page),
+	TEST(a_pinned_page_survives_truncation),
+	TEST(truncation_without_memory_changes_nothing),
+	TEST(mincore_tells_what_is_in_memory),
+	TEST(mincore_goes_by_leaves),
 	TEST(object_errors),
 	TEST(wipe_on_fork_is_for_private_anonymous_memory),
 	TEST(without_memory_nothing_happens),

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writing back: hf_object_sync, hf_msync. In batches of pages:
+ *   1. take their dirty marks off;
+ *   2. take W from whatever leads to them, in every space, and flush;
+ *   3. give each to the pager; one that he does not keep is marked again.
+ * Whoever gets W between 1 and 2 marks the page again before. A write that was completed
+ * before the call is in the page when 3 reads it, a later one faults and marks it anew.
+ *
+ * A pinned page keeps its mark: its device may write to it at any time, and does not fault.
+ */
+#include "rmap.h"
+
+#define BATCH 32
+
+struct batch {
+	struct {
+		uint64_t offset, len;
+	} pages[BATCH];
+	unsigned count;
+};
+
+static enum hf_status wrprotect(struct hf_mm *mm, hf_va lo, hf_va hi)
+{
+	hf_wrprotect_shared(mm, lo, hi);
+	return HF_OK;
+}
+
+/* 3, for one page: HF_ERR_BUS if the pager does not keep it. change held, so it stays there. */
+static enum hf_status write_page(struct hf_object *o, uint64_t offset, uint64_t len)
+{
+	enum hf_status st = HF_ERR_ACCESS;
+	struct hf_object_page page;
+
+	hf_lock(o->phys, &o->lock);
+	hf_pages_find(o, offset, &page);
+	len = hf_min_va(len, o->size - offset);
+	hf_unlock(o->phys, &o->lock);
+	if (o->pager->writeback)
+		st = o->pager->writeback(o->host, offset, hf_frame_ptr(o->phys, page.pfn), len)
+			     ? HF_ERR_BUS
+			     : HF_OK;
+	if (st) {
+		hf_lock(o->phys, &o->lock);
+		hf_pages_mark(o, offset);
+		hf_unlock(o->phys, &o->lock);
+	}
+	return st;
+}
+
+/* The first dirty pages of [*offset, end); *offset goes on to where the next batch begins. */
+static void take_batch(struct hf_object *o, uint64_t *offset, uint64_t end, struct batch *b)
+{
+	struct hf_object_page page;
+
+	b->count = 0;
+	hf_lock(o->phys, &o->lock);
+	while (b->count < BATCH && hf_pages_next_dirty(o, offset, end, &page)) {
+		b->pages[b->count].offset = *offset;
+		b->pages[b->count++].len = hf_level_size(page.level);
+		*offset += hf_level_size(page.level);
+		hf_pages_unmark(o, &page);
+	}
+	hf_unlock(o->phys, &o->lock);
+}
+
+enum hf_status hf_object_sync(struct hf_object *o, uint64_t offset, uint64_t len)
+{
+	const uint64_t end = offset + len;
+	enum hf_status st = HF_OK;
+	struct batch b;
+
+	if (!len)
+		return HF_ERR_EMPTY;
+	if (end < offset)
+		return HF_ERR_WRAP;
+	hf_lock(o->phys, &o->change);
+	while (o->pager && (take_batch(o, &offset, end, &b), b.count)) {
+		hf_lock_exclusive(o->phys, o->phys->spaces_lock);
+		hf_rmap_each(o, b.pages[0].offset, offset, wrprotect);
+		hf_unlock_exclusive(o->phys, o->phys->spaces_lock);
+		for (unsigned i = 0; i < b.count; i++) {
+			enum hf_status one = write_page(o, b.pages[i].offset, b.pages[i].len);
+
+			st = st ? st : one;
+		}
+	}
+	hf_unlock(o->phys, &o->change);
+	return st;
+}
+
+/* The next shared mapping from *va on, below `end`: its part of the range, held. */
+static bool next_shared(struct hf_mm *mm, hf_va *va, hf_va end, struct hf_vma *out)
+{
+	bool found;
+
+	hf_lock_shared(mm->phys, mm->lock);
+	found = *va < end && hf_vmas_next_with(mm->phys, mm->vmas, *va, HF_VMA_SHARED, out) &&
+		out->start < end;
+	if (found) {
+		*out = hf_vma_part(out, *va, end);
+		*va = out->end;
+		hf_object_ref(out->object);
+	}
+	hf_unlock_shared(mm->phys, mm->lock);
+	return found;
+}
+
+/* Every address is mapped; with INVALIDATE, nothing of it is locked. */
+static enum hf_status check(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned flags)
+{
+	enum hf_status st;
+	struct hf_vma v;
+
+	hf_lock_shared(mm->phys, mm->lock);
+	st = hf_check_mapped(mm, lo, hi, 0);
+	if (!st && (flags & HF_MS_INVALIDATE) &&
+	    hf_vmas_next_with(mm->phys, mm->vmas, lo, HF_VMA_LOCKED, &v) && v.start < hi)
+		st = HF_ERR_BUSY;
+	hf_unlock_shared(mm->phys, mm->lock);
+	return st;
+}
+
+enum hf_status hf_msync(struct hf_mm *mm, hf_va va, uint64_t len, unsigned flags)
+{
+	const unsigned known = HF_MS_ASYNC | HF_MS_INVALIDATE | HF_MS_SYNC;
+	const unsigned both = HF_MS_ASYNC | HF_MS_SYNC;
+	enum hf_status st;
+	struct hf_vma v;
+	hf_va end;
+
+	if ((flags & ~known) || (flags & both) == both)
+		return HF_ERR_FLAGS;
+	st = hf_check_pages(mm, va, &len);
+	if (!st)
+		st = check(mm, va, va + len, flags);
+	end = va + len;
+	if (st || !(flags & HF_MS_SYNC))
+		return st;
+	while (next_shared(mm, &va, end, &v)) {
+		enum hf_status one = hf_object_sync(v.object, v.offset, v.end - v.start);
+
+		hf_object_unref(v.object);
+		st = st ? st : one;
+	}
+	return st;
+}

@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: MIT */
+/* Objects with a pager: contents from a store and back, marks, msync, and errors of the store. */
+#include "port.h"
+
+#define STORE_PAGES 1024
+
+/* A file, as the host has it. */
+struct store {
+	unsigned char data[STORE_PAGES * PAGE];
+	unsigned gets, writebacks, puts, lost; /* pages that came and went; lost: put dirty */
+	unsigned fail_get, fail_writeback;     /* this many calls fail from now on */
+	uint64_t largest;		       /* len of a call */
+	uint64_t written;		       /* bytes written back */
+	/* Called within writeback, as another thread would be. */
+	void (*meanwhile)(struct store *store);
+	struct space *space;
+	hf_va va;
+};
+
+static enum hf_status store_get(void *host, uint64_t offset, void *page, uint64_t len)
+{
+	struct store *store = host;
+
+	SAME(offset % len, 0);
+	if (store->fail_get) {
+		store->fail_get--;
+		memset(page, 0xee, len / 2); /* half of it came */
+		return HF_ERR_HOST;
+	}
+	for (uint64_t i = 0; i < len; i += 8)
+		SAME(*(uint64_t *)((char *)page + i), 0);
+	if (offset < sizeof(store->data))
+		memcpy(page, store->data + offset, len);
+	store->gets++;
+	store->largest = len > store->largest ? len : store->largest;
+	return HF_OK;
+}
+
+static enum hf_status store_writeback(void *host, uint64_t offset, const void *page, uint64_t len)
+{
+	struct store *store = host;
+
+	if (store->fail_writeback) {
+		store->fail_writeback--;
+		return HF_ERR_HOST;
+	}
+	memcpy(store->data + offset, page, len);
+	store->writebacks++;
+	store->written += len;
+	if (store->meanwhile)
+		store->meanwhile(store);
+	return HF_OK;
+}
+
+static void store_put(void *host, uint64_t offset, const void *page, uint64_t len, bool dirty)
+{
+	struct store *store = host;
+
+	(void)page;
+	SAME(offset % len, 0);
+	store->puts++;
+	store->lost += dirty;
+	if (dirty)
+		memcpy(store->data + offset, page, len);
+}
+
+static const struct hf_pager pager = { store_get, store_writeback, store_put };
+
+static struct store *store_new(void)
+{
+	struct store *store = calloc(1, sizeof(*store));
+
+	for (uint64_t i = 0; i < STORE_PAGES; i++) {
+		uint64_t value = stamp(1, i);
+
+		memcpy(store->data + i * PAGE, &value, sizeof(value));
+	}
+	return store;
+}
+
+static uint64_t stored(const struct store *store, uint64_t offset)
+{
+	uint64_t value;
+
+	memcpy(&value, store->data + offset, sizeof(value));
+	return value;
+}
+
+static struct hf_object *open_store(struct machine *m, struct store *store, uint64_t size,
+				    enum hf_object_huge huge)
+{
+	struct hf_object_config config = {
+		.size = size, .huge = huge, .pager = &pager, .host = store
+	};
+	struct hf_object *object = NULL;
+
+	OK(hf_object_create(m->phys, &config, &object));
+	CHECK(m);
+	return object;
+}
+
+static struct hf_object *file(struct machine *m, struct store *store, size_t pages)
+{
+	return open_store(m, store, pages * PAGE, HF_OBJECT_SMALL);
+}
+
+static hf_va map_file(struct space *s, struct hf_object *object, uint64_t len, unsigned flags)
+{
+	hf_va va = 0;
+
+	OK(hf_mmap_object(s->mm, &va, len, RW, flags, object, 0));
+	CHECK(s->m);
+	return va;
+}
+
+static uint64_t dirty(struct hf_object *object)
+{
+	struct hf_object_stats stats;
+
+	hf_object_stats(object, &stats);
+	return stats.dirty_bytes;
+}
+
+static void contents_come_from_the_pager(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct hf_object *object = file(m, store, 8);
+	struct space *a = space_new(m), *b = space_new(m);
+	hf_va va = map_file(a, object, 8 * PAGE, HF_MAP_SHARED);
+	hf_va vb = map_file(b, object, 8 * PAGE, HF_MAP_PRIVATE);
+	uint64_t value;
+
+	SAME(get(a, va + 3 * PAGE), stamp(1, 3));
+	SAME(get(b, vb + 3 * PAGE), stamp(1, 3));
+	SAME(store->gets, 1);
+	put(b, vb + 4 * PAGE + 8, 1);
+	SAME(get(b, vb + 4 * PAGE), stamp(1, 4));
+	SAME(get(a, va + 4 * PAGE + 8), 0);
+	SAME(store->gets, 2);
+	OK(hf_object_read(object, 7 * PAGE, &value, sizeof(value)));
+	SAME(value, stamp(1, 7));
+	OK(hf_read(a->mm, va + 6 * PAGE, &value, sizeof(value)));
+	SAME(value, stamp(1, 6));
+	SAME(dirty(object), 0);
+	hf_object_put(object);
+	SAME(store->puts, 0);
+	space_end(a);
+	space_end(b);
+	SAME(store->puts, 4);
+	SAME(store->writebacks, 0);
+	free(store);
+}
+
+static void msync_writes_back_what_was_written(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct hf_object *object = file(m, store, 8);
+	struct space *a = space_new(m), *b = space_new(m);
+	hf_va va = map_file(a, object, 8 * PAGE, HF_MAP_SHARED);
+	hf_va vb = map_file(b, object, 8 * PAGE, HF_MAP_SHARED);
+
+	SAME(get(a, va), stamp(1, 0));
+	put(a, va + PAGE, 1);
+	put(b, vb + 2 * PAGE, 2);
+	put(b, vb + 5 * PAGE, 5);
+	SAME(dirty(object), 3 * PAGE);
+	SAME(stored(store, PAGE), stamp(1, 1));
+	OK(hf_msync(a->mm, va, 4 * PAGE, HF_MS_ASYNC));
+	SAME(store->writebacks, 0);
+	OK(hf_msync(a->mm, va, 4 * PAGE, HF_MS_SYNC | HF_MS_INVALIDATE));
+	CHECK(m);
+	SAME(store->writebacks, 2);
+	SAME(stored(store, PAGE), 1);
+	SAME(stored(store, 2 * PAGE), 2);
+	SAME(stored(store, 5 * PAGE), stamp(1, 5));
+	SAME(dirty(object), PAGE);
+	/* Written again, it is seen again, by whomever. */
+	OK(hf_msync(a->mm, va, 8 * PAGE, HF_MS_SYNC));
+	SAME(store->writebacks, 3);
+	OK(hf_msync(a->mm, va, 8 * PAGE, HF_MS_SYNC));
+	SAME(store->writebacks, 3);
+	put(b, vb + 2 * PAGE, 3);
+	put(a, va + PAGE, 4);
+	CHECK(m);
+	OK(hf_object_sync(object, 0, UINT64_MAX));
+	CHECK(m);
+	SAME(store->writebacks, 5);
+	SAME(stored(store, 2 * PAGE), 3);
+	SAME(stored(store, PAGE), 4);
+	hf_object_put(object);
+	space_end(a);
+	space_end(b);
+	free(store);
+}
+
+static void private_writes_are_never_written_back(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct hf_object *object = file(m, store, 4);
+	struct space *s = space_new(m);
+	hf_va va = map_file(s, object, 4 * PAGE, HF_MAP_PRIVATE);
+
+	put(s, va, 1);
+	SAME(dirty(object), 0);
+	OK(hf_msync(s->mm, va, 4 * PAGE, HF_MS_SYNC));
+	hf_object_put(object);
+	space_end(s);
+	SAME(store->writebacks, 0);
+	SAME(stored(store, 0), stamp(1, 0));
+	free(store);
+}
+
+static void the_last_reference_writes_back(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct hf_object *object = file(m, store, 4);
+	struct space *s = space_new(m), *child;
+	hf_va va = map_file(s, object, 4 * PAGE, HF_MAP_SHARED);
+	uint64_t value = 2;
+
+	put(s, va, 1);
+	OK(hf_object_write(object, PAGE, &value, sizeof(value)));
+	hf_object_put(object);
+	child = fork_space(s, HF_FORK_COPY);
+	put(child, va + 2 * PAGE, 3);
+	OK(hf_munmap(s->mm, va, 4 * PAGE));
+	SAME(store->writebacks, 0);
+	OK(hf_munmap(child->mm, va, 4 * PAGE));
+	CHECK(m);
+	SAME(store->writebacks, 3);
+	SAME(store->puts, 3);
+	SAME(store->lost, 0);
+	SAME(stored(store, 0), 1);
+	SAME(stored(store, PAGE), 2);
+	SAME(stored(store, 2 * PAGE), 3);
+	free(store);
+}
+
+static void a_failed_get_is_a_bus_error_once(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct hf_object *object = file(m, store, 4);
+	struct space *s = space_new(m);
+	hf_va va = map_file(s, object, 4 * PAGE, HF_MAP_SHARED);
+	uint64_t value = 7;
+
+	store->fail_get = 2; /* the soft port's driver loads twice */
+	assert_false(may_load(s, va));
+	store->fail_get = 1;
+	assert_false(may_store(s, va));
+	store->fail_get = 0;
+	for (unsigned access = HF_ACCESS_READ; access <= HF_ACCESS_WRITE; access++) {
+		store->fail_get = 1;
+		GIVES(HF_ERR_BUS, hf_fault(s->mm, va, access, NULL));
+	}
+	store->fail_get = 1;
+	GIVES(HF_ERR_BUS, hf_object_read(object, 0, &value, sizeof(value)));
+	store->fail_get = 1;
+	GIVES(HF_ERR_BUS, hf_object_write(object, 0, &value, sizeof(value)));
+	store->fail_get = 1;
+	GIVES(HF_ERR_BUS, hf_read(s->mm, va, &value, sizeof(value)));
+	SAME(value, 7);
+	CHECK(m);
+	SAME(store->gets, 0);
+	SAME(dirty(object), 0);
+	SAME(get(s, va), stamp(1, 0));
+	hf_object_put(object);
+	space_end(s);
+	free(store);
+}
+
+static void a_failed_get_pins_nothing(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct hf_object *object = file(m, store, 4);
+	struct space *s = space_new(m);
+	hf_va va = map_file(s, object, 4 * PAGE, HF_MAP_SHARED);
+	struct hf_span spans[4];
+	size_t count = 9;
+
+	SAME(get(s, va), stamp(1, 0));
+	store->fail_get = 1;
+	GIVES(HF_ERR_BUS, hf_pin(s->mm, va, 4 * PAGE, HF_PIN_WRITE, spans, 4, &count));
+	CHECK(m);
+	SAME(count, 9);
+	SAME(pins_at(m, pa_of(s, va)), 0);
+	hf_object_put(object);
+	space_end(s);
+	free(store);
+}
+
+static void a_failed_writeback_loses_nothing(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct hf_object *object = file(m, store, 8);
+	struct space *s = space_new(m);
+	hf_va va = map_file(s, object, 8 * PAGE, HF_MAP_SHARED);
+
+	for (uint64_t i = 0; i < 4; i++)
+		put(s, va + i * PAGE, i);
+	store->fail_writeback = 2;
+	GIVES(HF_ERR_BUS, hf_msync(s->mm, va, 8 * PAGE, HF_MS_SYNC));
+	CHECK(m);
+	SAME(store->writebacks, 2);
+	SAME(dirty(object), 2 * PAGE);
+	OK(hf_madvise(s->mm, va, 8 * PAGE, HF_ADV_DONTNEED));
+	SAME(get(s, va), 0);
+	SAME(get(s, va + PAGE), 1);
+	OK(hf_msync(s->mm, va, 8 * PAGE, HF_MS_SYNC));
+	CHECK(m);
+	for (uint64_t i = 0; i < 4; i++)
+		SAME(stored(store, i * PAGE), i);
+	/* Even at the end the pager is shown what it did not keep. */
+	put(s, va + 6 * PAGE, 6);
+	store->fail_writeback = 1;
+	hf_object_put(object);
+	OK(hf_munmap(s->mm, va, 8 * PAGE));
+	CHECK(m);
+	SAME(store->lost, 1);
+	SAME(stored(store, 6 * PAGE), 6);
+	free(store);
+}
+
+static void write_meanwhile(struct store *store)
+{
+	put(store->space, store->va, get(store->space, store->va) + 1);
+}
+
+static void a_write_during_writeback_is_not_missed(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct hf_object *object = file(m, store, 2);
+	struct space *s = space_new(m);
+	hf_va va = map_file(s, object, 2 * PAGE, HF_MAP_SHARED);
+
+	put(s, va, 1);
+	store->space = s;
+	store->va = va;
+	store->meanwhile = write_meanwhile;
+	OK(hf_msync(s->mm, va, 2 * PAGE, HF_MS_SYNC));
+	store->meanwhile = NULL;
+	CHECK(m);
+	SAME(stored(store, 0), 1);
+	SAME(get(s, va), 2);
+	SAME(dirty(object), PAGE);
+	OK(hf_msync(s->mm, va, 2 * PAGE, HF_MS_SYNC));
+	SAME(stored(store, 0), 2);
+	hf_object_put(object);
+	space_end(s);
+	free(store);
+}
+
+static void a_pinned_page_stays_dirty(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct hf_object *object = file(m, store, 2);
+	struct space *s = space_new(m);
+	hf_va va = map_file(s, object, 2 * PAGE, HF_MAP_SHARED);
+	struct pin pin;
+
+	pin_range(s, va, PAGE, HF_PIN_WRITE, &pin);
+	SAME(dirty(object), PAGE);
+	dma_put(m, pin.spans[0].pa, 1);
+	OK(hf_msync(s->mm, va, PAGE, HF_MS_SYNC));
+	CHECK(m);
+	SAME(stored(store, 0), 1);
+	dma_put(m, pin.spans[0].pa, 2); /* no fault tells of this */
+	OK(hf_msync(s->mm, va, PAGE, HF_MS_SYNC));
+	SAME(stored(store, 0), 2);
+	dma_put(m, pin.spans[0].pa, 3);
+	unpin(m, &pin);
+	OK(hf_msync(s->mm, va, PAGE, HF_MS_SYNC));
+	SAME(stored(store, 0), 3);
+	SAME(dirty(object), 0);
+	hf_object_put(object);
+	space_end(s);
+	free(store);
+}
+
+static void only_what_is_before_the_end_is_written_back(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct hf_object *object = open_store(m, store, 3 * PAGE + 16, HF_OBJECT_SMALL);
+	struct space *s = space_new(m);
+	hf_va va = map_file(s, object, 8 * PAGE, HF_MAP_SHARED);
+
+	put(s, va + 3 * PAGE, 1);
+	put(s, va + 3 * PAGE + 16, 2);
+	OK(hf_msync(s->mm, va, 8 * PAGE, HF_MS_SYNC));
+	SAME(store->written, 16);
+	put(s, va, 3);
+	put(s, va + 2 * PAGE, 4);
+	OK(hf_object_truncate(object, 2 * PAGE));
+	CHECK(m);
+	SAME(store->puts, 2);
+	SAME(store->lost, 0);
+	SAME(store->writebacks, 1);
+	OK(hf_object_truncate(object, PAGE));
+	OK(hf_object_truncate(object, 4 * PAGE));
+	SAME(get(s, va + 2 * PAGE), stamp(1, 2)); /* asked of the pager anew */
+	hf_object_put(object);
+	space_end(s);
+	SAME(stored(store, 0), 3);
+	SAME(stored(store, 2 * PAGE), stamp(1, 2));
+	free(store);
+}
+
+static void huge_pages_of_a_pager(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct hf_object *object = open_store(m, store, sizeof(store->data), HF_OBJECT_HUGE);
+	struct space *a = space_new(m), *b = space_new(m);
+	hf_va va = map_file(a, object, sizeof(store->data), HF_MAP_SHARED);
+	hf_va vb = map_file(b, object, sizeof(store->data), HF_MAP_SHARED);
+
+	SAME(get(a, va + 700 * PAGE), stamp(1, 700));
+	SAME(store->gets, 1);
+	SAME(store->largest, PMD_SIZE);
+	SAME(level_of(a, va + 700 * PAGE), HF_LEVEL_PMD);
+	SAME(access_of(a, va + 700 * PAGE), HF_ACCESS_READ);
+	put(b, vb + 701 * PAGE, 1);
+	SAME(dirty(object), PMD_SIZE);
+	SAME(get(a, va + 701 * PAGE), 1);
+	OK(hf_mprotect(b->mm, vb + 600 * PAGE, PAGE, RO));
+	OK(hf_msync(a->mm, va + 600 * PAGE, PAGE, HF_MS_SYNC));
+	CHECK(m);
+	SAME(store->written, PMD_SIZE);
+	SAME(stored(store, 701 * PAGE), 1);
+	SAME(access_of(b, vb + 701 * PAGE), HF_ACCESS_READ);
+	put(b, vb + 702 * PAGE, 2);
+	SAME(dirty(object), PMD_SIZE);
+	OK(hf_object_truncate(object, 703 * PAGE));
+	CHECK(m);
+	SAME(dirty(object), 703 * PAGE - PMD_SIZE);
+	hf_object_put(object);
+	space_end(a);
+	space_end(b);
+	SAME(stored(store, 702 * PAGE), 2);
+	SAME(stored(store, 703 * PAGE), stamp(1, 703));
+	SAME(store->lost, 0);
+	free(store);
+}
+
+static void many_dirty_pages(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct hf_object *object = file(m, store, STORE_PAGES);
+	struct space *s = space_new(m);
+	hf_va va = map_file(s, object, STORE_PAGES * PAGE, HF_MAP_SHARED);
+
+	for (uint64_t i = 0; i < STORE_PAGES; i += 3)
+		put(s, va + i * PAGE, i);
+	OK(hf_msync(s->mm, va, STORE_PAGES * PAGE, HF_MS_SYNC));
+	CHECK(m);
+	SAME(store->writebacks, (STORE_PAGES + 2) / 3);
+	SAME(dirty(object), 0);
+	for (uint64_t i = 0; i < STORE_PAGES; i += 3)
+		SAME(stored(store, i * PAGE), i);
+	hf_object_put(object);
+	space_end(s);
+	free(store);
+}
+
+static void a_pager_that_only_gets(void **state)
+{
+	static const struct hf_pager reader = { .get = store_get };
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct hf_object_config config = { .size = 4 * PAGE, .pager = &reader, .host = store };
+	struct space *s = space_new(m);
+	struct hf_object *object;
+	hf_va va;
+
+	OK(hf_object_create(m->phys, &config, &object));
+	va = map_file(s, object, 4 * PAGE, HF_MAP_SHARED);
+	SAME(get(s, va), stamp(1, 0));
+	OK(hf_msync(s->mm, va, 4 * PAGE, HF_MS_SYNC));
+	put(s, va, 1);
+	GIVES(HF_ERR_ACCESS, hf_msync(s->mm, va, 4 * PAGE, HF_MS_SYNC));
+	CHECK(m);
+	SAME(get(s, va), 1);
+	hf_object_put(object);
+	space_end(s);
+	free(store);
+}
+
+static void msync_errors(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct hf_object *object = file(m, store, 4);
+	struct space *s = space_new(m);
+	hf_va va = map_file(s, object, 4 * PAGE, HF_MAP_SHARED);
+
+	put(s, va, 1);
+	FAILS(m, HF_ERR_FLAGS, hf_msync(s->mm, va, PAGE, HF_MS_ASYNC | HF_MS_SYNC));
+	FAILS(m, HF_ERR_FLAGS, hf_msync(s->mm, va, PAGE, 8));
+	FAILS(m, HF_ERR_ALIGN, hf_msync(s->mm, va + 1, PAGE, HF_MS_SYNC));
+	FAILS(m, HF_ERR_EMPTY, hf_msync(s->mm, va, 0, HF_MS_SYNC));
+	FAILS(m, HF_ERR_WRAP, hf_msync(s->mm, va, UINT64_MAX, HF_MS_SYNC));
+	FAILS(m, HF_ERR_RANGE, hf_msync(s->mm, va, SPACE_LEN, HF_MS_SYNC));
+	OK(hf_munmap(s->mm, va + 2 * PAGE, PAGE));
+	FAILS(m, HF_ERR_UNMAPPED, hf_msync(s->mm, va, 4 * PAGE, HF_MS_SYNC));
+	FAILS(m, HF_ERR_EMPTY, hf_object_sync(object, 0, 0));
+	FAILS(m, HF_ERR_WRAP, hf_object_sync(object, 1, UINT64_MAX));
+	SAME(store->writebacks, 0);
+	hf_object_put(object);
+	space_end(s);
+	free(store);
+}
+
+static const struct CMUnitTest tests[] = {
+	TEST(contents_come_from_the_pager),
+	TEST(msync_writes_back_what_was_written),
+	TEST(private_writes_are_never_written_back),
+	TEST(the_last_reference_writes_back),
+	TEST(a_failed_get_is_a_bus_error_once),
+	TEST(a_failed_get_pins_nothing),
+	TEST(a_failed_writeback_loses_nothing),
+	TEST(a_write_during_writeback_is_not_missed),
+	TEST(a_pinned_page_stays_dirty),
+	TEST(only_what_is_before_the_end_is_written_back),
+	TEST(huge_pages_of_a_pager),
+	TEST(many_dirty_pages),
+	TEST(a_pager_that_only_gets),
+	TEST(msync_errors),
+};
+
+SUITE(suite_pager, tests);
