@@ -219,26 +219,27 @@ void hf_protect(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned prot)
 		hf_flush(mm, lo, hi - lo, what);
 }
 
-static bool wrprotect(const struct range *r, hf_pfn table, hf_va base, unsigned level)
+static bool wrprotect(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level)
 {
-	unsigned end = end_index(r, base, level);
+	unsigned end = hf_range_end(r, base, level);
 	bool changed = false;
 
-	for (unsigned i = first_index(r, base, level); i < end; i++) {
-		struct spot s = spot_at(r, table, base, level, i);
-		hf_pte e = hf_pte_get(s.entry);
+	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
+		struct hf_spot s = hf_spot(r, table, base, level, i);
 
-		if (hf_pte_branch(e, level))
-			changed |= wrprotect(r, hf_pte_pfn(e), s.va, level - 1);
-		else if (hf_pte_leaf(e, level) && hf_leaf_writable(e))
-			changed |= hf_pte_update(s.entry, hf_leaf_wrprotect).v != 0;
+		if (hf_pte_branch(s.e, level)) {
+			changed |= wrprotect(r, hf_pte_pfn(s.e), s.va, level - 1);
+		} else if (hf_pte_leaf(s.e, level) && hf_leaf_writable(s.e)) {
+			hf_pte_update(s.entry, hf_leaf_wrprotect);
+			changed = true;
+		}
 	}
 	return changed;
 }
 
 void hf_wrprotect_shared(struct hf_mm *mm, hf_va lo, hf_va hi)
 {
-	struct range r = { mm, lo, hi };
+	struct hf_range r = hf_range_deep(mm, lo, hi);
 
 	if (wrprotect(&r, mm->root, 0, HF_TOP_LEVEL))
 		hf_flush(mm, lo, hi - lo, HF_FLUSH_WRITE);

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 #include "rmap.h"
 
-/* mm lock held exclusively. */
+/* mm lock held. */
 static enum hf_status each_in(struct hf_mm *mm, const struct hf_object *o, uint64_t from,
-			      uint64_t to,
-			      enum hf_status (*fn)(struct hf_mm *mm, hf_va lo, hf_va hi))
+			      uint64_t to, hf_rmap_fn *fn)
 {
 	enum hf_status st = HF_OK;
-	struct hf_vma v = { 0 };
+	struct hf_vma v = { 0 }, part;
 
 	while (!st && hf_vmas_next_with(mm->phys, mm->vmas, v.end, HF_VMA_OBJECT, &v)) {
-		uint64_t end = hf_vma_offset(&v, v.end);
-		uint64_t first = hf_max_va(from, v.offset), last = hf_min_va(to, end);
+		uint64_t first = hf_max_va(from, v.offset);
+		uint64_t last = hf_min_va(to, hf_vma_offset(&v, v.end));
 
-		if (v.object == o && first < last)
-			st = fn(mm, v.start + (first - v.offset), v.start + (last - v.offset));
+		if (v.object != o || first >= last)
+			continue;
+		part = hf_vma_part(&v, v.start + (first - v.offset), v.start + (last - v.offset));
+		st = fn(mm, &part);
 	}
 	return st;
 }
 
-enum hf_status hf_rmap_each(const struct hf_object *o, uint64_t from, uint64_t to,
-			    enum hf_status (*fn)(struct hf_mm *mm, hf_va lo, hf_va hi))
+enum hf_status hf_rmap_each(const struct hf_object *o, uint64_t from, uint64_t to, hf_rmap_fn *fn)
 {
 	enum hf_status st = HF_OK;
 
@@ -30,4 +30,55 @@ enum hf_status hf_rmap_each(const struct hf_object *o, uint64_t from, uint64_t t
 		hf_unlock_exclusive(mm->phys, mm->lock);
 	}
 	return st;
+}
+
+/* The space that comes after `last` in the order of addresses. */
+static struct hf_mm *next_space(const struct hf_phys *phys, const struct hf_mm *last)
+{
+	struct hf_mm *best = NULL;
+
+	for (struct hf_mm *mm = phys->spaces; mm; mm = mm->next)
+		if ((uintptr_t)mm > (uintptr_t)last && (!best || (uintptr_t)mm < (uintptr_t)best))
+			best = mm;
+	return best;
+}
+
+static enum hf_status found(struct hf_mm *mm, const struct hf_vma *part)
+{
+	(void)part;
+	mm->held = true;
+	return HF_OK;
+}
+
+void hf_rmap_hold(const struct hf_object *o, uint64_t from, uint64_t to)
+{
+	struct hf_mm *mm = NULL;
+
+	while ((mm = next_space(o->phys, mm))) {
+		hf_lock_exclusive(mm->phys, mm->lock);
+		each_in(mm, o, from, to, found);
+		if (!mm->held)
+			hf_unlock_exclusive(mm->phys, mm->lock);
+	}
+}
+
+enum hf_status hf_rmap_each_held(const struct hf_object *o, uint64_t from, uint64_t to,
+				 hf_rmap_fn *fn)
+{
+	enum hf_status st = HF_OK;
+
+	for (struct hf_mm *mm = o->phys->spaces; mm && !st; mm = mm->next)
+		if (mm->held)
+			st = each_in(mm, o, from, to, fn);
+	return st;
+}
+
+void hf_rmap_release(const struct hf_object *o)
+{
+	for (struct hf_mm *mm = o->phys->spaces; mm; mm = mm->next) {
+		if (!mm->held)
+			continue;
+		mm->held = false;
+		hf_unlock_exclusive(mm->phys, mm->lock);
+	}
 }

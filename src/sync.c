@@ -20,9 +20,10 @@ struct batch {
 	unsigned count;
 };
 
-static enum hf_status wrprotect(struct hf_mm *mm, hf_va lo, hf_va hi)
+static enum hf_status wrprotect(struct hf_mm *mm, const struct hf_vma *part)
 {
-	hf_wrprotect_shared(mm, lo, hi);
+	if (!hf_vma_is_cow(part))
+		hf_wrprotect_shared(mm, part->start, part->end);
 	return HF_OK;
 }
 

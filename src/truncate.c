@@ -2,15 +2,15 @@
 /*
  * Truncation, in phases:
  *   1. the size: from now on no fault finds a page beyond it;
- *   2. cut      in every space that maps it, tables and leaves end where the object does; then
- *               the object's own page does;
- *   3. zap      what leads beyond the end goes from every space, private copies too;
- *   4. drop     the object's pages beyond the end, and clear the rest of the last one.
- * 2 can fail, and then the size is as before. Between 2 and 3 nothing can undo the cut: faults
- * see the size, and no space forks while phys->spaces_lock is held.
+ *   2. hold     every space that maps what goes;
+ *   3. cut      there tables and leaves end where the object will; then the object's page does;
+ *   4. zap      what leads beyond the end goes from every space, private copies too;
+ *   5. drop     the object's pages beyond the end, and clear the rest of the last one.
+ * 3 can fail, and then the size is as before. A space that begins to map the object later than 2
+ * finds the new size.
  *
  * A fault that found a page before 1 holds its space's lock until it has mapped it, so
- * 3 waits for it there: that is what keeps a page alive while it is being mapped.
+ * 2 waits for it: that is what keeps a page alive while it is being mapped.
  */
 #include "rmap.h"
 
@@ -25,39 +25,40 @@ static uint64_t set_size(struct hf_object *o, uint64_t size)
 	return old;
 }
 
-static enum hf_status cut(struct hf_mm *mm, hf_va lo, hf_va hi)
+static enum hf_status cut(struct hf_mm *mm, const struct hf_vma *part)
 {
+	struct hf_range range = hf_range_ends(mm, part->start, part->end);
 	struct hf_reserve r = HF_RESERVE_EMPTY;
 	enum hf_status st = HF_ERR_NOMEM;
 
-	if (hf_reserve_fill(mm->phys, &r, hf_isolate_need(mm, lo, hi, false)))
-		st = hf_isolate(mm, lo, hi, false, &r);
+	if (hf_reserve_fill(mm->phys, &r, hf_isolate_need(&range)))
+		st = hf_isolate(&range, &r);
 	hf_reserve_drain(mm->phys, &r);
 	return st;
 }
 
-static enum hf_status zap(struct hf_mm *mm, hf_va lo, hf_va hi)
+static enum hf_status zap(struct hf_mm *mm, const struct hf_vma *part)
 {
-	if (hf_isolate_need(mm, lo, hi, false))
-		hf_panic(mm->phys, "truncation: the cut in a space did not last");
-	hf_zap(mm, lo, hi);
+	hf_zap(mm, part->start, part->end);
 	return HF_OK;
 }
 
-/* The object has shrunk to the page boundary `from`, from `to`. change held. */
+/* 2 to 4: the object has shrunk to the page boundary `from`, from `to`. change held. */
 static enum hf_status shrink(struct hf_object *o, uint64_t from, uint64_t to)
 {
 	enum hf_status st;
 
 	hf_lock_exclusive(o->phys, o->phys->spaces_lock);
-	st = hf_rmap_each(o, from, to, cut);
+	hf_rmap_hold(o, from, to);
+	st = hf_rmap_each_held(o, from, to, cut);
 	if (!st) {
 		hf_lock(o->phys, &o->lock);
 		st = hf_pages_cut(o, from);
 		hf_unlock(o->phys, &o->lock);
 	}
 	if (!st)
-		hf_rmap_each(o, from, to, zap);
+		hf_rmap_each_held(o, from, to, zap);
+	hf_rmap_release(o);
 	hf_unlock_exclusive(o->phys, o->phys->spaces_lock);
 	return st;
 }
