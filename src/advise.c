@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* madvise. */
-#include "edit.h"
+#include "collapse.h"
 
 /* Drop the pages, keep the mappings. */
 static enum hf_status dontneed(struct hf_mm *mm, hf_va va, uint64_t len)
@@ -51,6 +51,60 @@ static enum hf_status advise_flags(struct hf_mm *mm, hf_va va, uint64_t len, uin
 	return hf_edit_end(&e, st);
 }
 
+/* One part; *huge tells whether it is a huge page then. One that is not whole is left alone. */
+static enum hf_status collapse_part(struct hf_mm *mm, hf_va va, unsigned level, bool *huge)
+{
+	struct hf_edit e = hf_edit_begin(mm);
+	enum hf_status st = HF_OK;
+	struct hf_part part;
+
+	*huge = false;
+	if (hf_part_look(&part, mm, va, level) &&
+	    (level == HF_LEVEL_PMD || (part.vma.flags & HF_VMA_HUGE_1G))) {
+		st = hf_part_collapse(&e, &part);
+		*huge = !st;
+	}
+	return hf_edit_end(&e, st);
+}
+
+/* Every mapping of [lo, hi) is one whose pages can be put together. */
+static enum hf_status may_collapse(struct hf_mm *mm, hf_va lo, hf_va hi)
+{
+	enum hf_status st;
+
+	hf_lock_shared(mm->phys, mm->lock);
+	st = hf_check_mapped(mm, lo, hi, 0);
+	if (!st && !all_private(mm, lo, hi))
+		st = HF_ERR_INVAL;
+	hf_unlock_shared(mm->phys, mm->lock);
+	return st;
+}
+
+/* As many huge pages as can be had, each by itself. */
+static enum hf_status collapse(struct hf_mm *mm, hf_va va, uint64_t len)
+{
+	const uint64_t small = hf_level_size(HF_LEVEL_PMD), large = hf_level_size(HF_LEVEL_PUD);
+	enum hf_status st = may_collapse(mm, va, va + len), now;
+	hf_va end = va + len, at = (va + small - 1) & ~(small - 1);
+	bool huge;
+
+	if (st)
+		return st;
+	while (at < end && end - at >= small) {
+		huge = false;
+		if (!(at & (large - 1)) && end - at >= large)
+			collapse_part(mm, at, HF_LEVEL_PUD, &huge);
+		if (huge) {
+			at += large;
+			continue;
+		}
+		now = collapse_part(mm, at, HF_LEVEL_PMD, &huge);
+		st = now ? now : st;
+		at += small;
+	}
+	return st;
+}
+
 enum hf_status hf_madvise(struct hf_mm *mm, hf_va va, uint64_t len, enum hf_advice advice)
 {
 	static const struct {
@@ -66,7 +120,7 @@ enum hf_status hf_madvise(struct hf_mm *mm, hf_va va, uint64_t len, enum hf_advi
 	};
 	enum hf_status st;
 
-	if (advice < HF_ADV_DONTNEED || advice > HF_ADV_POPULATE_WRITE)
+	if (advice < HF_ADV_DONTNEED || advice > HF_ADV_COLLAPSE)
 		return HF_ERR_INVAL;
 	st = hf_check_pages(mm, va, &len);
 	if (st)
@@ -77,5 +131,7 @@ enum hf_status hf_madvise(struct hf_mm *mm, hf_va va, uint64_t len, enum hf_advi
 		return populate(mm, va, len, HF_ACCESS_READ);
 	if (advice == HF_ADV_POPULATE_WRITE)
 		return populate(mm, va, len, HF_ACCESS_WRITE);
+	if (advice == HF_ADV_COLLAPSE)
+		return collapse(mm, va, len);
 	return advise_flags(mm, va, len, flags[advice].clear, flags[advice].add);
 }

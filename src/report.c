@@ -92,7 +92,7 @@ static bool sum_up(void *arg, const struct hf_visited *v)
 	}
 	out->resident += size;
 	out->leaf[v->level] += size;
-	sort_leaf(out, v, v->shared || !hf_mapped_once_locked(m->phys, pfn, v->level));
+	sort_leaf(out, v, !hf_visited_alone_locked(m->phys, v));
 	out->accessed += hf_leaf_accessed(v->e) ? size : 0;
 	out->lazy += hf_leaf_lazy(v->e) ? size : 0;
 	out->pinned += hf_pinned_frames_locked(m->phys, pfn, v->level) * HF_PAGE_SIZE;

@@ -49,6 +49,14 @@ bool hf_visit_locked(struct hf_mm *mm, hf_va lo, hf_va hi, const struct hf_visit
 	return visit_table(&v, mm->root, 0, HF_TOP_LEVEL, (struct way){ .ours = true });
 }
 
+bool hf_visited_alone_locked(struct hf_phys *phys, const struct hf_visited *leaf)
+{
+	hf_pfn pfn = hf_pte_pfn(leaf->e);
+
+	return !leaf->shared && hf_mapped_once_locked(phys, pfn, leaf->level) &&
+	       hf_frame_kind(hf_frame(phys, pfn)) != HF_FRAME_CACHED;
+}
+
 /* ---- Runs ---- */
 
 struct runs {
@@ -93,7 +101,7 @@ static struct hf_run run_of_leaf(const struct runs *r, const struct hf_visited *
 	if (zero)
 		return run;
 	run.pa = hf_pfn_pa(pfn);
-	run.exclusive = !v->shared && hf_mapped_once_locked(r->phys, pfn, v->level);
+	run.exclusive = hf_visited_alone_locked(r->phys, v);
 	run.pinned = hf_pinned_frames_locked(r->phys, pfn, v->level) * HF_PAGE_SIZE;
 	return run;
 }

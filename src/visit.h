@@ -28,4 +28,7 @@ struct hf_visitor {
  */
 bool hf_visit_locked(struct hf_mm *mm, hf_va lo, hf_va hi, const struct hf_visitor *visitor);
 
+/* Nothing else leads to the page of a leaf: no leaf, and no entry by way of the swap store. */
+bool hf_visited_alone_locked(struct hf_phys *phys, const struct hf_visited *leaf);
+
 #endif

@@ -4,6 +4,7 @@
 #define HOLDFAST_HOLDFAST_H
 
 #include <holdfast/check.h>
+#include <holdfast/collapse.h>
 #include <holdfast/mm.h>
 #include <holdfast/object.h>
 #include <holdfast/phys.h>

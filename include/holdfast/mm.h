@@ -48,6 +48,7 @@ enum hf_advice {
 	HF_ADV_KEEPONFORK,     /* undo WIPEONFORK */
 	HF_ADV_POPULATE_READ,  /* make readable now, as a read of each page would */
 	HF_ADV_POPULATE_WRITE, /* make writable now, as a write to each page would */
+	HF_ADV_COLLAPSE,       /* make huge pages of what is there, now: see hf_madvise */
 };
 
 enum hf_access {
@@ -167,6 +168,14 @@ enum hf_status hf_mprotect(struct hf_mm *mm, hf_va va, uint64_t len, unsigned pr
  * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_NOMEM, HF_ERR_OVERFLOW. POPULATE_READ and
  * POPULATE_WRITE need the protection (HF_ERR_ACCESS), get HF_ERR_BUS as hf_fault does, and on an
  * error may have populated a part; HF_ERR_STORE: as hf_fault.
+ *
+ * COLLAPSE goes over the range by parts of 2 MiB, and of 1 GiB where HUGEPAGE_1G holds. Every part
+ * that range and mapping cover whole becomes one huge page, whatever HUGEPAGE says: its
+ * pages are copied together, holes become zeros, pages shared with others are left to
+ * them; where its pages lie together already, nothing moves. What is of a part stays. It tries
+ * every part, and returns the last error: HF_ERR_AGAIN, some of the part is pinned or in the swap store;
+ * HF_ERR_INVAL, it has no page at all, or a mapping of the range is shared memory (then
+ * nothing has changed); HF_ERR_NOMEM, there is no huge page.
  */
 enum hf_status hf_madvise(struct hf_mm *mm, hf_va va, uint64_t len, enum hf_advice advice);
 

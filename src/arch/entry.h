@@ -225,6 +225,12 @@ static inline hf_pte hf_leaf_mkdirty(hf_pte e)
 	return (hf_pte){ e.v | hf_format.dirty };
 }
 
+/* Accessed if it or `other` is, and dirty likewise. */
+static inline hf_pte hf_leaf_add_marks(hf_pte e, hf_pte other)
+{
+	return (hf_pte){ e.v | (other.v & (hf_format.accessed | hf_format.dirty)) };
+}
+
 static inline hf_pte hf_leaf_mkold(hf_pte e)
 {
 	return (hf_pte){ e.v & ~hf_format.accessed };

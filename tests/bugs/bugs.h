@@ -45,6 +45,7 @@ static inline void coherent(struct space *s, hf_va va, hf_pa pa)
 	SAME_PA(pa_of(s, va), pa);
 }
 
-extern const struct suite bugs_fork, bugs_pin, bugs_cow, bugs_count, bugs_cpu, bugs_object;
+extern const struct suite bugs_fork, bugs_pin, bugs_cow, bugs_count, bugs_cpu, bugs_object,
+	bugs_collapse;
 
 #endif

@@ -112,9 +112,9 @@ static void madvise_errors(void **state)
 	struct machine *m = *state;
 	struct space *s = furnished(m);
 
-	FAILS(m, HF_ERR_INVAL, hf_madvise(s->mm, TOP - PAGE, PAGE, (enum hf_advice)10));
+	FAILS(m, HF_ERR_INVAL, hf_madvise(s->mm, TOP - PAGE, PAGE, (enum hf_advice)100));
 	FAILS(m, HF_ERR_INVAL, hf_madvise(s->mm, TOP - PAGE, PAGE, (enum hf_advice)12345));
-	for (int i = HF_ADV_DONTNEED; i <= HF_ADV_POPULATE_WRITE; i++) {
+	for (int i = HF_ADV_DONTNEED; i <= HF_ADV_COLLAPSE; i++) {
 		enum hf_advice advice = (enum hf_advice)i;
 
 		FAILS(m, HF_ERR_ALIGN, hf_madvise(s->mm, TOP - PAGE + 8, PAGE, advice));
@@ -124,7 +124,7 @@ static void madvise_errors(void **state)
 		FAILS(m, HF_ERR_UNMAPPED, hf_madvise(s->mm, SPACE_LO, SPACE_LEN, advice));
 	}
 	/* in order */
-	FAILS(m, HF_ERR_INVAL, hf_madvise(s->mm, 1, 0, (enum hf_advice)10));
+	FAILS(m, HF_ERR_INVAL, hf_madvise(s->mm, 1, 0, (enum hf_advice)100));
 	FAILS(m, HF_ERR_ALIGN, hf_madvise(s->mm, 1, 0, HF_ADV_DONTNEED));
 	FAILS(m, HF_ERR_EMPTY, hf_madvise(s->mm, 0, 0, HF_ADV_DONTNEED));
 	FAILS(m, HF_ERR_WRAP, hf_madvise(s->mm, PAGE, UINT64_MAX, HF_ADV_DONTNEED));
