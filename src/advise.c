@@ -74,7 +74,7 @@ static enum hf_status may_collapse(struct hf_mm *mm, hf_va lo, hf_va hi)
 
 	hf_lock_shared(mm->phys, mm->lock);
 	st = hf_check_mapped(mm, lo, hi, 0);
-	if (!st && !all_private(mm, lo, hi))
+	if (!st && any_object(mm, lo, hi))
 		st = HF_ERR_INVAL;
 	hf_unlock_shared(mm->phys, mm->lock);
 	return st;
