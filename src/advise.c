@@ -2,12 +2,30 @@
 /* madvise. */
 #include "collapse.h"
 
+/*
+ * Some of [lo, hi) is sealed, and such that who cannot write to it could clear it by advice:
+ * mseal(2) counts that as a change. mm lock held.
+ */
+static bool sealed(const struct hf_mm *mm, hf_va lo, hf_va hi)
+{
+	struct hf_vma v = { .end = lo };
+
+	while (hf_vmas_next_with(mm->phys, mm->vmas, v.end, HF_VMA_SEALED, &v) && v.start < hi)
+		if (hf_vma_is_anon(&v) && !(v.flags & HF_PROT_WRITE))
+			return true;
+	return false;
+}
+
 /* Drop the pages, keep the mappings. */
 static enum hf_status dontneed(struct hf_mm *mm, hf_va va, uint64_t len)
 {
 	struct hf_edit e = hf_edit_begin(mm);
 	enum hf_status st = hf_check_mapped(mm, va, va + len, 0);
 
+	if (!st && hf_any_locked(mm, va, va + len))
+		st = HF_ERR_INVAL;
+	if (!st && sealed(mm, va, va + len))
+		st = HF_ERR_SEALED;
 	if (!st)
 		st = hf_edit_cut(&e, va, va + len, false);
 	if (!st)
@@ -44,6 +62,8 @@ static enum hf_status advise_flags(struct hf_mm *mm, hf_va va, uint64_t len, uin
 
 	if (!st && (add & HF_VMA_WIPE) && any_object(mm, va, va + len))
 		st = HF_ERR_INVAL;
+	if (!st && (add & (HF_VMA_DONTFORK | HF_VMA_WIPE)) && sealed(mm, va, va + len))
+		st = HF_ERR_SEALED;
 	if (!st)
 		st = hf_edit_flags(&e, va, va + len, ~clear, add);
 	if (!st && hf_edit_changed(&e))

@@ -88,6 +88,7 @@ static bool check_vmas(struct check *c)
 {
 	struct hf_mm *mm = c->mm;
 	struct hf_vma v = { 0 }, prev = { 0 };
+	uint64_t mapped = 0, locked = 0;
 
 	if (!hf_vmas_whole(c->phys, mm->vmas))
 		return fail(c, "vma-tree-whole", 0, mm->vmas);
@@ -100,7 +101,12 @@ static bool check_vmas(struct check *c)
 		if (prev.end && hf_vma_joins(&prev, &v))
 			return fail(c, "vmas-merged", v.start, mm->vmas);
 		prev = v;
+		mapped += v.end - v.start;
+		if ((v.flags & HF_VMA_LOCKED) && !mm->locks_stale)
+			locked += v.end - v.start;
 	}
+	if (locked != mm->locked_bytes || (mm->limits.va && mapped != mm->mapped_bytes))
+		return fail(c, "bytes-counted", 0, mm->vmas);
 	return true;
 }
 

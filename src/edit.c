@@ -8,7 +8,24 @@ struct hf_edit hf_edit_begin(struct hf_mm *mm)
 
 	hf_lock_exclusive(mm->phys, mm->lock);
 	hf_vmas_get(mm->phys, mm->vmas);
-	return (struct hf_edit){ mm, mm->vmas, held, HF_RESERVE_EMPTY };
+	return (struct hf_edit){
+		.mm = mm,
+		.old = mm->vmas,
+		.held = held,
+		.reserve = HF_RESERVE_EMPTY,
+		.mapped = mm->mapped_bytes,
+		.locked = mm->locked_bytes,
+		.locks_stale = mm->locks_stale,
+	};
+}
+
+/* Best effort, as Linux does it: what is not present will be when it is touched. */
+static void fill(struct hf_mm *mm, hf_va lo, hf_va hi)
+{
+	hf_lock_shared(mm->phys, mm->lock);
+	if (!mm->locks_stale)
+		hf_lock_pages(mm, lo, hi);
+	hf_unlock_shared(mm->phys, mm->lock);
 }
 
 enum hf_status hf_edit_end(struct hf_edit *e, enum hf_status st)
@@ -16,12 +33,72 @@ enum hf_status hf_edit_end(struct hf_edit *e, enum hf_status st)
 	struct hf_mm *mm = e->mm;
 	hf_pfn drop = st ? mm->vmas : e->old;
 
-	if (st)
+	if (st) {
 		mm->vmas = e->old;
+	} else {
+		mm->mapped_bytes = e->mapped;
+		mm->locked_bytes = e->locked;
+		mm->locks_stale = e->locks_stale;
+	}
 	hf_vmas_put(mm->phys, drop);
 	hf_reserve_drain(mm->phys, &e->reserve);
 	hf_unlock_exclusive(mm->phys, mm->lock);
 	hf_reclaim_let(mm->phys, e->held);
+	if (!st && e->fill_hi)
+		fill(mm, e->fill_lo, e->fill_hi);
+	return st;
+}
+
+/* Bytes that the tree maps in [lo, hi), and how many of them are locked. */
+static void count(const struct hf_phys *phys, hf_pfn vmas, hf_va lo, hf_va hi, uint64_t *mapped,
+		  uint64_t *locked)
+{
+	struct hf_vma v = { .end = lo };
+
+	while (hf_vmas_next(phys, vmas, v.end, &v) && v.start < hi) {
+		struct hf_vma part = hf_vma_part(&v, lo, hi);
+
+		*mapped += part.end - part.start;
+		if (v.flags & HF_VMA_LOCKED)
+			*locked += part.end - part.start;
+	}
+}
+
+enum hf_status hf_edit_count(struct hf_edit *e, hf_va lo, hf_va hi)
+{
+	const struct hf_mm *mm = e->mm;
+	uint64_t was = 0, was_locked = 0, now = 0, now_locked = 0;
+
+	if (!mm->limits.va && !hf_any_with(mm, mm->va_lo, mm->va_hi, HF_VMA_LOCKED) && !e->locked)
+		return HF_OK;
+	count(mm->phys, e->old, lo, hi, &was, &was_locked);
+	count(mm->phys, mm->vmas, lo, hi, &now, &now_locked);
+	if (mm->limits.va)
+		e->mapped += now - was;
+	e->locked += (e->locks_stale ? 0 : now_locked) - (mm->locks_stale ? 0 : was_locked);
+	if (mm->limits.va && now > was && e->mapped > mm->limits.va)
+		return HF_ERR_LIMIT;
+	if (mm->limits.lock && e->locked > mm->locked_bytes && e->locked > mm->limits.lock)
+		return HF_ERR_LIMIT;
+	return HF_OK;
+}
+
+enum hf_status hf_edit_own_locks(struct hf_edit *e)
+{
+	const uint32_t locks = HF_VMA_LOCKED | HF_VMA_LOCKONFAULT;
+	struct hf_mm *mm = e->mm;
+	struct hf_vma v = { .end = mm->va_lo };
+	enum hf_status st = HF_OK;
+
+	if (!e->locks_stale)
+		return HF_OK;
+	while (!st && hf_vmas_next_with(mm->phys, e->old, v.end, HF_VMA_LOCKED, &v)) {
+		struct hf_vma now = v;
+
+		now.flags = v.flags & ~locks;
+		st = hf_vmas_set(mm->phys, &mm->vmas, &now);
+	}
+	e->locks_stale = false;
 	return st;
 }
 
@@ -45,8 +122,16 @@ static bool any_special(const struct hf_mm *mm)
 enum hf_status hf_edit_map(struct hf_edit *e, const struct hf_vma *vma)
 {
 	bool cut = hf_occupied(e->mm, vma->start, vma->end) || any_special(e->mm);
-	enum hf_status st = hf_vmas_set(e->mm->phys, &e->mm->vmas, vma);
+	enum hf_status st = HF_ERR_SEALED;
 
+	if (!hf_any_with(e->mm, vma->start, vma->end, HF_VMA_SEALED))
+		st = hf_vmas_set(e->mm->phys, &e->mm->vmas, vma);
+	if (!st)
+		st = hf_edit_count(e, vma->start, vma->end);
+	if (vma->flags & HF_VMA_LOCKED) {
+		e->fill_lo = vma->start;
+		e->fill_hi = vma->end;
+	}
 	if (!st && cut)
 		st = hf_edit_cut(e, vma->start, vma->end, false);
 	if (!st && cut)
@@ -60,7 +145,11 @@ enum hf_status hf_edit_unmap(struct hf_edit *e, hf_va lo, hf_va hi)
 
 	if (!hf_occupied(e->mm, lo, hi))
 		return HF_OK;
+	if (hf_any_with(e->mm, lo, hi, HF_VMA_SEALED))
+		return HF_ERR_SEALED;
 	st = hf_vmas_clear(e->mm->phys, &e->mm->vmas, lo, hi);
+	if (!st)
+		st = hf_edit_count(e, lo, hi);
 	if (!st)
 		st = hf_edit_cut(e, lo, hi, false);
 	if (!st)

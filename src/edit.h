@@ -18,6 +18,9 @@ struct hf_edit {
 	hf_pfn old; /* the mappings as they were */
 	bool held;  /* reclaim is kept out */
 	struct hf_reserve reserve;
+	uint64_t mapped, locked; /* the space's bytes when it is done */
+	bool locks_stale;	 /* and whether what the tree says of locks is still another's */
+	hf_va fill_lo, fill_hi;	 /* what is to be made present in the end, because it is locked */
 };
 
 /* Takes mm's lock exclusively, and keeps reclaim out, until the edit ends. */
@@ -31,9 +34,20 @@ static inline bool hf_edit_changed(const struct hf_edit *e)
 	return e->mm->vmas.v != e->old.v; /* the old root is held, so a change copies it */
 }
 
+/*
+ * The mappings of [lo, hi) have become others: count them. HF_ERR_LIMIT: they are more than
+ * the space may have, or more of them is locked than may be.
+ */
+enum hf_status hf_edit_count(struct hf_edit *e, hf_va lo, hf_va hi);
+/*
+ * In a space whose tree says what was locked in the one it comes from: make it say what is
+ * locked here, which is nothing.
+ */
+enum hf_status hf_edit_own_locks(struct hf_edit *e);
+
 /* Make [lo, hi) one mapping as `vma` says, without pages; what was there goes. */
 enum hf_status hf_edit_map(struct hf_edit *e, const struct hf_vma *vma);
-/* Take [lo, hi) out. */
+/* Take [lo, hi) out. For both: HF_ERR_SEALED. */
 enum hf_status hf_edit_unmap(struct hf_edit *e, hf_va lo, hf_va hi);
 /*
  * Every mapping of [lo, hi), or its part in it, gets flags (flags & keep) | add. Only the
@@ -42,6 +56,18 @@ enum hf_status hf_edit_unmap(struct hf_edit *e, hf_va lo, hf_va hi);
 enum hf_status hf_edit_flags(struct hf_edit *e, hf_va lo, hf_va hi, uint32_t keep, uint32_t add);
 /* Cut tables and leaves at the ends of [lo, hi); everywhere in it with `deep`. */
 enum hf_status hf_edit_cut(struct hf_edit *e, hf_va lo, hf_va hi, bool deep);
+
+/* The flags of what is mapped from now on, by hf_lock_future. mm lock held. */
+static inline uint32_t hf_future_locks(const struct hf_mm *mm)
+{
+	static const uint32_t flags[] = {
+		[HF_LOCK_FUTURE_OFF] = 0,
+		[HF_LOCK_FUTURE_ON] = HF_VMA_LOCKED,
+		[HF_LOCK_FUTURE_ONFAULT] = HF_VMA_LOCKED | HF_VMA_LOCKONFAULT,
+	};
+
+	return flags[mm->lock_future];
+}
 
 /* Something is mapped in [lo, hi). mm lock held. */
 bool hf_occupied(const struct hf_mm *mm, hf_va lo, hf_va hi);

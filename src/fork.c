@@ -21,6 +21,7 @@ struct fork {
 	struct hf_fork_cost cost; /* what has been done */
 	struct hf_reserve frames;
 	uint32_t huge_head; /* 2 MiB blocks, linked like a reserve */
+	uint64_t mapped;    /* bytes, in the child */
 	hf_pfn root, vmas;  /* the child's */
 	bool armed;	    /* something was writable: flush */
 };
@@ -81,8 +82,11 @@ static enum hf_status fork_vmas(struct fork *f)
 
 	f->vmas = f->parent->vmas;
 	hf_vmas_get(f->phys, f->vmas);
-	while (!st && hf_vmas_next_with(f->phys, f->parent->vmas, v.end, HF_VMA_DONTFORK, &v))
+	f->mapped = f->parent->mapped_bytes;
+	while (!st && hf_vmas_next_with(f->phys, f->parent->vmas, v.end, HF_VMA_DONTFORK, &v)) {
 		st = hf_vmas_clear(f->phys, &f->vmas, v.start, v.end);
+		f->mapped -= v.end - v.start;
+	}
 	return st;
 }
 
@@ -339,6 +343,12 @@ static void publish(struct fork *f, struct hf_mm *child, void *child_host)
 		.va_hi = parent->va_hi,
 		.huge_cow = parent->huge_cow,
 		.moved = parent->moved,
+		/* Locks are not inherited; that is said here, not in each mapping. */
+		.locks_stale = hf_any_with(parent, parent->va_lo, parent->va_hi, HF_VMA_LOCKED),
+		.limits = parent->limits,
+		.mapped_bytes = parent->limits.va ? f->mapped : 0,
+		.brk_start = parent->brk_start,
+		.brk = parent->brk,
 		.root = f->root,
 		.vmas = f->vmas,
 		.place_pfn = { HF_NIL },

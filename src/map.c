@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mmap, munmap, mprotect. */
+/* mmap, munmap, mprotect, mseal. */
 #include "edit.h"
 
 /* Check where the new mapping shall be, or only how long; *len becomes whole pages. */
@@ -31,6 +31,7 @@ static enum hf_status map(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned 
 	struct hf_vma vma = *like;
 	hf_va va = *addr;
 
+	vma.flags |= hf_future_locks(mm);
 	if (!fixed)
 		st = hf_find_gap(mm, va, vma.offset, len, &va);
 	else if (fixed == HF_MAP_FIXED_NOREPLACE && hf_occupied(mm, va, va + len))
@@ -117,9 +118,25 @@ enum hf_status hf_mprotect(struct hf_mm *mm, hf_va va, uint64_t len, unsigned pr
 		return st;
 	e = hf_edit_begin(mm);
 	st = hf_edit_flags(&e, va, va + len, ~(uint32_t)HF_VMA_PROT, prot);
+	if (!st && hf_any_with(mm, va, va + len, HF_VMA_SEALED))
+		st = HF_ERR_SEALED;
 	if (!st && hf_edit_changed(&e))
 		st = hf_edit_cut(&e, va, va + len, true);
 	if (!st && hf_edit_changed(&e))
 		hf_protect(mm, va, va + len, prot);
+	return hf_edit_end(&e, st);
+}
+
+enum hf_status hf_mseal(struct hf_mm *mm, hf_va va, uint64_t len)
+{
+	enum hf_status st = hf_check_pages(mm, va, &len);
+	struct hf_edit e;
+
+	if (st)
+		return st;
+	e = hf_edit_begin(mm);
+	st = hf_edit_flags(&e, va, va + len, ~(uint32_t)0, HF_VMA_SEALED);
+	if (!st && hf_edit_changed(&e))
+		st = hf_edit_cut(&e, va, va + len, false);
 	return hf_edit_end(&e, st);
 }

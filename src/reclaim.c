@@ -169,7 +169,8 @@ static bool locked_by_other(const struct reclaim *r, const struct hf_walk *w)
 	for (struct hf_mm *mm = r->phys->spaces; mm; mm = mm->next) {
 		hf_va from = moved ? mm->va_lo : lo;
 
-		if (hf_vmas_next_with(r->phys, mm->vmas, from, HF_VMA_LOCKED, &v) &&
+		if (!mm->locks_stale &&
+		    hf_vmas_next_with(r->phys, mm->vmas, from, HF_VMA_LOCKED, &v) &&
 		    (moved || v.start < hi))
 			return true;
 	}
@@ -221,7 +222,7 @@ static bool advance(struct reclaim *r)
 		phys->hand = mm->next;
 		phys->hand_va = 0;
 		phys->rounds += !mm->next;
-	} else if (v.flags & (HF_VMA_LOCKED | HF_VMA_SHARED)) {
+	} else if (hf_vma_is_locked(mm, &v) || !hf_vma_is_cow(&v)) {
 		phys->hand_va = v.end;
 	} else {
 		hf_walk_to(&w, mm, hf_max_va(phys->hand_va, v.start));

@@ -66,10 +66,13 @@ static enum hf_status move_vmas(struct hf_edit *e, const struct remap *r)
 {
 	struct hf_mm *mm = e->mm;
 	hf_va end = r->old + r->old_len, left = r->old + hf_min_va(r->old_len, r->new_len);
+	const uint32_t locks = HF_VMA_LOCKED | HF_VMA_LOCKONFAULT;
 	enum hf_status st = HF_OK;
 	struct hf_vma v;
 
-	if (!(r->flags & HF_MREMAP_DONTUNMAP))
+	if (r->flags & HF_MREMAP_DONTUNMAP)
+		st = hf_edit_flags(e, r->old, end, ~locks, 0);
+	else
 		st = hf_vmas_clear(mm->phys, &mm->vmas, r->old, end);
 	for (hf_va va = r->old; va < left && !st; va = v.end) {
 		struct hf_vma part;
@@ -81,7 +84,15 @@ static enum hf_status move_vmas(struct hf_edit *e, const struct remap *r)
 		part.start += r->to - r->old;
 		part.end += r->to - r->old;
 		st = hf_vmas_set(mm->phys, &mm->vmas, &part);
+		if (part.flags & HF_VMA_LOCKED && r->new_len > r->old_len) {
+			e->fill_lo = r->to + r->old_len;
+			e->fill_hi = r->to + r->new_len;
+		}
 	}
+	if (!st)
+		st = hf_edit_count(e, r->old, end);
+	if (!st)
+		st = hf_edit_count(e, r->to, r->to + r->new_len);
 	return st;
 }
 
@@ -112,8 +123,12 @@ static enum hf_status move(struct hf_edit *e, const struct remap *r)
 		hf_range_ends(mm, left, end),
 	};
 	bool tail = left < end;
-	enum hf_status st = move_vmas(e, r);
+	enum hf_status st = HF_OK;
 
+	if (hf_any_with(mm, r->to, r->to + r->new_len, HF_VMA_SEALED))
+		st = HF_ERR_SEALED;
+	if (!st)
+		st = move_vmas(e, r);
 	if (!st)
 		st = cut(e, ranges, tail ? 3 : 2, hf_move_need(&m));
 	if (st)
@@ -136,6 +151,9 @@ static enum hf_status remap(struct hf_edit *e, struct remap *r)
 
 	if (!st && r->new_len > r->old_len && !may_go_on(mm, r))
 		st = HF_ERR_RANGE;
+	if (!st && (r->new_len != r->old_len || (r->flags & ~(unsigned)HF_MREMAP_MAYMOVE)) &&
+	    hf_any_with(mm, r->old, end, HF_VMA_SEALED))
+		st = HF_ERR_SEALED;
 	if (st || (r->flags & HF_MREMAP_FIXED))
 		return st ? st : move(e, r);
 	if (!(r->flags & HF_MREMAP_DONTUNMAP)) {

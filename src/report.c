@@ -132,7 +132,7 @@ enum hf_status hf_mm_smaps(struct hf_mm *mm, hf_va va, struct hf_smaps *out)
 	bool found;
 
 	hf_lock_exclusive(mm->phys, mm->lock);
-	found = hf_vmas_next(mm->phys, mm->vmas, va, &vma);
+	found = hf_mapping_next(mm, va, &vma);
 	if (found)
 		describe(mm, &vma, out);
 	hf_unlock_exclusive(mm->phys, mm->lock);

@@ -63,6 +63,24 @@ enum hf_status hf_check_pages(const struct hf_mm *mm, hf_va va, uint64_t *len);
 enum hf_status hf_check_mapped(const struct hf_mm *mm, hf_va lo, hf_va hi, unsigned access);
 
 /* A mapping as callers see it. */
+/*
+ * The mapping that is found at `va` or next above it, as the caller of hf_vma_next sees it:
+ * without flags that say something of another space's locks, and joined with neighbours
+ * that differ in these alone. mm lock held.
+ */
+bool hf_mapping_next(const struct hf_mm *mm, hf_va va, struct hf_vma *out);
+
+/* Some mapping in [lo, hi) has any of `flags`. mm lock held. */
+bool hf_any_with(const struct hf_mm *mm, hf_va lo, hf_va hi, uint32_t flags);
+/* Some mapping in [lo, hi) is locked. mm lock held. */
+bool hf_any_locked(const struct hf_mm *mm, hf_va lo, hf_va hi);
+
+/* The mapping is locked. mm lock held. */
+bool hf_vma_is_locked(const struct hf_mm *mm, const struct hf_vma *vma);
+
+/* Lock those of the pages in [lo, hi) that its locked mappings want present. mm lock held. */
+enum hf_status hf_lock_pages(struct hf_mm *mm, hf_va lo, hf_va hi);
+
 struct hf_vma_info hf_vma_describe(const struct hf_vma *vma);
 
 /* Whether the mapping allows all of `access`. */

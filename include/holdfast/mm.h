@@ -34,6 +34,7 @@ enum hf_map_flags {
 	HF_MAP_FIXED_NOREPLACE = 2, /* exactly at *addr, HF_ERR_EXIST if something is there */
 	HF_MAP_SHARED = 4,	    /* writes are for all who map it, also for children */
 	HF_MAP_PRIVATE = 8,	    /* writes are for this space alone; hf_mmap's default */
+	HF_MAP_GROWSDOWN = 16,	    /* hf_mmap, private: a stack, see hf_fault */
 };
 
 /* madvise(2), and for WIPEONFORK, DONTFORK and POPULATE their sections there. */
@@ -85,6 +86,14 @@ enum hf_huge_cow {
 
 struct hf_object;
 
+/* What a space may have, in bytes: getrlimit(2). Children inherit it. */
+struct hf_limits {
+	uint64_t va;	    /* of all mappings together (RLIMIT_AS). 0: no limit */
+	uint64_t lock;	    /* of all that is locked (RLIMIT_MEMLOCK). 0: no limit */
+	uint64_t stack;	    /* of a mapping that grows down (RLIMIT_STACK). 0: 8 MiB */
+	uint64_t stack_gap; /* what growing down leaves free below, 4 KiB aligned. 0: 1 MiB */
+};
+
 struct hf_mm_config {
 	/*
 	 * The addresses that mappings may have: [va_lo, va_hi), 4 KiB aligned. Zeros
@@ -94,6 +103,14 @@ struct hf_mm_config {
 	hf_va va_lo, va_hi;
 	enum hf_huge_cow huge_cow;
 	void *host; /* for the port: mm->host; the core never looks at it */
+	struct hf_limits limits;
+};
+
+/* What becomes of mappings that are made from now on: mlockall(2), MCL_FUTURE. */
+enum hf_lock_policy {
+	HF_LOCK_FUTURE_OFF,	/* nothing */
+	HF_LOCK_FUTURE_ON,	/* they are locked and made present */
+	HF_LOCK_FUTURE_ONFAULT, /* they are locked as hf_mlock does with HF_MLOCK_ONFAULT */
 };
 
 /* Caller-owned, at a fixed address between create and destroy; the fields are the core's. */
@@ -107,6 +124,12 @@ struct hf_mm {
 	hf_pfn vmas;	  /* root of the tree of mappings */
 	bool held;	  /* by a truncation: see rmap.h */
 	bool moved;	  /* a table was: one that is shared may lie elsewhere in another space */
+	bool locks_stale; /* what `vmas` says of locks was true of the space this one comes from */
+	enum hf_lock_policy lock_future;
+	struct hf_limits limits;
+	uint64_t mapped_bytes; /* counted if there is a limit */
+	uint64_t locked_bytes;
+	hf_va brk_start, brk; /* the heap, if brk_start is not 0 */
 	/* Under phys->lock: */
 	hf_va place_va; /* see DESIGN.md, "Placement" */
 	hf_pfn place_pfn;
@@ -116,11 +139,17 @@ struct hf_mm {
 /*
  * Make an empty space in caller-owned storage: what execve(2) starts with, without a
  * program. `config` may be NULL for defaults.
- * HF_ERR_INVAL: huge_cow. HF_ERR_ALIGN, HF_ERR_RANGE: va_lo, va_hi (above the end, or
- * va_lo >= va_hi). HF_ERR_NOMEM.
+ * HF_ERR_INVAL: huge_cow. HF_ERR_ALIGN: va_lo, va_hi, limits.stack_gap. HF_ERR_RANGE: va_lo,
+ * va_hi (above the end, or va_lo >= va_hi). HF_ERR_NOMEM.
  */
 enum hf_status hf_mm_create(struct hf_mm *mm, struct hf_phys *phys,
 			    const struct hf_mm_config *config);
+
+/*
+ * Change the limits: setrlimit(2). What the space has already stays, even if it is more.
+ * HF_ERR_ALIGN: stack_gap; nothing has changed.
+ */
+enum hf_status hf_mm_set_limits(struct hf_mm *mm, const struct hf_limits *limits);
 
 /*
  * Unmap everything and end the space, as _exit(2) does. Pinned pages stay allocated until they are
@@ -141,14 +170,15 @@ void hf_mm_destroy(struct hf_mm *mm);
  * HF_ERR_FLAGS: unknown prot or flags, both FIXED flags, or both SHARED
  * and PRIVATE. HF_ERR_ALIGN: *addr, with
  * FIXED. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE: FIXED outside the space. HF_ERR_EXIST.
- * HF_ERR_NOSPACE. HF_ERR_NOMEM. HF_ERR_OVERFLOW (as for hf_munmap).
+ * HF_ERR_NOSPACE. HF_ERR_LIMIT: limits.va, limits.lock. HF_ERR_SEALED: FIXED, over a sealed mapping.
+ * HF_ERR_NOMEM. HF_ERR_OVERFLOW (as for hf_munmap).
  */
 enum hf_status hf_mmap(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned prot, unsigned flags);
 
 /*
  * Unmap [va, va+len): munmap(2). Holes are allowed. Pinned pages leave the space and
  * stay with their device.
- * HF_ERR_ALIGN: va. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_NOMEM: a mapping or
+ * HF_ERR_ALIGN: va. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_SEALED. HF_ERR_NOMEM: a mapping or
  * a huge page would have to be split and no page is free for it. HF_ERR_OVERFLOW: the
  * same, at a count's limit.
  */
@@ -157,15 +187,16 @@ enum hf_status hf_munmap(struct hf_mm *mm, hf_va va, uint64_t len);
 /*
  * Change the protection of [va, va+len): mprotect(2), except that a hole in the range
  * (HF_ERR_UNMAPPED) changes nothing at all.
- * HF_ERR_FLAGS: prot. HF_ERR_ALIGN. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_NOMEM.
- * HF_ERR_OVERFLOW.
+ * HF_ERR_FLAGS: prot. HF_ERR_ALIGN. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_SEALED.
+ * HF_ERR_NOMEM. HF_ERR_OVERFLOW.
  */
 enum hf_status hf_mprotect(struct hf_mm *mm, hf_va va, uint64_t len, unsigned prot);
 
 /*
  * madvise(2) for [va, va+len); a hole (HF_ERR_UNMAPPED) changes nothing at all.
- * HF_ERR_INVAL: advice, or WIPEONFORK of what is not private anonymous memory. HF_ERR_ALIGN.
- * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_NOMEM, HF_ERR_OVERFLOW. POPULATE_READ and
+ * HF_ERR_INVAL: advice, or WIPEONFORK of what is not private anonymous memory, or DONTNEED of
+ * locked memory. HF_ERR_ALIGN. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_SEALED: see
+ * hf_mseal. HF_ERR_NOMEM, HF_ERR_OVERFLOW. POPULATE_READ and
  * POPULATE_WRITE need the protection (HF_ERR_ACCESS), get HF_ERR_BUS as hf_fault does, and on an
  * error may have populated a part; HF_ERR_STORE: as hf_fault.
  *
@@ -203,10 +234,64 @@ enum hf_mremap_flags {
  * HF_ERR_RANGE: the old range, or with FIXED the new one; or an object's mapping would grow
  * beyond hf_object_max. HF_ERR_OVERLAP: FIXED, of the new
  * range with the old one. HF_ERR_UNMAPPED: a hole in the old range. HF_ERR_NOSPACE: it cannot grow
- * in place and may not move, or no gap is large enough. HF_ERR_NOMEM. HF_ERR_OVERFLOW.
+ * in place and may not move, or no gap is large enough. HF_ERR_LIMIT: limits.va, or limits.lock if
+ * the mapping that grows is locked. HF_ERR_SEALED: anything in the old range, if it would change,
+ * or in the new one. HF_ERR_NOMEM. HF_ERR_OVERFLOW.
  */
 enum hf_status hf_mremap(struct hf_mm *mm, hf_va old, uint64_t old_len, uint64_t new_len,
 			 unsigned flags, hf_va *addr);
+
+enum hf_mlock_flags {
+	HF_MLOCK_ONFAULT = 1, /* lock what is present, and the rest when it is first touched */
+};
+
+/*
+ * Keep the pages of [va, va+len) in memory: mlock(2), mlock2(2); `flags` are HF_MLOCK_* bits or
+ * 0. The range is widened to whole pages. Locked pages are never paged out, nor dropped by advice. Without ONFAULT they are
+ * made present, writable ones of private mappings as a write would, others as a read; what a
+ * mapping does not allow to be read, and what is beyond an object's end, is left out.
+ * Children do not inherit locks. A lock is a property of the mapping: locking twice is locking once.
+ *
+ * Other than in mlock(2), all of it happens or (but for pages made present) nothing.
+ *
+ * HF_ERR_FLAGS. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_UNMAPPED: a hole. HF_ERR_LIMIT:
+ * limits.lock. HF_ERR_NOMEM. HF_ERR_OVERFLOW. HF_ERR_STORE, as hf_fault.
+ */
+enum hf_status hf_mlock(struct hf_mm *mm, hf_va va, uint64_t len, unsigned flags);
+
+/*
+ * Undo hf_mlock for [va, va+len): munlock(2). The range is widened to whole pages.
+ * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_UNMAPPED: a hole. HF_ERR_NOMEM.
+ * HF_ERR_OVERFLOW.
+ */
+enum hf_status hf_munlock(struct hf_mm *mm, hf_va va, uint64_t len);
+
+/*
+ * The same for all that is mapped, which may be nothing: mlockall(2) with MCL_CURRENT, and what
+ * munlockall(2) does to present mappings. `flags` as for hf_mlock.
+ * HF_ERR_FLAGS. HF_ERR_LIMIT: limits.lock. HF_ERR_NOMEM. HF_ERR_OVERFLOW. HF_ERR_STORE, as hf_fault.
+ */
+enum hf_status hf_mlock_all(struct hf_mm *mm, unsigned flags);
+enum hf_status hf_munlock_all(struct hf_mm *mm);
+
+/*
+ * Choose whether what hf_mmap and hf_mmap_object map from now on is locked. The call that
+ * maps returns HF_ERR_LIMIT if that is too much, but succeeds even if there is no memory to
+ * make all of it present. Children begin with OFF. munlockall(2) is OFF and hf_munlock_all.
+ * HF_ERR_INVAL: how. HF_ERR_NOMEM.
+ */
+enum hf_status hf_lock_future(struct hf_mm *mm, enum hf_lock_policy how);
+
+/*
+ * Seal the mappings of [va, va+len) for as long as the space lives: mseal(2). From then on,
+ * what would unmap, replace, move, resize or protect any of it returns HF_ERR_SEALED and changes
+ * nothing; so does advice that would lose contents of private anonymous memory that is not
+ * writable (DONTNEED, FREE), or that hides it from children (DONTFORK, WIPEONFORK). Other
+ * advice, locks, pins and a stack's growth go on. Children inherit seals.
+ * HF_ERR_ALIGN. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_UNMAPPED: a hole. HF_ERR_NOMEM.
+ * HF_ERR_OVERFLOW.
+ */
+enum hf_status hf_mseal(struct hf_mm *mm, hf_va va, uint64_t len);
 
 /* Where a virtual address leads. */
 struct hf_translation {
@@ -297,6 +382,10 @@ struct hf_vma_info {
 	bool dontfork;
 	bool wipeonfork;
 	bool shared;		  /* HF_MAP_SHARED */
+	bool locked;		  /* hf_mlock */
+	bool lock_on_fault;	  /* with HF_MLOCK_ONFAULT */
+	bool grows_down;	  /* HF_MAP_GROWSDOWN */
+	bool sealed;		  /* hf_mseal */
 	struct hf_object *object; /* what it maps, without a reference for the caller; NULL: none */
 	uint64_t offset;	  /* in the object, of `start`, in bytes */
 };

@@ -136,7 +136,9 @@ static bool vmas_differ(const struct hf_vma_info *a, const struct hf_vma_info *b
 {
 	return a->start != b->start || a->end != b->end || a->prot != b->prot ||
 	       a->huge != b->huge || a->huge_1g != b->huge_1g || a->dontfork != b->dontfork ||
-	       a->wipeonfork != b->wipeonfork;
+	       a->wipeonfork != b->wipeonfork || a->locked != b->locked ||
+	       a->lock_on_fault != b->lock_on_fault || a->grows_down != b->grows_down ||
+	       a->sealed != b->sealed;
 }
 
 /* Each of these prints the first difference and returns whether there was one. */
