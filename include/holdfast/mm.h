@@ -21,7 +21,7 @@
 #include <holdfast/status.h>
 #include <holdfast/types.h>
 
-/* Protection of a mapping. Writable or executable memory is readable too (x86-64). */
+/* Protection of a mapping. Writable or executable memory is readable too, in every format. */
 enum hf_prot {
 	HF_PROT_NONE = 0,
 	HF_PROT_READ = 1,

@@ -25,10 +25,26 @@ struct hf_translation;
 struct hf_trace_event;
 
 /*
+ * Page-fault handlers, beside their call of hf_fault. The core flushes what an entry has
+ * lost, not what it has gained: where a CPU may go on using what it had cached, its fault
+ * handler forgets the faulting address on this CPU, or the fault comes again and again.
+ *   x86-64   nothing: the fault itself forgets it (Intel SDM vol. 3A, 4.10.4.1).
+ *   AArch64  after a permission fault TLBI VAE1 of the address, DSB. The core runs without
+ *            hardware management of the access flag and of dirty state (TCR_EL1.HA and HD
+ *            0), with hierarchical permissions (TCR_EL1.HPD0 0); MAIR_EL1 attribute 0 is
+ *            normal write-back memory. It does break-before-make by itself.
+ *   RISC-V   SFENCE.VMA with rs1 = x0: entries that were not valid may be cached, and
+ *            it may have been a branch that has become valid. Svadu (menvcfg.ADUE) as the
+ *            format that was built in says.
+ */
+
+/*
  * What changed in the tables, and so what a TLB may no longer use. Bits.
  *
  * HF_FLUSH_WRITE   permission to write was taken away; addresses are unchanged.
- *                  Cached read-only translations may stay.
+ *                  Cached read-only translations may stay, and so may branches
+ *                  where they can deny writing themselves; fork asks for TABLES,
+ *                  too, in formats where they cannot (RISC-V).
  * HF_FLUSH_TABLES  a table was replaced by a copy with the same leaves. Cached
  *                  leaves may stay, cached branches (paging-structure caches:
  *                  Intel SDM vol. 3A, 4.10.3; AMD APM vol. 2, 5.5) may not.

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The soft port: an MMU in software. It walks the core's tables as an x86-64 CPU does
- * (Intel SDM vol. 3A, 4.5; AMD APM vol. 2, 5.3), caches leaves in a TLB and branches in
- * a paging-structure cache, sets accessed and dirty bits, checks permissions, and calls
- * hf_fault when a walk fails. For emulators and tests: because its caches are real, a
- * missing flush shows up as stale data.
+ * The soft port: an MMU in software. It walks the core's tables as a CPU of the format
+ * does that was built in (x86-64: Intel SDM vol. 3A, 4.5, AMD APM vol. 2, 5.3; AArch64: Arm
+ * ARM, D8; RISC-V: privileged architecture, 10.3 to 10.6), caches leaves in a TLB and
+ * branches in a paging-structure cache, marks what is accessed and dirty or faults as that
+ * format's hardware does, checks permissions, and calls hf_fault when a walk fails. For
+ * emulators and tests: because its caches are real, a missing flush shows up as stale
+ * data; on AArch64, an entry that was not broken before another was made, as a panic.
  */
 #ifndef HOLDFAST_SOFT_H
 #define HOLDFAST_SOFT_H

@@ -38,7 +38,8 @@ typedef struct {
 /*
  * A level is the height of a table above the small page. A leaf at level 0 is a
  * PTE (4 KiB), at level 1 a PMD (2 MiB), at level 2 a PUD (1 GiB). The largest
- * leaf is at HF_LEAF_LEVELS - 1.
+ * leaf is at HF_LEAF_LEVELS - 1. Formats have three to five levels; the PGD is the
+ * root of those with four.
  */
 enum hf_level {
 	HF_LEVEL_PTE = 0,

@@ -7,6 +7,8 @@
 #define _GNU_SOURCE
 #include "rig.h"
 
+#include "table.h"
+
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -1235,6 +1237,167 @@ static void test_core_fork(void **state)
 	hf_mm_destroy(&child);
 }
 
+/* Parent and child, each on a CPU of its own, with eight small pages from `va` on, and one more. */
+struct family {
+	struct rig *rig;
+	struct hf_mm child;
+	struct hf_soft_cpu *cpu; /* the child's */
+	hf_va va;
+};
+
+static void make_family(struct family *f, struct rig *rig)
+{
+	*f = (struct family){ .rig = rig };
+	OK(hf_mmap(&rig->mm, &f->va, 4 * MIB, HF_PROT_READ | HF_PROT_WRITE, 0));
+	for (unsigned i = 0; i < 8; i++)
+		OK(hf_soft_store(rig->cpu, f->va + i * PAGE, 8, 100 + i));
+	OK(hf_soft_store(rig->cpu, f->va + 2 * MIB, 8, 200));
+	OK(hf_fork(&rig->mm, &f->child, NULL, HF_FORK_COPY));
+	OK(hf_soft_cpu_create(rig->soft, &f->cpu));
+	hf_soft_switch(f->cpu, &f->child);
+}
+
+static void end_child(struct family *f)
+{
+	hf_soft_cpu_destroy(f->cpu);
+	hf_mm_destroy(&f->child);
+	check_state(f->rig);
+}
+
+static uint64_t child_load8(struct family *f, hf_va va)
+{
+	uint64_t value = 0;
+
+	OK(hf_soft_load(f->cpu, va, 8, &value));
+	return value;
+}
+
+/*
+ * Tables that parent and child share are read by both, and by that become readable by the
+ * hardware in formats whose branches cannot deny writing: never writable.
+ */
+static void test_core_read_then_write(void **state)
+{
+	struct rig *rig = *state;
+	struct family f;
+
+	make_family(&f, rig);
+	assert_int_equal(child_load8(&f, f.va), 100);
+	check_state(rig);
+	OK(hf_soft_store(f.cpu, f.va + PAGE, 8, 1));
+	assert_int_equal(load8(rig, f.va + PAGE), 101);
+	check_state(rig);
+	OK(hf_soft_store(rig->cpu, f.va + 2 * PAGE, 8, 2));
+	assert_int_equal(child_load8(&f, f.va + 2 * PAGE), 102);
+	check_state(rig);
+	end_child(&f);
+}
+
+/* A CPU that has walked through a branch before the fork must not write through it after. */
+static void test_core_write_by_cached_branch(void **state)
+{
+	struct rig *rig = *state;
+	struct family f;
+
+	make_family(&f, rig);
+	for (unsigned i = 0; i < 8; i++)
+		OK(hf_soft_store(rig->cpu, f.va + i * PAGE, 8, 200 + i));
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(child_load8(&f, f.va + i * PAGE), 100 + i);
+	end_child(&f);
+}
+
+/* When the other sharer has gone, a read gives a branch that was not armed all it had. */
+static void test_core_own_again(void **state)
+{
+	struct rig *rig = *state;
+	struct family f;
+	uint64_t faults;
+
+	make_family(&f, rig);
+	end_child(&f);
+	hf_soft_switch(rig->cpu, &rig->mm);
+	assert_int_equal(load8(rig, f.va), 100);
+	faults = stats_of(rig).faults;
+	OK(hf_soft_store(rig->cpu, f.va, 8, 1));
+	OK(hf_soft_store(rig->cpu, f.va + PAGE, 8, 1));
+	if (!BRANCH_DENIES_WRITE)
+		assert_int_equal(stats_of(rig).faults, faults);
+	check_state(rig);
+}
+
+/*
+ * A page that was read before the fork is in the TLB; whoever unmaps it has to flush it, also
+ * where the branch to its table is not valid any more. (The table above stays.)
+ */
+static void test_core_unmap_what_is_shared(void **state)
+{
+	struct rig *rig = *state;
+	struct family f;
+
+	make_family(&f, rig);
+	OK(hf_munmap(&rig->mm, f.va, 2 * MIB));
+	assert_int_equal(try_load(rig, f.va), HF_ERR_UNMAPPED);
+	assert_int_equal(child_load8(&f, f.va), 100);
+	end_child(&f);
+}
+
+/* A huge page that a CPU has cached becomes small ones, one of which goes. */
+static void test_core_split_of_what_is_cached(void **state)
+{
+	struct rig *rig = *state;
+	hf_va va = 0;
+
+	OK(hf_mmap(&rig->mm, &va, 2 * MIB, HF_PROT_READ | HF_PROT_WRITE, 0));
+	OK(hf_madvise(&rig->mm, va, 2 * MIB, HF_ADV_HUGEPAGE));
+	OK(hf_soft_store(rig->cpu, va, 8, 5));
+	OK(hf_munmap(&rig->mm, va + PAGE, PAGE));
+	assert_int_equal(load8(rig, va), 5);
+	assert_int_equal(load8(rig, va + 2 * PAGE), 0);
+	OK(hf_soft_store(rig->cpu, va, 8, 6));
+	assert_int_equal(try_load(rig, va + PAGE), HF_ERR_UNMAPPED);
+	check_state(rig);
+}
+
+/* The core's own entry for a small page of the rig's space. */
+static hf_pte *core_leaf(struct rig *rig, hf_va va)
+{
+	hf_pfn table = rig->mm.root;
+
+	for (unsigned level = HF_TOP_LEVEL; level; level--)
+		table = hf_pte_pfn(hf_table_entries(rig->phys, table)[hf_table_index(va, level)]);
+	return hf_table_entries(rig->phys, table) + hf_table_index(va, 0);
+}
+
+/* What the clock has called old is marked anew by the next access, whoever marks. */
+static void test_core_old_pages_are_marked(void **state)
+{
+	struct rig *rig = *state;
+	hf_va va = 0;
+	hf_pte *e;
+
+	OK(hf_mmap(&rig->mm, &va, 2 * PAGE, HF_PROT_READ | HF_PROT_WRITE, 0));
+	OK(hf_soft_store(rig->cpu, va, 8, 5));
+	e = core_leaf(rig, va);
+	assert_true(hf_leaf_accessed(*e) && hf_leaf_dirty(*e));
+	for (unsigned store = 0; store < 2; store++) {
+		hf_pte_update(e, hf_leaf_mkold);
+		flush(rig, va, PAGE, HF_FLUSH_LEAVES);
+		if (store)
+			OK(hf_soft_store(rig->cpu, va, 8, 6));
+		else
+			assert_int_equal(load8(rig, va), 5);
+		assert_true(hf_leaf_accessed(*e));
+	}
+	hf_pte_update(e, hf_leaf_mkclean);
+	flush(rig, va, PAGE, HF_FLUSH_WRITE);
+	assert_int_equal(load8(rig, va), 6);
+	assert_false(hf_leaf_dirty(*e));
+	OK(hf_soft_store(rig->cpu, va, 8, 7));
+	assert_true(hf_leaf_dirty(*e));
+	check_state(rig);
+}
+
 struct pair {
 	struct hf_soft_cpu *cpu;
 	hf_va first, second;
@@ -1297,7 +1460,7 @@ static void test_core_fork_is_an_instant(void **state)
 	check_state(rig);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_flush_small, normal),
@@ -1347,8 +1510,16 @@ int main(void)
 		TEST(test_dma_range, normal),
 		TEST(test_core_faults, normal),
 		TEST(test_core_fork, normal),
+		TEST(test_core_read_then_write, normal),
+		TEST(test_core_write_by_cached_branch, normal),
+		TEST(test_core_own_again, normal),
+		TEST(test_core_unmap_what_is_shared, normal),
+		TEST(test_core_split_of_what_is_cached, normal),
+		TEST(test_core_old_pages_are_marked, normal),
 		TEST(test_core_fork_is_an_instant, normal),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

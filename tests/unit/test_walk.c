@@ -113,7 +113,7 @@ static void test_software_bits(void **state)
 		assert_true((*entry_of(rig, VA, l) & SOFT_BITS) == SOFT_BITS);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest common[] = {
 		TEST(test_not_present, normal),	   TEST(test_not_present_means_nothing, normal),
@@ -126,6 +126,8 @@ int main(void)
 
 	memcpy(tests, common, sizeof(common));
 	memcpy(tests + n, walk_rules, walk_rule_count * sizeof(*tests));
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	/* What the macro cmocka_run_group_tests calls, for an array of any length. */
 	failed = _cmocka_run_group_tests("walk", tests, n + walk_rule_count, NULL, NULL);
 	free(tests);
