@@ -38,15 +38,28 @@ static void need_leaves(struct hf_survey *s, hf_pfn pfn, unsigned level, uint64_
 		s->overflow = true;
 }
 
-/* What sharing one entry needs is room in a count. phys->lock held. */
-static void need_share(struct hf_survey *s, hf_pfn pfn, unsigned level, bool leaf)
+static bool maps_object(const struct hf_survey *s, hf_va va)
+{
+	struct hf_vma v;
+
+	return hf_vmas_next(s->mm->phys, s->mm->vmas, va, &v) && v.start <= va && v.object;
+}
+
+/*
+ * What sharing one entry needs is room in a count. A space has a page of its own at one place only,
+ * but an object's page at any number: up to as many as there were leaves so far. phys->lock held.
+ */
+static void need_share(struct hf_survey *s, hf_pfn pfn, hf_va va, unsigned level, bool leaf)
 {
 	struct hf_phys *phys = s->mm->phys;
 
-	if (leaf && !hf_is_zero_locked(phys, pfn))
-		need_leaves(s, pfn, level, 1);
-	else if (!leaf && hf_frame(phys, pfn)->refs >= phys->count_limit)
+	if (leaf && !hf_is_zero_locked(phys, pfn)) {
+		bool near = !hf_map_room_locked(phys, pfn, level, ++s->leaves);
+
+		need_leaves(s, pfn, level, near && maps_object(s, va) ? s->leaves : 1);
+	} else if (!leaf && hf_frame(phys, pfn)->refs >= phys->count_limit) {
 		s->overflow = true;
+	}
 }
 
 /* List the copy of a block; it joins the last one if it follows that. phys->lock held. */
@@ -132,7 +145,7 @@ static bool survey(struct hf_survey *s, hf_pfn table, hf_va base, unsigned level
 		if (hf_pte_away(e))
 			s->overflow |= !hf_slot_room_locked(s->mm->phys, hf_away_slot(e));
 		else
-			need_share(s, pfn, level, hf_pte_leaf(e, level));
+			need_share(s, pfn, va, level, hf_pte_leaf(e, level));
 	}
 	return look;
 }

@@ -205,8 +205,7 @@ static uint64_t some_size(struct world *w)
 
 static bool pick_create(struct world *w, struct call *c)
 {
-	/* Fork panics yet where one page is mapped twice by a space and its count is near the limit. */
-	if (w->objects_held == MAX_OBJECTS || w->count_limit)
+	if (w->objects_held == MAX_OBJECTS)
 		return false;
 	c->len = some_size(w);
 	c->flags = one_in(w, 2) ? HF_OBJECT_SMALL : HF_OBJECT_HUGE;
