@@ -769,7 +769,7 @@ static void cut_mappings(const struct model_object *object)
 
 void object_resize(struct model_object *object, uint64_t size)
 {
-	uint64_t at = page_up(size) / PAGE;
+	uint64_t at = page_up(size) / PAGE, end = size < object->size ? size : object->size;
 	struct model_page *last;
 
 	object->size = size;
@@ -780,10 +780,11 @@ void object_resize(struct model_object *object, uint64_t size)
 		page->object = NULL; /* a device may still have it */
 		page_drop(page);
 	}
-	last = size % PAGE ? pagemap_get(&object->pages, size / PAGE) : NULL;
+	/* mappings may have written behind the end */
+	last = end % PAGE ? pagemap_get(&object->pages, end / PAGE) : NULL;
 	if (last) {
 		model_page_touch(last);
-		memset(last->bytes + size % PAGE, 0, PAGE - size % PAGE);
+		memset(last->bytes + end % PAGE, 0, PAGE - end % PAGE);
 	}
 }
 

@@ -229,7 +229,7 @@ static bool pick_copy(struct world *w, struct call *c)
 static enum hf_status expect_copy(struct world *w, struct call *c)
 {
 	const struct model *to = &c->m->model, *from = &c->from->model;
-	enum hf_status status = model_check_range(to, c->va, c->len, false);
+	enum hf_status status = model_check_range(to, c->va, c->len, false), write;
 
 	(void)w;
 	if (!status)
@@ -240,8 +240,10 @@ static enum hf_status expect_copy(struct world *w, struct call *c)
 		return status;
 	/* which of two comes first is open */
 	status = model_check_access(from, c->src, c->len, HF_ACCESS_READ);
-	c->another = model_check_access(to, c->va, c->len, HF_ACCESS_WRITE);
-	return status ? status : c->another;
+	write = model_check_access(to, c->va, c->len, HF_ACCESS_WRITE);
+	if (status && write)
+		c->may = MAY(write);
+	return status ? status : write;
 }
 
 static enum hf_status call_copy(struct world *w, struct call *c)

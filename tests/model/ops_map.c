@@ -211,6 +211,69 @@ static void done_populate(struct world *w, struct call *c)
 		model_own_range(&c->m->model, c->va, c->va + page_up(c->len));
 }
 
+/* Collapse, at once and by and by. Contents stay, whatever becomes of the pages. */
+
+static bool pick_collapse(struct world *w, struct call *c)
+{
+	c->flags = HF_ADV_COLLAPSE;
+	return pick_range(w, c);
+}
+
+static enum hf_status expect_collapse(struct world *w, struct call *c)
+{
+	enum hf_status status = expect_mapped(w, c);
+
+	/* pinned or away; no page at all, or shared; no huge page */
+	if (!status)
+		c->may = MAY(HF_ERR_AGAIN) | MAY(HF_ERR_INVAL) | MAY(HF_ERR_NOMEM);
+	return status;
+}
+
+/* Every part of 2 MiB that range and mapping cover is huge. */
+static void done_collapse(struct world *w, struct call *c)
+{
+	hf_va va = (c->va + PMD_SIZE - 1) & ~(PMD_SIZE - 1), end = c->va + page_up(c->len);
+
+	for (; va + PMD_SIZE <= end; va += PMD_SIZE) {
+		const struct model_region *region = model_at(&c->m->model, va);
+		struct hf_translation t;
+
+		if (region->end - va < PMD_SIZE)
+			continue;
+		must(w, hf_translate(&c->m->mm, va, &t), "hf_translate");
+		if (t.level == HF_LEVEL_PTE)
+			disagree(w, "no huge page at 0x%llx", (unsigned long long)va);
+	}
+}
+
+static bool pick_scan(struct world *w, struct call *c)
+{
+	c->len = below(w, 30);
+	if (one_in(w, 4)) {
+		c->m->scan.max_empty = (uint32_t)below(w, 600);
+		c->m->scan.max_shared = (uint32_t)below(w, 600);
+		c->m->scan.idle = one_in(w, 2);
+	}
+	return true;
+}
+
+static enum hf_status expect_scan(struct world *w, struct call *c)
+{
+	(void)w;
+	return c->len ? HF_OK : HF_ERR_EMPTY;
+}
+
+static enum hf_status call_scan(struct world *w, struct call *c)
+{
+	uint64_t looked = c->m->scan.looked;
+	enum hf_status status = hf_collapse_scan(&c->m->mm, &c->m->scan, c->len);
+
+	if (c->m->scan.looked - looked > c->len)
+		disagree(w, "%llu parts looked at",
+			 (unsigned long long)(c->m->scan.looked - looked));
+	return status;
+}
+
 /* Huge pages at once; chance alone seldom makes any. c->count is the advice. */
 
 bool pick_huge_of(struct world *w, struct call *c, enum hf_advice advice)
@@ -290,6 +353,18 @@ static const struct operation list[] = {
 	  .expect = expect_populate,
 	  .call = call_madvise,
 	  .done = done_populate },
+	{ .name = "collapse",
+	  .weight = 12,
+	  .copies = true,
+	  .pick = pick_collapse,
+	  .expect = expect_collapse,
+	  .call = call_madvise,
+	  .done = done_collapse },
+	{ .name = "collapse scan",
+	  .weight = 12,
+	  .pick = pick_scan,
+	  .expect = expect_scan,
+	  .call = call_scan },
 	{ .name = "huge pages",
 	  .weight = 12,
 	  .pick = pick_huge,

@@ -20,9 +20,13 @@ static bool pager_fails(struct world *w)
 /* Bytes of [offset, offset+len) that are before the object's end. */
 static uint64_t inside(const struct model_object *object, uint64_t offset, uint64_t len)
 {
-	if (offset >= object->size)
+	uint64_t end = object->size;
+
+	if (object->pager && object->pager->end < end)
+		end = object->pager->end;
+	if (offset >= end)
 		return 0;
-	return object->size - offset < len ? object->size - offset : len;
+	return end - offset < len ? end - offset : len;
 }
 
 static void file_read(const struct pager *p, uint64_t offset, uint8_t *to, uint64_t len)
@@ -101,7 +105,6 @@ static enum hf_status pager_writeback(void *host, uint64_t offset, const void *p
 	return HF_OK;
 }
 
-/* The model may already be cut (truncation): then nothing of the page is inside. */
 static void pager_put(void *host, uint64_t offset, const void *page, uint64_t len, bool dirty)
 {
 	struct pager *p = host;
@@ -251,7 +254,7 @@ static enum hf_status call_create(struct world *w, struct call *c)
 	w->objects_held++;
 	if (p) {
 		c->object->pager = p;
-		*p = (struct pager){ .w = w, .object = c->object };
+		*p = (struct pager){ .w = w, .object = c->object, .end = UINT64_MAX };
 		pagemap_init(&p->file, 0, OBJECT_PAGES);
 		file_begin(p, c->src);
 	}
@@ -434,6 +437,169 @@ static void done_anonymous(struct world *w, struct call *c)
 	done_mmap(w, c);
 }
 
+/* hf_object_truncate: c->len is the new size */
+
+static bool pick_truncate(struct world *w, struct call *c)
+{
+	c->object = some_object(w);
+	if (!c->object)
+		return false;
+	c->len = one_in(w, 2) ? some_size(w) : below(w, c->object->size + 1);
+	if (one_in(w, 60))
+		c->len = hf_object_max() + 1 + below(w, PAGE);
+	return c->len <= OBJECT_PAGES * PAGE || c->len > hf_object_max();
+}
+
+static enum hf_status expect_truncate(struct world *w, struct call *c)
+{
+	(void)w;
+	return c->len > hf_object_max() ? HF_ERR_RANGE : HF_OK;
+}
+
+static enum hf_status call_truncate(struct world *w, struct call *c)
+{
+	struct pager *p = c->object->pager;
+	enum hf_status status;
+
+	(void)w;
+	if (p)
+		p->end = c->len;
+	status = hf_object_truncate(c->object->real, c->len);
+	if (p)
+		p->end = UINT64_MAX;
+	return status;
+}
+
+static void done_truncate(struct world *w, struct call *c)
+{
+	struct pager *p = c->object->pager;
+	uint64_t size = c->len;
+	struct model_page *last;
+
+	(void)w;
+	object_resize(c->object, size);
+	if (!p)
+		return;
+	pagemap_clear(&p->file, page_up(size) / PAGE, OBJECT_PAGES);
+	last = size % PAGE ? pagemap_get(&p->file, size / PAGE) : NULL;
+	if (last)
+		memset(last->bytes + size % PAGE, 0, PAGE - size % PAGE);
+}
+
+/* hf_object_sync */
+
+static bool pick_sync(struct world *w, struct call *c)
+{
+	c->object = some_object(w);
+	if (!c->object)
+		return false;
+	c->offset = one_in(w, 2) ? 0 : below(w, c->object->size + PAGE);
+	c->len = one_in(w, 2) ? some_bytes(w) : c->object->size;
+	if (one_in(w, 40))
+		c->len = one_in(w, 2) ? 0 : UINT64_MAX - below(w, PAGE);
+	return true;
+}
+
+static enum hf_status expect_sync(struct world *w, struct call *c)
+{
+	(void)w;
+	if (!c->len)
+		return HF_ERR_EMPTY;
+	return c->offset + c->len < c->offset ? HF_ERR_WRAP : HF_OK;
+}
+
+static enum hf_status call_sync(struct world *w, struct call *c)
+{
+	(void)w;
+	return hf_object_sync(c->object->real, c->offset, c->len);
+}
+
+/* What was written in [offset, offset+len), in whole pages, is in the file. */
+static void compare_file(struct world *w, const struct model_object *object, uint64_t offset,
+			 uint64_t len)
+{
+	uint64_t lo = page_of(offset);
+
+	if (object->pager && !file_is_whole(object->pager, lo, page_up(offset + len - lo)))
+		disagree(w, "object %u: the file lacks what was written", object->id);
+}
+
+static void done_sync(struct world *w, struct call *c)
+{
+	compare_file(w, c->object, c->offset, c->len);
+}
+
+/* hf_msync */
+
+static bool pick_msync(struct world *w, struct call *c)
+{
+	static const unsigned often[] = { 0,	      HF_MS_SYNC,  HF_MS_SYNC,
+					  HF_MS_SYNC, HF_MS_ASYNC, HF_MS_SYNC | HF_MS_INVALIDATE };
+
+	c->flags = one_in(w, 20) ? (unsigned)below(w, 16) : often[below(w, 6)];
+	return pick_range(w, c);
+}
+
+static enum hf_status expect_msync(struct world *w, struct call *c)
+{
+	if (c->flags > 7 || (c->flags & 5) == 5)
+		return HF_ERR_FLAGS;
+	return expect_mapped(w, c);
+}
+
+static enum hf_status call_msync(struct world *w, struct call *c)
+{
+	(void)w;
+	return hf_msync(&c->m->mm, c->va, c->len, c->flags);
+}
+
+static void done_msync(struct world *w, struct call *c)
+{
+	hf_va end = c->va + page_up(c->len);
+
+	for (size_t i = 0; i < c->m->model.count && (c->flags & HF_MS_SYNC); i++) {
+		const struct model_region *r = &c->m->model.regions[i];
+		hf_va lo = r->start > c->va ? r->start : c->va, hi = r->end < end ? r->end : end;
+
+		if ((r->attr.flags & MODEL_SHARED) && lo < hi)
+			compare_file(w, r->attr.object, r->offset + (lo - r->start), hi - lo);
+	}
+}
+
+/* hf_mincore: the answer is in w->buf[0] */
+
+static bool pick_mincore(struct world *w, struct call *c)
+{
+	pick_range(w, c);
+	return c->len <= MAX_BYTES * PAGE || c->len > UINT64_MAX - 2 * PAGE;
+}
+
+static enum hf_status call_mincore(struct world *w, struct call *c)
+{
+	return hf_mincore(&c->m->mm, c->va, c->len, w->buf[0]);
+}
+
+/* Shared memory that was written is there; what is pinned is; the rest is as hf_translate says. */
+static void done_mincore(struct world *w, struct call *c)
+{
+	for (uint64_t i = 0; i < page_up(c->len) / PAGE; i++) {
+		hf_va va = c->va + i * PAGE;
+		const struct model_page *page = model_page_seen(&c->m->model, va);
+		const struct model_page *under = model_page_under(&c->m->model, va);
+		const struct model_region *region = model_at(&c->m->model, va);
+		struct hf_translation t;
+		bool there = hf_translate(&c->m->mm, va, &t) == HF_OK;
+		bool shmem = region->attr.object && !region->attr.object->pager;
+
+		if (!region->attr.object ? w->buf[0][i] != there : there && !w->buf[0][i])
+			disagree(w, "page 0x%llx is %sin memory", (unsigned long long)va,
+				 there ? "" : "not ");
+		if (!w->buf[0][i] && ((page && page->pins) || (shmem && under && page == under)))
+			disagree(w, "page 0x%llx is told not to be in memory",
+				 (unsigned long long)va);
+	}
+}
+
 static const struct operation list[] = {
 	{ .name = "object", .weight = 8, .pick = pick_create, .call = call_create },
 	{ .name = "object put", .weight = 3, .pick = pick_object, .call = call_put },
@@ -461,5 +627,29 @@ static const struct operation list[] = {
 	  .expect = expect_anonymous,
 	  .call = call_anonymous,
 	  .done = done_anonymous },
+	{ .name = "truncate",
+	  .weight = 10,
+	  .pick = pick_truncate,
+	  .expect = expect_truncate,
+	  .call = call_truncate,
+	  .done = done_truncate },
+	{ .name = "object sync",
+	  .weight = 8,
+	  .pick = pick_sync,
+	  .expect = expect_sync,
+	  .call = call_sync,
+	  .done = done_sync },
+	{ .name = "hf_msync",
+	  .weight = 12,
+	  .pick = pick_msync,
+	  .expect = expect_msync,
+	  .call = call_msync,
+	  .done = done_msync },
+	{ .name = "hf_mincore",
+	  .weight = 8,
+	  .pick = pick_mincore,
+	  .expect = expect_mapped,
+	  .call = call_mincore,
+	  .done = done_mincore },
 };
 OPERATIONS(object_operations, list);

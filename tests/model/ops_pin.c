@@ -37,7 +37,7 @@ static enum hf_status expect_pin(struct world *w, struct call *c)
 	if (!status)
 		status = model_check_access(&c->m->model, c->va, c->len, c->access);
 	if ((!status || status == HF_ERR_BUS) && c->cap < (c->len + c->va % PAGE + PAGE - 1) / PAGE)
-		c->another = HF_ERR_SPANS;
+		c->may = MAY(HF_ERR_SPANS);
 	return status;
 }
 

@@ -96,7 +96,7 @@ static enum hf_status expect_reclaim(struct world *w, struct call *c)
 {
 	if (!w->swapping)
 		return HF_ERR_INVAL;
-	c->another = HF_ERR_AGAIN;
+	c->may = MAY(HF_ERR_AGAIN);
 	return c->len ? HF_OK : HF_ERR_EMPTY;
 }
 

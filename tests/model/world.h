@@ -6,6 +6,7 @@
 #ifndef TESTS_MODEL_WORLD_H
 #define TESTS_MODEL_WORLD_H
 
+#include <holdfast/collapse.h>
 #include <holdfast/soft.h>
 #include <holdfast/swap.h>
 #include <holdfast/trace.h>
@@ -37,6 +38,7 @@ struct pager {
 	struct model_object *object;
 	struct pagemap file;
 	uint64_t resident; /* bytes that the object has */
+	uint64_t end;	   /* where a truncation under way will end the object */
 };
 
 /* A space, two CPUs to run in it, and its model. */
@@ -44,6 +46,7 @@ struct member {
 	unsigned id;
 	struct hf_mm mm;
 	struct hf_soft_cpu *cpu[2];
+	struct hf_collapse_scan scan;
 	struct model model;
 };
 
@@ -90,13 +93,13 @@ struct call {
 	struct model_object *object;
 	uint64_t offset;
 
-	uint64_t fail_after;	/* see hf_phys_fail_after; 0: no allocation is made to fail */
-	uint64_t pager_after;	/* the same for what pagers are asked */
-	uint64_t store_after;	/* the same for reads and writes of the swap store */
-	uint64_t needs;		/* bytes of memory that it may take */
-	enum hf_status want;	/* what the model says */
-	enum hf_status another; /* what it may be as well; HF_OK: nothing else */
-	enum hf_status status;	/* what it gave */
+	uint64_t fail_after;   /* see hf_phys_fail_after; 0: no allocation is made to fail */
+	uint64_t pager_after;  /* the same for what pagers are asked */
+	uint64_t store_after;  /* the same for reads and writes of the swap store */
+	uint64_t needs;	       /* bytes of memory that it may take */
+	enum hf_status want;   /* what the model says */
+	uint32_t may;	       /* what it may be as well: a set of MAY() */
+	enum hf_status status; /* what it gave */
 };
 
 /*
@@ -116,6 +119,8 @@ struct operation {
 	bool copies; /* reads, writes or holds [va, va+len): may make private copies */
 	bool cpu;    /* memory may be short before it comes to the forbidden page */
 };
+
+#define MAY(status) ((uint32_t)1 << -(int)(status))
 
 /* The last calls, to be told when something is wrong. */
 #define RECENT 12
