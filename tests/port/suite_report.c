@@ -572,6 +572,42 @@ static void forecast_after_the_pins_are_gone(void **state)
 	SAME(f.cost.looked, 1);
 }
 
+/* Way by way: what still holds a pin goes on being looked at, and nothing else. */
+static void look_decays(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m);
+	hf_va near = map_filled(s, HF_LEVEL_PMD, 2, 1), far = near + PMD_SIZE;
+	hf_va small = map_filled(s, HF_LEVEL_PTE, 4, 2);
+	struct forecast f;
+	struct pin pin[3];
+	uint64_t all;
+
+	pin_range(s, near, PMD_SIZE, HF_PIN_WRITE, &pin[0]);
+	pin_range(s, far, PAGE, HF_PIN_READ, &pin[1]);
+	pin_range(s, small, PAGE, HF_PIN_WRITE, &pin[2]);
+	fork_as_forecast(s, HF_FORK_COPY, 0, &f);
+	all = f.cost.looked;
+	SAME(f.cost.tables, all);
+	fork_as_forecast(s, HF_FORK_COPY, 0, &f);
+	SAME(f.cost.looked, all);
+
+	unpin(m, &pin[2]);
+	fork_as_forecast(s, HF_FORK_COPY, 0, &f);
+	SAME(f.cost.looked, all);
+	assert_true(f.cost.tables < all);
+	fork_as_forecast(s, HF_FORK_COPY, 0, &f);
+	SAME(f.cost.looked, f.cost.tables);
+	SAME(f.cost.huge, 2);
+
+	unpin(m, &pin[0]);
+	unpin(m, &pin[1]);
+	fork_as_forecast(s, HF_FORK_COPY, 0, &f);
+	SAME(f.cost.tables, 1);
+	fork_as_forecast(s, HF_FORK_COPY, 0, &f);
+	SAME(f.cost.looked, 1);
+}
+
 /* The list is cut where it is full; how long it would be is told. */
 static void forecast_lists_what_fits(void **state)
 {
@@ -776,6 +812,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(forecast_of_huge_copies_in_small_pages),
 	TEST(forecast_beside_mappings_that_go),
 	TEST(forecast_after_the_pins_are_gone),
+	TEST(look_decays),
 	TEST(forecast_lists_what_fits),
 	TEST(forecast_of_a_fork_that_fails),
 	cmocka_unit_test(forecast_of_an_overflow),
