@@ -182,26 +182,51 @@ bool hf_occupied(const struct hf_mm *mm, hf_va lo, hf_va hi)
 	return hf_vmas_next(mm->phys, mm->vmas, lo, &v) && v.start < hi;
 }
 
+bool hf_near_stack(const struct hf_mm *mm, hf_va end, uint64_t gap, hf_va *start)
+{
+	struct hf_vma v;
+
+	if (!hf_vmas_next(mm->phys, mm->vmas, end, &v))
+		return false;
+	if (v.flags & HF_VMA_GROWSDOWN)
+		gap = hf_max_va(gap, mm->limits.stack_gap);
+	*start = v.start;
+	return v.start - end < gap;
+}
+
+/* The highest gap that is far enough below the stacks. */
+static bool find_at(const struct hf_mm *mm, uint64_t size, uint64_t off, uint64_t len, hf_va *out)
+{
+	hf_va hi = mm->va_hi, stack;
+
+	while (hf_vmas_gap(mm->phys, mm->vmas, mm->va_lo, hi, len + off, size, out)) {
+		*out += off;
+		if (!hf_near_stack(mm, *out + len, 0, &stack))
+			return true;
+		if (stack - mm->va_lo < mm->limits.stack_gap)
+			return false;
+		hi = stack - mm->limits.stack_gap;
+	}
+	return false;
+}
+
 enum hf_status hf_find_gap(const struct hf_mm *mm, hf_va hint, hf_va like, uint64_t len, hf_va *out)
 {
-	hf_va va = hint & ~(HF_PAGE_SIZE - 1);
+	hf_va va = hint & ~(HF_PAGE_SIZE - 1), stack;
 	unsigned level = HF_LEAF_LEVELS;
 
 	if (len > mm->va_hi - mm->va_lo)
 		return HF_ERR_NOSPACE;
 	if (va && va >= mm->va_lo && va < mm->va_hi && len <= mm->va_hi - va &&
-	    !hf_occupied(mm, va, va + len)) {
+	    !hf_occupied(mm, va, va + len) && !hf_near_stack(mm, va + len, 0, &stack)) {
 		*out = va;
 		return HF_OK;
 	}
 	while (level--) {
-		uint64_t size = hf_level_size(level), off = like & (size - 1);
+		uint64_t size = hf_level_size(level);
 
-		if (len >= size &&
-		    hf_vmas_gap(mm->phys, mm->vmas, mm->va_lo, mm->va_hi, len + off, size, out)) {
-			*out += off;
+		if (len >= size && find_at(mm, size, like & (size - 1), len, out))
 			return HF_OK;
-		}
 	}
 	return HF_ERR_NOSPACE;
 }

@@ -72,6 +72,11 @@ static inline uint32_t hf_future_locks(const struct hf_mm *mm)
 /* Something is mapped in [lo, hi). mm lock held. */
 bool hf_occupied(const struct hf_mm *mm, hf_va lo, hf_va hi);
 /*
+ * What is mapped next above `end` begins, at *start, less than `gap` above it, or, if it is a
+ * stack, less than it must have free below. mm lock held.
+ */
+bool hf_near_stack(const struct hf_mm *mm, hf_va end, uint64_t gap, hf_va *start);
+/*
  * Where to map `len` bytes: at the hint if that is free, else as high as possible, as far
  * from a multiple of the largest page size that fits as `like` is. mm lock held.
  * HF_ERR_NOSPACE.

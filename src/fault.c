@@ -534,9 +534,11 @@ enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access, struct hf_t
 {
 	struct hf_fault f = { .mm = mm, .va = va, .access = access };
 	enum hf_status st;
+	bool stack;
 
 	if (access != HF_ACCESS_READ && access != HF_ACCESS_WRITE && access != HF_ACCESS_EXEC)
 		return HF_ERR_INVAL;
+again:
 	hf_lock_shared(mm->phys, mm->lock);
 	st = hf_fault_begin(&f);
 	if (!st) {
@@ -546,6 +548,12 @@ enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access, struct hf_t
 			fill(&f.walk);
 		hf_fault_end(&f);
 	}
+	stack = st == HF_ERR_UNMAPPED && hf_below_stack(mm, va);
 	hf_unlock_shared(mm->phys, mm->lock);
+	if (stack) {
+		st = hf_stack_grow(mm, va);
+		if (!st)
+			goto again;
+	}
 	return st;
 }

@@ -18,8 +18,10 @@ static enum hf_status check_place(const struct hf_mm *mm, hf_va va, uint64_t *le
 
 static bool flags_known(unsigned prot, unsigned flags)
 {
-	return !(prot & ~(unsigned)HF_VMA_PROT) && !(flags & ~(FIXED | KINDS)) &&
-	       (flags & FIXED) != FIXED && (flags & KINDS) != KINDS;
+	const unsigned all = FIXED | KINDS | HF_MAP_GROWSDOWN;
+
+	return !(prot & ~(unsigned)HF_VMA_PROT) && !(flags & ~all) && (flags & FIXED) != FIXED &&
+	       (flags & KINDS) != KINDS && !((flags & HF_MAP_GROWSDOWN) && (flags & HF_MAP_SHARED));
 }
 
 /* Map `len` bytes, whole pages, of the object and at the offset that `like` says. */
@@ -53,6 +55,8 @@ enum hf_status hf_mmap(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned pro
 
 	if (!flags_known(prot, flags))
 		return HF_ERR_FLAGS;
+	if (flags & HF_MAP_GROWSDOWN)
+		like.flags |= HF_VMA_GROWSDOWN;
 	st = check_place(mm, *addr, &len, flags & FIXED);
 	if (!st && (flags & HF_MAP_SHARED)) {
 		struct hf_object_config config = { .size = len };
@@ -79,7 +83,7 @@ enum hf_status hf_mmap_object(struct hf_mm *mm, hf_va *addr, uint64_t len, unsig
 
 	if (object->phys != mm->phys)
 		return HF_ERR_INVAL;
-	if (!flags_known(prot, flags) || !(flags & KINDS))
+	if (!flags_known(prot, flags) || !(flags & KINDS) || (flags & HF_MAP_GROWSDOWN))
 		return HF_ERR_FLAGS;
 	if (offset & (HF_PAGE_SIZE - 1))
 		return HF_ERR_ALIGN;

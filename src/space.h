@@ -75,6 +75,15 @@ bool hf_any_with(const struct hf_mm *mm, hf_va lo, hf_va hi, uint32_t flags);
 /* Some mapping in [lo, hi) is locked. mm lock held. */
 bool hf_any_locked(const struct hf_mm *mm, hf_va lo, hf_va hi);
 
+/* `va`, which is not mapped, lies below a stack. mm lock held. */
+bool hf_below_stack(const struct hf_mm *mm, hf_va va);
+/*
+ * Make the stack above `va` reach down to it. HF_OK also if it does already. HF_ERR_UNMAPPED:
+ * there is none, or something is in the way. HF_ERR_LIMIT. HF_ERR_NOMEM. HF_ERR_OVERFLOW.
+ * Takes mm's lock exclusively.
+ */
+enum hf_status hf_stack_grow(struct hf_mm *mm, hf_va va);
+
 /* The mapping is locked. mm lock held. */
 bool hf_vma_is_locked(const struct hf_mm *mm, const struct hf_vma *vma);
 

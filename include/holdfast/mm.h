@@ -166,9 +166,10 @@ void hf_mm_destroy(struct hf_mm *mm);
  * 4 KiB, taken if that range is free; 0 means no hint. The search goes from the top of
  * the space downwards; mappings of at least 2 MiB are put at a multiple of 2 MiB, of at
  * least 1 GiB at a multiple of 1 GiB, if such a gap exists. *addr is set on success.
- * Adjacent mappings that are alike become one.
- * HF_ERR_FLAGS: unknown prot or flags, both FIXED flags, or both SHARED
- * and PRIVATE. HF_ERR_ALIGN: *addr, with
+ * Adjacent mappings that are alike become one. HF_MAP_GROWSDOWN makes a stack, see hf_fault; what
+ * is mapped without FIXED later keeps limits.stack_gap away from it.
+ * HF_ERR_FLAGS: unknown prot or flags, both FIXED flags, both SHARED and PRIVATE, or GROWSDOWN
+ * and SHARED. HF_ERR_ALIGN: *addr, with
  * FIXED. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE: FIXED outside the space. HF_ERR_EXIST.
  * HF_ERR_NOSPACE. HF_ERR_LIMIT: limits.va, limits.lock. HF_ERR_SEALED: FIXED, over a sealed mapping.
  * HF_ERR_NOMEM. HF_ERR_OVERFLOW (as for hf_munmap).
@@ -275,7 +276,7 @@ enum hf_status hf_mlock_all(struct hf_mm *mm, unsigned flags);
 enum hf_status hf_munlock_all(struct hf_mm *mm);
 
 /*
- * Choose whether what hf_mmap and hf_mmap_object map from now on is locked. The call that
+ * Choose whether what hf_mmap, hf_mmap_object and hf_brk map from now on is locked. The call that
  * maps returns HF_ERR_LIMIT if that is too much, but succeeds even if there is no memory to
  * make all of it present. Children begin with OFF. munlockall(2) is OFF and hf_munlock_all.
  * HF_ERR_INVAL: how. HF_ERR_NOMEM.
@@ -292,6 +293,25 @@ enum hf_status hf_lock_future(struct hf_mm *mm, enum hf_lock_policy how);
  * HF_ERR_OVERFLOW.
  */
 enum hf_status hf_mseal(struct hf_mm *mm, hf_va va, uint64_t len);
+
+/*
+ * Say where the heap starts, as execve(2) does for a new program: at `start`, any byte of the
+ * space. Nothing is mapped yet. Until this call there is no heap. Children inherit it.
+ * HF_ERR_RANGE: outside the space, or 0. HF_ERR_BUSY: the heap is not empty.
+ */
+enum hf_status hf_brk_start(struct hf_mm *mm, hf_va start);
+
+/*
+ * Make the heap end at `end`, any byte: brk(2). What it grows by is private anonymous memory,
+ * readable and writable; what it shrinks by is unmapped. Both ends are rounded up to whole pages,
+ * so what is left of the page that it starts in is not part of it. *now is where it ends
+ * after the call, also if that fails (so that a call with `end` 0 only asks).
+ * HF_ERR_RANGE: below its start or outside the space, or there is no heap. HF_ERR_EXIST:
+ * something else is mapped in the way, or begins less than a page (a stack: limits.stack_gap)
+ * behind the new end. HF_ERR_LIMIT: limits.va, or limits.lock by hf_lock_future. HF_ERR_SEALED:
+ * what it would shrink by. HF_ERR_NOMEM. HF_ERR_OVERFLOW.
+ */
+enum hf_status hf_brk(struct hf_mm *mm, hf_va end, hf_va *now);
 
 /* Where a virtual address leads. */
 struct hf_translation {
@@ -314,7 +334,12 @@ struct hf_translation {
  * HF_ERR_ACCESS: forbidden (SEGV_ACCERR). HF_ERR_BUS: beyond the end of the object that is
  * mapped there, or its pager failed (SIGBUS). HF_ERR_NOMEM. HF_ERR_OVERFLOW.
  * HF_ERR_STORE: the page is in the swap store (swap.h) and could not be read; it stays there.
- * Takes mm's lock shared.
+ * A fault below a mapping of HF_MAP_GROWSDOWN, with nothing mapped between, makes the mapping
+ * begin at the page of `va`, if that leaves limits.stack_gap free above the mapping next below
+ * (unless that is a stack or PROT_NONE; else HF_ERR_UNMAPPED), and keeps to limits.stack,
+ * limits.va and, if it is locked, limits.lock (else HF_ERR_LIMIT: SIGSEGV as well). Pins and copies
+ * do not make a stack grow.
+ * Takes mm's lock shared; to make a stack grow, for a moment exclusively.
  */
 enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access, struct hf_translation *out);
 
