@@ -166,6 +166,8 @@ static bool heap_open(struct side *side)
 	const struct layout *layout = &side->plan->layout;
 	struct hf_linux_config config = {
 		.ram_bytes = layout->heap + copies(layout) + RAM_SLACK,
+		.trace = side->plan->trace ? events_note : NULL,
+		.trace_arg = &side->tally->events,
 	};
 	struct heap *own = calloc(1, sizeof(*own));
 

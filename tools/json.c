@@ -94,6 +94,20 @@ static void set_heap(json_t *all, struct tally *tally)
 	json_object_set_new(all, "pinned_over_memcpy", page_cost(tally));
 }
 
+static void set_events(json_t *all, struct events *events)
+{
+	json_t *count = json_object(), *fault = json_object();
+
+	for (size_t i = 0; i < HF_TRACES; i++)
+		json_object_set_new(count, events_name[i], number(events->count[i]));
+	for (size_t i = 0; i < HF_FAULTS; i++)
+		json_object_set_new(fault, events_fault_name[i], number(events->fault[i]));
+	json_object_set_new(all, "events", count);
+	json_object_set_new(all, "faults", fault);
+	json_object_set_new(all, "fork_tables", number(events->tables));
+	json_object_set_new(all, "fork_copied_bytes", number(events->copied));
+}
+
 static void set_fork(json_t *all, struct tally *tally)
 {
 	json_object_set_new(all, "linux_fork_us", latency(&tally->fork_us));
@@ -118,6 +132,8 @@ bool report_json(struct run *run, const char *path)
 
 	set_setting(all, run);
 	set_heap(all, run->heap);
+	if (run->options->trace)
+		set_events(all, &run->heap->events);
 	set_fork(all, run->fork);
 	json_object_set_new(all, "empty_fork_us", median(&run->empty_fork_us));
 	json_object_set_new(all, "failures", failures(run));

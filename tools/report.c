@@ -196,6 +196,8 @@ unsigned report_table(struct run *run, FILE *out)
 	pinned_rows(run, out);
 	finding_rows(run, out);
 	fprintf(out, "\n");
+	if (run->options->trace)
+		events_print(&run->heap->events, out);
 	print_caveats(run->heap, "Holdfast", &run->plan, out);
 	print_caveats(run->fork, "fork(2)", &run->plan, out);
 	print_fork_caveats(run->fork, out);

@@ -7,6 +7,7 @@
 #ifndef TOOLS_SIDE_H
 #define TOOLS_SIDE_H
 
+#include "events.h"
 #include "moment.h"
 #include "stats.h"
 
@@ -18,6 +19,7 @@ struct plan {
 	size_t pinned; /* bytes: all of the zone, or 0 */
 	bool use_uring;
 	enum hf_fork_policy policy;
+	bool trace; /* count events */
 	struct files files;
 };
 
@@ -41,8 +43,9 @@ struct tally {
 	uint64_t rounds;
 	uint64_t unpinned_rounds; /* of them, in which the kernel would not pin the buffers */
 	uint64_t ragged_rounds;	  /* that began with fewer huge pages than there were at first */
-	char broken[96];	  /* the invariant that hf_mm_check found violated */
-	char failure[200];	  /* why the side had to give up */
+	struct events events;
+	char broken[96];   /* the invariant that hf_mm_check found violated */
+	char failure[200]; /* why the side had to give up */
 };
 
 struct side;

@@ -44,6 +44,12 @@ struct hf_linux_config {
 	 * vm.max_map_count. Near it, whole windows are dropped and fault in again.
 	 */
 	uint64_t map_limit;
+	/*
+	 * Trace points (trace.h), or NULL. Called with `trace_arg` from any thread, with locks held:
+	 * it must not call Holdfast, touch memory of a space, or wait.
+	 */
+	void (*trace)(void *trace_arg, const struct hf_trace_event *event);
+	void *trace_arg;
 };
 
 /* One address space with its window. Caller-owned; fields other than mm are the port's own. */

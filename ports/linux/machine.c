@@ -62,6 +62,13 @@ static const struct hf_port port = {
 	.panic = panic,
 };
 
+static void trace(void *host, const struct hf_trace_event *event)
+{
+	const struct hf_linux *lin = host;
+
+	lin->trace(lin->trace_arg, event);
+}
+
 static uint64_t default_map_limit(void)
 {
 	FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
@@ -78,7 +85,7 @@ static uint64_t default_map_limit(void)
 static enum hf_status open_machine(struct hf_linux *lin, const struct hf_linux_config *config)
 {
 	struct hf_phys_config phys = {
-		.port = &port,
+		.port = &lin->port,
 		.host = lin,
 		.ram = &lin->ram,
 		.ram_count = 1,
@@ -86,6 +93,10 @@ static enum hf_status open_machine(struct hf_linux *lin, const struct hf_linux_c
 	};
 	enum hf_status status = hf_linux_ram_open(lin, config);
 
+	lin->port = port;
+	lin->port.trace = config->trace ? trace : NULL;
+	lin->trace = config->trace;
+	lin->trace_arg = config->trace_arg;
 	if (!status)
 		status = hf_phys_init(&lin->phys, &phys);
 	if (!status)

@@ -43,6 +43,9 @@ struct hf_linux_window {
 struct hf_linux {
 	struct hf_phys phys;
 	struct hf_ram ram;
+	struct hf_port port; /* the port's functions; `trace` if somebody listens */
+	void (*trace)(void *arg, const struct hf_trace_event *event);
+	void *trace_arg;
 	int memfd;
 	bool collapse;		 /* make blocks huge when they are first used */
 	_Atomic uint64_t *tried; /* one bit per 2 MiB of the memfd: it has been collapsed */

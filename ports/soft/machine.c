@@ -166,10 +166,17 @@ static bool make_ram(struct hf_soft *soft, uint64_t base, uint64_t bytes)
 	return true;
 }
 
+static void trace(void *host, const struct hf_trace_event *event)
+{
+	const struct hf_soft *soft = host;
+
+	soft->trace(soft->trace_arg, event);
+}
+
 static enum hf_status start_phys(struct hf_soft *soft, uint32_t count_limit)
 {
 	const struct hf_phys_config config = {
-		.port = hf_soft_port(),
+		.port = &soft->port,
 		.host = soft,
 		.ram = soft->ram,
 		.ram_count = soft->ram_count,
@@ -205,6 +212,10 @@ enum hf_status hf_soft_create(const struct hf_soft_config *config, struct hf_sof
 	soft->ram_count = config->ranges ? config->ranges : 1;
 	soft->fenced = HF_SOFT_TSAN ||
 		       syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+	soft->port = *hf_soft_port();
+	soft->port.trace = config->trace ? trace : NULL;
+	soft->trace = config->trace;
+	soft->trace_arg = config->trace_arg;
 	st = HF_ERR_NOMEM;
 	if (make_ram(soft, config->ram_base ? config->ram_base : DEFAULT_BASE, config->ram_bytes))
 		st = start_phys(soft, config->count_limit);

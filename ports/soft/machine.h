@@ -104,6 +104,9 @@ struct hf_soft {
 	uint64_t map_len;
 	uint64_t tlb_entries;
 	bool fenced;
+	struct hf_port port; /* hf_soft_port, with `trace` if somebody listens */
+	void (*trace)(void *arg, const struct hf_trace_event *event);
+	void *trace_arg;
 	pthread_mutex_t lock; /* guards all below, and each CPU's mm and owner */
 	struct hf_soft_cpu *cpus;
 	unsigned dma_count;

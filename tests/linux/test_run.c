@@ -196,6 +196,30 @@ static void pinned_heap(void **state)
 	json_decref(json);
 }
 
+/* What the trace points tell fits what the run says. */
+static void traced_heap(void **state)
+{
+	const struct scene *scene = *state;
+	const json_t *events, *faults;
+	json_t *json;
+
+	run_and_check(scene, NULL,
+		      (const char *const[]){ "--seconds", "3", "--heap", "64MiB", "--pinned", "4",
+					     "--trace", scene->dir, NULL },
+		      &json);
+	events = json_object_get(json, "events");
+	faults = json_object_get(json, "faults");
+	assert_true(number(events, "fork") >= number(json, "forks"));
+	assert_true(number(events, "flush") >= number(events, "fork"));
+	assert_true(number(events, "pin") > 0);
+	assert_int_equal(number(events, "split"), 0);
+	assert_true(number(faults, "copy") > 0);
+	/* every fork copies all that is pinned */
+	assert_true(number(json, "fork_copied_bytes") >= number(events, "fork") * (4 << 20));
+	assert_true(number(json, "fork_tables") > 2 * number(events, "fork"));
+	json_decref(json);
+}
+
 static void unpinned_heap(void **state)
 {
 	const struct scene *scene = *state;
@@ -334,15 +358,11 @@ int main(int argc, char **argv)
 {
 	static struct scene scene;
 	const struct CMUnitTest tests[] = {
-		SCENE(pinned_heap),
-		SCENE(unpinned_heap),
-		SCENE(split_policy),
-		SCENE(interrupted),
-		SCENE(nothing_to_read),
-		SCENE(nowhere_to_write),
-		SCENE(wrong_options),
-		SCENE(without_locked_memory),
-		SCENE(with_little_locked_memory),
+		SCENE(pinned_heap),	      SCENE(traced_heap),
+		SCENE(unpinned_heap),	      SCENE(split_policy),
+		SCENE(interrupted),	      SCENE(nothing_to_read),
+		SCENE(nowhere_to_write),      SCENE(wrong_options),
+		SCENE(without_locked_memory), SCENE(with_little_locked_memory),
 	};
 
 	if (argc != 2) {

@@ -213,9 +213,22 @@ static void done_populate(struct world *w, struct call *c)
 
 /* Collapse, at once and by and by. Contents stay, whatever becomes of the pages. */
 
+/* Mostly a part that has small pages now; any range, if none is found. */
 static bool pick_collapse(struct world *w, struct call *c)
 {
 	c->flags = HF_ADV_COLLAPSE;
+	for (int tries = 0; tries < 20; tries++) {
+		hf_va va = used_va(w, &c->m->model) & ~(PMD_SIZE - 1);
+		const struct model_region *region = model_at(&c->m->model, va);
+		struct hf_translation t;
+
+		if (!region || region->end - va < PMD_SIZE || region->attr.object ||
+		    hf_translate(&c->m->mm, va, &t) != HF_OK || t.level > HF_LEVEL_PTE)
+			continue;
+		c->va = va;
+		c->len = PMD_SIZE;
+		return true;
+	}
 	return pick_range(w, c);
 }
 

@@ -115,22 +115,12 @@ static void read_huge_zeros(struct world *w)
 	member_end(w, 0);
 }
 
-/* There is one world at a time, and the port knows its machine only. */
-static struct world *listening;
-
-static void note_fork(void *host, const struct hf_trace_event *event)
+static void note_fork(void *arg, const struct hf_trace_event *event)
 {
-	(void)host;
+	struct world *w = arg;
+
 	if (event->what == HF_TRACE_FORK)
-		listening->cost = *event->fork;
-}
-
-static void listen_to_forks(struct world *w)
-{
-	listening = w;
-	w->port = *w->phys->port;
-	w->port.trace = note_fork;
-	w->phys->port = &w->port;
+		w->cost = *event->fork;
 }
 
 struct world *world_new(uint64_t seed)
@@ -147,11 +137,12 @@ struct world *world_new(uint64_t seed)
 		.count_limit = w->count_limit,
 		.ranges = w->ranges,
 		.tlb_entries = w->tlb_entries,
+		.trace = note_fork,
+		.trace_arg = w,
 	};
 	must(w, hf_soft_create(&config, &w->soft), "hf_soft_create");
 	must(w, hf_soft_dma_create(w->soft, &w->dma), "hf_soft_dma_create");
 	w->phys = hf_soft_phys(w->soft);
-	listen_to_forks(w);
 	read_huge_zeros(w);
 	store_new(w);
 	w->free_at_start = free_bytes(w);

@@ -145,7 +145,6 @@ struct world {
 	struct hf_soft *soft;
 	struct hf_soft_dma *dma;
 	struct hf_phys *phys;
-	struct hf_port port;	  /* the soft port's, with a trace of ours */
 	struct hf_fork_cost cost; /* of the last fork */
 	struct hf_fork_pin fork_pins[MAX_FORK_PINS];
 	uint64_t free_at_start;
