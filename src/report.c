@@ -45,7 +45,7 @@ void hf_mm_stats(struct hf_mm *mm, struct hf_mm_stats *out)
 
 	*out = (struct hf_mm_stats){ 0 };
 	hf_lock_exclusive(mm->phys, mm->lock);
-	while (hf_vmas_next(mm->phys, mm->vmas, v.end, &v)) {
+	while (hf_mapping_next(mm, v.end, &v)) {
 		out->mapped_bytes += v.end - v.start;
 		out->vmas++;
 	}

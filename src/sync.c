@@ -111,12 +111,10 @@ static bool next_shared(struct hf_mm *mm, hf_va *va, hf_va end, struct hf_vma *o
 static enum hf_status check(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned flags)
 {
 	enum hf_status st;
-	struct hf_vma v;
 
 	hf_lock_shared(mm->phys, mm->lock);
 	st = hf_check_mapped(mm, lo, hi, 0);
-	if (!st && (flags & HF_MS_INVALIDATE) &&
-	    hf_vmas_next_with(mm->phys, mm->vmas, lo, HF_VMA_LOCKED, &v) && v.start < hi)
+	if (!st && (flags & HF_MS_INVALIDATE) && hf_any_locked(mm, lo, hi))
 		st = HF_ERR_BUSY;
 	hf_unlock_shared(mm->phys, mm->lock);
 	return st;

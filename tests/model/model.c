@@ -147,6 +147,7 @@ static void pages_copy(struct pagemap *to, const struct pagemap *from, uint64_t 
 void model_fork(struct model *child, const struct model *parent)
 {
 	model_init(child, parent->lo, parent->hi);
+	child->limits = parent->limits;
 	for (size_t i = 0; i < parent->count; i++) {
 		const struct model_region *region = &parent->regions[i];
 		uint64_t at = region->start / PAGE, end = region->end / PAGE;
@@ -154,6 +155,8 @@ void model_fork(struct model *child, const struct model *parent)
 		if (region->attr.flags & MODEL_DONTFORK)
 			continue;
 		region_insert(child, child->count, *region);
+		child->regions[child->count - 1].attr.flags &=
+			~(unsigned)(MODEL_LOCKED | MODEL_ONFAULT);
 		if (region->attr.flags & MODEL_WIPEONFORK)
 			continue;
 		pages_copy(&child->pages, &parent->pages, at, end);
@@ -352,6 +355,44 @@ enum hf_status model_check_mmap_object(const struct model *model, hf_va *va, uin
 	return status;
 }
 
+uint64_t model_bytes_with(const struct model *model, hf_va va, uint64_t len, unsigned flags)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < model->count; i++) {
+		const struct model_region *region = &model->regions[i];
+		hf_va lo = region->start > va ? region->start : va;
+		hf_va hi = region->end < va + len ? region->end : va + len;
+
+		if (lo < hi && (region->attr.flags & flags) == flags)
+			bytes += hi - lo;
+	}
+	return bytes;
+}
+
+enum hf_status model_check_sealed(const struct model *model, hf_va va, uint64_t len)
+{
+	return model_bytes_with(model, va, page_up(len), MODEL_SEALED) ? HF_ERR_SEALED : HF_OK;
+}
+
+enum hf_status model_check_limits(const struct model *model, hf_va va, uint64_t len,
+				  uint64_t mapped, uint64_t locked)
+{
+	const struct hf_limits *limits = &model->limits;
+	uint64_t size = model->hi - model->lo;
+	uint64_t was = model_bytes_with(model, va, page_up(len), 0);
+	uint64_t was_locked = model_bytes_with(model, va, page_up(len), MODEL_LOCKED);
+	uint64_t all = model_bytes_with(model, model->lo, size, 0) + mapped - was;
+	uint64_t all_locked =
+		model_bytes_with(model, model->lo, size, MODEL_LOCKED) + locked - was_locked;
+
+	if (limits->va && mapped > was && all > limits->va)
+		return HF_ERR_LIMIT;
+	if (limits->lock && locked > was_locked && all_locked > limits->lock)
+		return HF_ERR_LIMIT;
+	return HF_OK;
+}
+
 static enum hf_status check_mremap_arguments(const struct model *model, hf_va old, uint64_t old_len,
 					     uint64_t new_len, unsigned flags, hf_va to)
 {
@@ -389,6 +430,10 @@ enum hf_status model_check_mremap(const struct model *model, hf_va old, uint64_t
 	old_len = page_up(old_len);
 	new_len = page_up(new_len);
 	status = model_check_mapped(model, old, old_len);
+	if (!status && (new_len != old_len || (flags & ~(unsigned)HF_MREMAP_MAYMOVE)))
+		status = model_check_sealed(model, old, old_len);
+	if (!status && (flags & HF_MREMAP_FIXED))
+		status = model_check_sealed(model, *to, new_len);
 	if (status || (flags & HF_MREMAP_FIXED))
 		return status;
 	if (!(flags & HF_MREMAP_DONTUNMAP)) {
@@ -482,7 +527,9 @@ void model_mremap(struct model *model, hf_va old, uint64_t old_len, hf_va to, ui
 			moved[count++] = model->regions[i];
 	pages = pages_take(&model->pages, at, len / PAGE);
 	unsure = pages_take(&model->unsure, at, len / PAGE);
-	if (!keeps_old)
+	if (keeps_old) /* empty, and no longer locked */
+		model_change_flags(model, old, old_len, MODEL_LOCKED | MODEL_ONFAULT, 0);
+	else
 		model_munmap(model, old, old_len);
 	if (to != old)
 		model_munmap(model, to, new_len);
@@ -501,6 +548,11 @@ void model_mremap(struct model *model, hf_va old, uint64_t old_len, hf_va to, ui
 void model_mprotect(struct model *model, hf_va va, uint64_t len, unsigned prot)
 {
 	regions_change(model, va, va + page_up(len), (int)prot, ~0u, 0);
+}
+
+void model_change_flags(struct model *model, hf_va va, uint64_t len, unsigned clear, unsigned add)
+{
+	regions_change(model, va, va + page_up(len), -1, ~clear, add);
 }
 
 void model_advise(struct model *model, hf_va va, uint64_t len, enum hf_advice advice)

@@ -17,6 +17,9 @@ enum model_flag {
 	MODEL_DONTFORK = 4,
 	MODEL_WIPEONFORK = 8,
 	MODEL_SHARED = 16,
+	MODEL_LOCKED = 32,
+	MODEL_ONFAULT = 64,
+	MODEL_SEALED = 128,
 };
 
 /* Memory with an identity: what every shared mapping of it sees. */
@@ -46,6 +49,8 @@ struct model_region {
 
 struct model {
 	hf_va lo, hi;
+	struct hf_limits limits;
+	unsigned future;	      /* MODEL_* that new mappings get */
 	struct model_region *regions; /* in order; no two neighbours that are alike */
 	size_t count, room;
 	struct pagemap
@@ -85,6 +90,18 @@ enum hf_status model_check_mmap(const struct model *model, hf_va *va, uint64_t l
 /* The same for hf_mmap_object. */
 enum hf_status model_check_mmap_object(const struct model *model, hf_va *va, uint64_t len,
 				       unsigned prot, unsigned flags, uint64_t offset);
+/*
+ * What a call comes to that would succeed else: HF_ERR_SEALED where some of [va, va+len) is
+ * sealed; HF_ERR_LIMIT where what is mapped in [va, va+len), or locked, would become too much, by
+ * `mapped` and `locked` bytes in all of it instead of what there is.
+ */
+enum hf_status model_check_sealed(const struct model *model, hf_va va, uint64_t len);
+enum hf_status model_check_limits(const struct model *model, hf_va va, uint64_t len,
+				  uint64_t mapped, uint64_t locked);
+/* Bytes of [va, va+len) whose mappings have all of these flags. */
+uint64_t model_bytes_with(const struct model *model, hf_va va, uint64_t len, unsigned flags);
+void model_change_flags(struct model *model, hf_va va, uint64_t len, unsigned clear, unsigned add);
+
 /*
  * The same for mremap; *to becomes the place. On HF_OK the range is to be moved or resized.
  */

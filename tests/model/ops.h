@@ -13,8 +13,8 @@ struct operations {
 	extern const struct operations name; \
 	const struct operations name = { array, sizeof(array) / sizeof(array[0]) }
 
-extern const struct operations access_operations, family_operations, map_operations,
-	object_operations, pin_operations, swap_operations;
+extern const struct operations access_operations, family_operations, lock_operations,
+	map_operations, object_operations, pin_operations, swap_operations;
 
 static inline hf_va page_of(hf_va va)
 {
@@ -35,6 +35,8 @@ void some_content(struct world *w, uint8_t *buf, uint64_t len);
 
 /* c->va and c->len from some_range, spoiled now and then. Always true. */
 bool pick_range(struct world *w, struct call *c);
+/* What hf_mmap comes to at c->src, where the model's answer is `status` without seals and limits. */
+enum hf_status check_map(struct call *c, enum hf_status status);
 /* Map memory for pages of this size; then it is advised, and mostly populated. */
 bool pick_huge_of(struct world *w, struct call *c, enum hf_advice advice);
 /* Every page of the call's range, rounded up to pages, is mapped. */

@@ -16,13 +16,25 @@ static bool pick_mmap(struct world *w, struct call *c)
 	return true;
 }
 
+enum hf_status check_map(struct call *c, enum hf_status status)
+{
+	const struct model *model = &c->m->model;
+	uint64_t len = page_up(c->len);
+
+	if (!status)
+		status = model_check_sealed(model, c->src, c->len);
+	return status ? status
+		      : model_check_limits(model, c->src, c->len, len,
+					   model->future & MODEL_LOCKED ? len : 0);
+}
+
 /* c->src becomes where it must go. */
 static enum hf_status expect_mmap(struct world *w, struct call *c)
 {
 	(void)w;
 	c->src = c->va;
 	c->needs = 0;
-	return model_check_mmap(&c->m->model, &c->src, c->len, c->prot, c->flags);
+	return check_map(c, model_check_mmap(&c->m->model, &c->src, c->len, c->prot, c->flags));
 }
 
 static enum hf_status call_mmap(struct world *w, struct call *c)
@@ -33,18 +45,23 @@ static enum hf_status call_mmap(struct world *w, struct call *c)
 
 static void done_mmap(struct world *w, struct call *c)
 {
+	struct model_attr attr = anonymous(c->prot);
+
 	if (c->va != c->src)
 		disagree(w, "placed at 0x%llx, the model says 0x%llx", (unsigned long long)c->va,
 			 (unsigned long long)c->src);
-	model_mmap(&c->m->model, c->va, c->len, anonymous(c->prot), 0);
+	attr.flags = c->m->model.future;
+	model_mmap(&c->m->model, c->va, c->len, attr, 0);
 }
 
 /* hf_munmap */
 
-static enum hf_status expect_range(struct world *w, struct call *c)
+static enum hf_status expect_munmap(struct world *w, struct call *c)
 {
+	enum hf_status status = model_check_range(&c->m->model, c->va, c->len, true);
+
 	(void)w;
-	return model_check_range(&c->m->model, c->va, c->len, true);
+	return status ? status : model_check_sealed(&c->m->model, c->va, c->len);
 }
 
 static enum hf_status call_munmap(struct world *w, struct call *c)
@@ -93,11 +110,24 @@ static bool pick_mremap(struct world *w, struct call *c)
 	return true;
 }
 
+/* The old and the new place are reckoned one after the other: see done_mremap for what must hold. */
+static enum hf_status check_remap(struct call *c, enum hf_status status)
+{
+	const struct hf_limits *limits = &c->m->model.limits;
+
+	if (!status && (limits->va || limits->lock))
+		c->may = MAY(HF_ERR_LIMIT);
+	c->count =
+		model_bytes_with(&c->m->model, c->m->model.lo, c->m->model.hi - c->m->model.lo, 0);
+	return status;
+}
+
 static enum hf_status expect_mremap(struct world *w, struct call *c)
 {
 	(void)w;
 	c->old = c->src;
-	return model_check_mremap(&c->m->model, c->va, c->len, c->value, c->flags, &c->old);
+	return check_remap(
+		c, model_check_mremap(&c->m->model, c->va, c->len, c->value, c->flags, &c->old));
 }
 
 static enum hf_status call_mremap(struct world *w, struct call *c)
@@ -108,10 +138,17 @@ static enum hf_status call_mremap(struct world *w, struct call *c)
 
 static void done_mremap(struct world *w, struct call *c)
 {
+	struct model *model = &c->m->model;
+	uint64_t all;
+
 	if (c->src != c->old)
 		disagree(w, "moved to 0x%llx, the model says 0x%llx", (unsigned long long)c->src,
 			 (unsigned long long)c->old);
-	model_mremap(&c->m->model, c->va, c->len, c->src, c->value, c->flags & HF_MREMAP_DONTUNMAP);
+	model_mremap(model, c->va, c->len, c->src, c->value, c->flags & HF_MREMAP_DONTUNMAP);
+	model_unsure(model, c->src, c->src + page_up(c->value)); /* what grows may be locked */
+	all = model_bytes_with(model, model->lo, model->hi - model->lo, 0);
+	if (model->limits.va && all > c->count && all > model->limits.va)
+		disagree(w, "grew beyond the limit");
 }
 
 /* hf_mprotect */
@@ -124,7 +161,9 @@ static bool pick_mprotect(struct world *w, struct call *c)
 
 static enum hf_status expect_mprotect(struct world *w, struct call *c)
 {
-	return c->prot > 7 ? HF_ERR_FLAGS : expect_mapped(w, c);
+	enum hf_status status = c->prot > 7 ? HF_ERR_FLAGS : expect_mapped(w, c);
+
+	return status ? status : model_check_sealed(&c->m->model, c->va, c->len);
 }
 
 static enum hf_status call_mprotect(struct world *w, struct call *c)
@@ -156,6 +195,22 @@ static bool pick_madvise(struct world *w, struct call *c)
 	return pick_range(w, c);
 }
 
+/* A seal keeps advice from taking the contents of memory that may not be written. */
+static enum hf_status check_seal_of_contents(const struct call *c)
+{
+	const struct model *model = &c->m->model;
+	hf_va end = c->va + page_up(c->len);
+
+	for (size_t i = 0; i < model->count; i++) {
+		const struct model_region *r = &model->regions[i];
+
+		if (r->start < end && r->end > c->va && (r->attr.flags & MODEL_SEALED) &&
+		    !r->attr.object && !(r->attr.prot & HF_PROT_WRITE))
+			return HF_ERR_SEALED;
+	}
+	return HF_OK;
+}
+
 static enum hf_status expect_madvise(struct world *w, struct call *c)
 {
 	enum hf_status status = c->flags >= 1000 ? HF_ERR_INVAL : expect_mapped(w, c);
@@ -164,6 +219,12 @@ static enum hf_status expect_madvise(struct world *w, struct call *c)
 		if (c->flags == HF_ADV_WIPEONFORK &&
 		    model_maps(&c->m->model, c->va, page_up(c->len), o))
 			status = HF_ERR_INVAL;
+	if (!status && c->flags == HF_ADV_DONTNEED &&
+	    model_bytes_with(&c->m->model, c->va, page_up(c->len), MODEL_LOCKED))
+		status = HF_ERR_INVAL;
+	if (!status && (c->flags == HF_ADV_DONTNEED || c->flags == HF_ADV_DONTFORK ||
+			c->flags == HF_ADV_WIPEONFORK))
+		status = check_seal_of_contents(c);
 	return status;
 }
 
@@ -247,7 +308,8 @@ static void done_collapse(struct world *w, struct call *c)
 {
 	hf_va va = (c->va + PMD_SIZE - 1) & ~(PMD_SIZE - 1), end = c->va + page_up(c->len);
 
-	for (; va + PMD_SIZE <= end; va += PMD_SIZE) {
+	/* A child's mappings are cut where its parent's locks were, though nobody sees it. */
+	for (; va + PMD_SIZE <= end && !c->m->mm.locks_stale; va += PMD_SIZE) {
 		const struct model_region *region = model_at(&c->m->model, va);
 		struct hf_translation t;
 
@@ -324,6 +386,7 @@ static void done_huge(struct world *w, struct call *c)
 
 static const struct operation list[] = {
 	{ .name = "hf_mmap",
+	  .copies = true, /* where it is locked at once */
 	  .weight = 60,
 	  .pick = pick_mmap,
 	  .expect = expect_mmap,
@@ -332,13 +395,13 @@ static const struct operation list[] = {
 	{ .name = "hf_munmap",
 	  .weight = 20,
 	  .pick = pick_range,
-	  .expect = expect_range,
+	  .expect = expect_munmap,
 	  .call = call_munmap,
 	  .done = done_munmap },
 	{ .name = "munmap much",
 	  .weight = 12,
 	  .pick = pick_munmap_much,
-	  .expect = expect_range,
+	  .expect = expect_munmap,
 	  .call = call_munmap,
 	  .done = done_munmap },
 	{ .name = "hf_mremap",

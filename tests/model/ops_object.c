@@ -374,7 +374,8 @@ static enum hf_status expect_mmap(struct world *w, struct call *c)
 {
 	(void)w;
 	c->src = c->va;
-	return model_check_mmap_object(&c->m->model, &c->src, c->len, c->prot, c->flags, c->offset);
+	return check_map(c, model_check_mmap_object(&c->m->model, &c->src, c->len, c->prot,
+						    c->flags, c->offset));
 }
 
 static enum hf_status call_mmap(struct world *w, struct call *c)
@@ -388,7 +389,7 @@ static void done_mmap(struct world *w, struct call *c)
 {
 	struct model_attr attr = {
 		.prot = c->prot,
-		.flags = c->flags & HF_MAP_SHARED ? MODEL_SHARED : 0,
+		.flags = (c->flags & HF_MAP_SHARED ? MODEL_SHARED : 0) | c->m->model.future,
 		.object = c->object,
 	};
 
@@ -416,8 +417,8 @@ static enum hf_status expect_anonymous(struct world *w, struct call *c)
 {
 	(void)w;
 	c->src = c->va;
-	return model_check_mmap(&c->m->model, &c->src, c->len, c->prot,
-				c->flags & ~(unsigned)HF_MAP_SHARED);
+	return check_map(c, model_check_mmap(&c->m->model, &c->src, c->len, c->prot,
+					     c->flags & ~(unsigned)HF_MAP_SHARED));
 }
 
 static enum hf_status call_anonymous(struct world *w, struct call *c)
@@ -542,9 +543,15 @@ static bool pick_msync(struct world *w, struct call *c)
 
 static enum hf_status expect_msync(struct world *w, struct call *c)
 {
+	enum hf_status status;
+
 	if (c->flags > 7 || (c->flags & 5) == 5)
 		return HF_ERR_FLAGS;
-	return expect_mapped(w, c);
+	status = expect_mapped(w, c);
+	if (!status && (c->flags & HF_MS_INVALIDATE) &&
+	    model_bytes_with(&c->m->model, c->va, page_up(c->len), MODEL_LOCKED))
+		status = HF_ERR_BUSY;
+	return status;
 }
 
 static enum hf_status call_msync(struct world *w, struct call *c)
@@ -616,6 +623,7 @@ static const struct operation list[] = {
 	  .call = call_write,
 	  .done = done_write },
 	{ .name = "hf_mmap_object",
+	  .copies = true,
 	  .weight = 40,
 	  .pick = pick_mmap,
 	  .expect = expect_mmap,

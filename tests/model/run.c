@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const struct operations *const subjects[] = {
-	&access_operations, &map_operations,	&object_operations,
+	&access_operations, &map_operations,	&lock_operations, &object_operations,
 	&pin_operations,    &family_operations, &swap_operations,
 };
 
@@ -89,7 +89,8 @@ static void count_outcome(const struct call *c, enum outcome outcome)
 /* Memory, or room in a count, was too short for a call that the model would have let pass. */
 static bool is_short(struct world *w, const struct call *c)
 {
-	if (c->want != HF_OK && c->want != HF_ERR_BUS && !c->op->cpu)
+	if (c->want != HF_OK && c->want != HF_ERR_BUS && c->want != HF_ERR_LIMIT &&
+	    c->want != HF_ERR_SEALED && !c->op->cpu)
 		return false;
 	if (c->status == HF_ERR_NOMEM)
 		return c->fail_after || free_bytes(w) < c->needs + 2 * PMD_SIZE;
