@@ -20,7 +20,9 @@ Header = collections.namedtuple("Header", "path name overview groups")
 TOKEN = re.compile(r"(?P<blank>[ \t]*\n)|(?P<comment>/\*.*?\*/)|(?P<cpp>\#(?:\\\n|[^\n])*)"
                    r"|(?P<space>[ \t]+)|(?P<decl>.)", re.DOTALL)
 FUNCTION = re.compile(r"^(?:static inline )?(?P<returns>[\w ]+?[ *]+)(?P<name>hf_\w+)"
-                      r"\((?P<params>[^()]*)\)\s*[;{]", re.DOTALL)
+                      r"\((?P<params>(?:[^()]|\([^()]*\))*)\)\s*[;{]", re.DOTALL)
+# A comma between arguments, not between those of a function that is one.
+COMMA = re.compile(r",(?![^()]*\))")
 
 
 def paragraphs(comment):
@@ -59,7 +61,7 @@ def declaration(text, line):
     match = FUNCTION.match(text)
     if not match:
         return Decl(text, line, None, None, [])
-    params = [param.strip() for param in match["params"].split(",")]
+    params = [param.strip() for param in COMMA.split(match["params"])]
     prototype = re.sub(r"^static inline ", "", text)
     return Decl(re.sub(r"\s*\{.*", ";", prototype, flags=re.DOTALL), line, match["name"],
                 match["returns"].strip(), [param for param in params if param != "void"])
@@ -183,7 +185,7 @@ def function_wanting(group, decl, said, overview):
     if not REFERENCE.search(overview) and not REFERENCE.search(said):
         yield "what does it follow: a man page, a manual's section, DESIGN.md?"
     for param in decl.params:
-        name = re.findall(r"\w+", param)[-1]
+        name = re.findall(r"\w+", re.sub(r"\(\*(\w+)\)\(.*\)", r"\1", param))[-1]
         # Results go through out parameters (status.h).
         if name != "out" and not type_explains(param) and \
                 not re.search(rf"\b{name}\b", said + " " + overview):

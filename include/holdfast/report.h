@@ -110,9 +110,9 @@ struct hf_run {
 /*
  * Show every run of the mappings in [va, va+len) to `visit`, in rising order; what is not
  * mapped is passed over. Runs are cut at the range's ends, huge leaves apart, which are shown
- * whole. `visit` returns whether to go on. It is called with the space's lock held: it must not call
- * anything that takes a space's lock, but hf_phys_* and hf_unpin it may. Compare
- * proc_pid_pagemap(5).
+ * whole. `visit` gets `arg` and returns whether to go on. It is called with the space's lock
+ * held: it must not call anything that takes a space's lock, but hf_phys_* and hf_unpin it
+ * may. Compare proc_pid_pagemap(5).
  * HF_ERR_ALIGN: va, len. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE.
  */
 enum hf_status hf_mm_visit(struct hf_mm *mm, hf_va va, uint64_t len,

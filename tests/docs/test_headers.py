@@ -40,6 +40,9 @@ enum hf_status hf_toy_make(struct hf_toy *toy, uint64_t len,
 			   enum hf_kind kind);
 enum hf_status hf_toy_make_more(struct hf_toy *toy, uint64_t len);
 
+/* Show a toy of `len` to `visit`. HF_ERR_BUSY: it asked to. */
+enum hf_status hf_toy_visit(struct hf_toy *toy, bool (*visit)(void *arg, int n), uint64_t len);
+
 /* The size of a toy in bytes. */
 static inline uint64_t hf_toy_size(const struct hf_toy *toy)
 {
@@ -74,11 +77,12 @@ class Parse(unittest.TestCase):
     def test_functions(self):
         self.assertEqual([[decl.name for decl in headers.functions(group)]
                           for group in self.groups],
-                         [[], [], ["hf_toy_make", "hf_toy_make_more"], ["hf_toy_size"]])
+                         [[], [], ["hf_toy_make", "hf_toy_make_more"], ["hf_toy_visit"],
+                          ["hf_toy_size"]])
         make = self.groups[2].decls[0]
         self.assertEqual((make.returns, make.line), ("enum hf_status", 25))
         self.assertEqual(make.params, ["struct hf_toy *toy", "uint64_t len", "enum hf_kind kind"])
-        self.assertEqual(self.groups[3].decls[0].text,
+        self.assertEqual(self.groups[4].decls[0].text,
                          "uint64_t hf_toy_size(const struct hf_toy *toy);")
 
     def test_comments(self):
@@ -114,12 +118,12 @@ class Holes(unittest.TestCase):
         self.finds("/* Toys: see fork(2). */\n", "",
                    "the header does not say what it is for",
                    *(f"{name}: what does it follow: a man page, a manual's section, DESIGN.md?"
-                     for name in ("hf_toy_make", "hf_toy_make_more", "hf_toy_size")))
+                     for name in ("hf_toy_make", "hf_toy_make_more", "hf_toy_visit", "hf_toy_size")))
 
     def test_no_reference(self):
         self.finds("Toys: see fork(2).", "Toys.",
                    *(f"{name}: what does it follow: a man page, a manual's section, DESIGN.md?"
-                     for name in ("hf_toy_make", "hf_toy_make_more", "hf_toy_size")))
+                     for name in ("hf_toy_make", "hf_toy_make_more", "hf_toy_visit", "hf_toy_size")))
 
     def test_no_errors(self):
         start, end = GOOD.index(" * More."), GOOD.index(" */\nenum hf_status")
@@ -135,6 +139,11 @@ class Holes(unittest.TestCase):
         self.finds("hf_toy_make_more(struct hf_toy *toy, uint64_t len)",
                    "hf_toy_make_more(struct hf_toy *toy, uint64_t weight)",
                    "hf_toy_make_more: what is weight?")
+
+    def test_argument_that_is_a_function(self):
+        self.assertEqual(parse(GOOD)[0].groups[3].decls[0].params,
+                         ["struct hf_toy *toy", "bool (*visit)(void *arg, int n)", "uint64_t len"])
+        self.finds("Show a toy of `len` to `visit`.", "Show a toy of `len`.", "hf_toy_visit: what is visit?")
 
     def test_unknown_name(self):
         self.finds("The kinds.", "As hf_toy_break says, with HF_KIND_*.",
