@@ -339,6 +339,7 @@ struct hf_translation {
  * (unless that is a stack or PROT_NONE; else HF_ERR_UNMAPPED), and keeps to limits.stack,
  * limits.va and, if it is locked, limits.lock (else HF_ERR_LIMIT: SIGSEGV as well). Pins and copies
  * do not make a stack grow.
+ * It has grown even if there is no page then (HF_ERR_NOMEM).
  * Takes mm's lock shared; to make a stack grow, for a moment exclusively.
  */
 enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access, struct hf_translation *out);

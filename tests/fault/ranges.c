@@ -59,6 +59,16 @@ static enum hf_status call_huge(struct scene *sc)
 			  sc->with->level ? HF_ADV_NOHUGEPAGE : HF_ADV_HUGEPAGE);
 }
 
+static enum hf_status call_mlock_onfault(struct scene *sc)
+{
+	return hf_mlock(sc->s->mm, range_va(sc), range_len(sc), HF_MLOCK_ONFAULT);
+}
+
+static enum hf_status call_mseal(struct scene *sc)
+{
+	return hf_mseal(sc->s->mm, range_va(sc), range_len(sc));
+}
+
 static const struct edit {
 	const char *name;
 	enum hf_status (*call)(struct scene *sc);
@@ -71,6 +81,8 @@ static const struct edit {
 	{ "DONTFORK for a part", call_dontfork, STAYS },
 	{ "WIPEONFORK for a part", call_wipeonfork, STAYS },
 	{ "HUGEPAGE or NOHUGEPAGE for a part", call_huge, STAYS },
+	{ "mlock of a part, on fault", call_mlock_onfault, STAYS },
+	{ "mseal of a part", call_mseal, STAYS },
 };
 
 /* Memory in three parts: the call is about the middle one. */

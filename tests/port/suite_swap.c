@@ -781,6 +781,73 @@ static void a_slots_count_has_a_limit(void **state)
 	machine_end(m);
 }
 
+/* Locks */
+
+static void locked_memory_stays(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *s = space_new(m), *child;
+	hf_va va = map_filled(s, HF_LEVEL_PTE, 40, 1);
+
+	OK(hf_mlock(s->mm, va, 10 * PAGE, 0));
+	OK(hf_mlock(s->mm, va + 10 * PAGE, 10 * PAGE, HF_MLOCK_ONFAULT));
+	SAME(reclaim_all(m), 20);
+	SAME(leaves(s, 0), 20);
+	/* locking brings back */
+	OK(hf_mlock(s->mm, va + 20 * PAGE, 5 * PAGE, 0));
+	SAME(leaves(s, 0), 25);
+	SAME(reclaim_all(m), 0);
+	/* a child's pages are not locked; but those that it still shares are its parent's too */
+	child = fork_space(s, HF_FORK_COPY);
+	SAME(reclaim_all(m), 0);
+	SAME(leaves(s, 0), 25);
+	put(child, va, 7); /* now it has a table of its own, and this page */
+	SAME(leaves(s, 0), 25);
+	assert_true(reclaim_all(m) > 0);
+	SAME(leaves(s, 0), 25);
+	SAME(get(child, va), 7);
+	FILLED(s, va, 40 * PAGE, 1);
+	OK(hf_munlock_all(s->mm));
+	assert_true(reclaim_all(m) > 0);
+	SAME(leaves(s, 0), 0);
+	FILLED(s, va, 40 * PAGE, 1);
+	disk_off(m, d);
+}
+
+static void what_is_away_moves_with_mremap(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *s = space_new(m), *child;
+	hf_va va = map_level(s, HF_LEVEL_PTE, 2 * HF_TABLE_ENTRIES), to = SPACE_LO;
+	const unsigned fixed = HF_MREMAP_MAYMOVE | HF_MREMAP_FIXED;
+	const uint64_t len = 2 * PMD_SIZE;
+
+	for (unsigned odd = 0; odd < 2; odd++) {
+		for (uint64_t at = 0; at < len; at += 7 * PAGE)
+			put(s, va + at, at + odd);
+		child = fork_space(s, HF_FORK_COPY);
+		reclaim_all(m);
+		assert_true(away(s) > 100);
+		to += odd * PAGE;
+		OK(hf_mremap(s->mm, va, len, len, fixed, &to));
+		CHECK(m);
+		for (uint64_t at = 0; at < len; at += 7 * PAGE) {
+			SAME(get(s, to + at), at + odd);
+			SAME(get(child, va + at), at + odd);
+		}
+		/* a table that is shared may be at two addresses: no CPU keeps what goes */
+		reclaim_all(m);
+		for (uint64_t at = 0; at < len; at += 7 * PAGE)
+			SAME(get(s, to + at), at + odd);
+		OK(hf_mremap(s->mm, to, len, len, fixed, &va));
+		CHECK(m);
+		space_end(child);
+	}
+	disk_off(m, d);
+}
+
 static const struct CMUnitTest tests[] = {
 	TEST(pages_go_and_come_back),
 	TEST(a_page_that_is_written_comes_back_writable_at_once),
@@ -806,6 +873,8 @@ static const struct CMUnitTest tests[] = {
 	TEST(without_memory_the_page_stays_away),
 	TEST(more_memory_than_there_is),
 	TEST(the_end_of_the_store_brings_all_back),
+	TEST(locked_memory_stays),
+	TEST(what_is_away_moves_with_mremap),
 	cmocka_unit_test(a_slots_count_has_a_limit),
 };
 SUITE(suite_swap, tests);
