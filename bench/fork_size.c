@@ -4,12 +4,25 @@
  * forks a program writes; here it is the same amount for every size, 512 pages spread evenly,
  * so that what is compared is the size. Two variants vary that: "rewritten" writes all pages,
  * "second" writes 1 % of them.
+ *
+ * With BENCH_FORMAT this is the same for the soft port in another page-table format, which gives
+ * the variants their names.
  */
 #include "common/floor.h"
 #include "common/system.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#ifdef BENCH_FORMAT
+#define IN_FORMAT "-" BENCH_FORMAT
+#define QUESTION "how long fork takes with page tables of " BENCH_FORMAT
+#define COLUMNS_HERE (COLUMN(SOFT) | COLUMN(FLOOR))
+#else
+#define IN_FORMAT ""
+#define QUESTION "how long fork takes, by what is mapped"
+#define COLUMNS_HERE (COLUMN(SOFT) | COLUMN(PORT) | COLUMN(LINUX) | COLUMN(FLOOR) | COLUMN(EMPTY))
+#endif
 
 /* One row. */
 struct question {
@@ -76,16 +89,14 @@ static void ask(const char *variant, const char *size, const struct question *q,
 		const char *note)
 {
 	struct bench_case c = {
-		.columns = (COLUMN(SOFT) | COLUMN(PORT) | COLUMN(LINUX) | COLUMN(FLOOR) |
-			    COLUMN(EMPTY)) &
-			   ~without,
+		.columns = COLUMNS_HERE & ~without,
 		.begin = begin,
 		.round = one_round,
 		.arg = q,
 		.note = note,
 	};
 
-	snprintf(c.name, sizeof(c.name), "%s/%s", variant, size);
+	snprintf(c.name, sizeof(c.name), "%s" IN_FORMAT "/%s", variant, size);
 	bench_run(&c);
 }
 
@@ -97,18 +108,6 @@ static void full(uint64_t page, uint64_t size)
 
 	ask(page_name(page), size_name(size), &q, without,
 	    page == GIB ? "Linux has no anonymous 1 GiB pages: it has 2 MiB pages here" : NULL);
-}
-
-/* The zero page everywhere, by 2 MiB: a full space that takes no memory but for tables. */
-static void zeros(uint64_t size)
-{
-	struct question q = {
-		.layout = { .size = size, .page = 2 * MIB, .step = 2 * MIB, .zero = true },
-	};
-	bool large = size > 64 * GIB;
-
-	ask("2m-zero", size_name(size), &q, COLUMN(PORT) | (large ? COLUMN(LINUX) : 0),
-	    large ? "Linux sets a table aside for each huge page: 4 GiB of them here" : NULL);
 }
 
 /* 4,096 pages of 4 KiB, or fewer if so many do not fit, spread evenly. */
@@ -132,6 +131,29 @@ static void mappings(uint64_t count)
 	ask("vmas", size, &q, COLUMN(PORT), NULL);
 }
 
+#ifdef BENCH_FORMAT
+static void measure(bool quick)
+{
+	full(4 * KIB, 2 * MIB);
+	full(4 * KIB, GIB);
+	if (!quick)
+		full(2 * MIB, GIB);
+	mappings(10000);
+	sparse(64 * GIB);
+}
+#else
+/* The zero page everywhere, by 2 MiB: a full space that takes no memory but for tables. */
+static void zeros(uint64_t size)
+{
+	struct question q = {
+		.layout = { .size = size, .page = 2 * MIB, .step = 2 * MIB, .zero = true },
+	};
+	bool large = size > 64 * GIB;
+
+	ask("2m-zero", size_name(size), &q, COLUMN(PORT) | (large ? COLUMN(LINUX) : 0),
+	    large ? "Linux sets a table aside for each huge page: 4 GiB of them here" : NULL);
+}
+
 /* Full, and `dirty` bytes are written between two forks. */
 static void written(const char *what, uint64_t page, uint64_t size, uint64_t dirty)
 {
@@ -145,13 +167,10 @@ static void written(const char *what, uint64_t page, uint64_t size, uint64_t dir
 	ask(variant, size_name(size), &q, 0, NULL);
 }
 
-int main(int argc, char **argv)
+static void measure(bool quick)
 {
 	const uint64_t pages[] = { 4 * KIB, 2 * MIB };
-	bool quick;
 
-	bench_start(argc, argv, "fork-size", "how long fork takes, by what is mapped", "us");
-	quick = bench_quick();
 	for (unsigned i = 0; i < 2; i++)
 		for (uint64_t size = 2 * MIB; size <= 4 * GIB; size *= 2)
 			if (!quick || size == 2 * MIB || size == 64 * MIB ||
@@ -169,5 +188,12 @@ int main(int argc, char **argv)
 		full(GIB, size);
 	written("second", 4 * KIB, GIB, GIB / 100);
 	written("rewritten", 4 * KIB, GIB, GIB);
+}
+#endif
+
+int main(int argc, char **argv)
+{
+	bench_start(argc, argv, "fork-size", QUESTION, "us");
+	measure(bench_quick());
 	return bench_end();
 }

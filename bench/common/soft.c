@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define BASE ((hf_va)1 << 40)
 #define RAM_BASE GIB
 
 struct space {
@@ -19,21 +18,22 @@ struct space {
 	struct hf_mm mm[2]; /* by enum who */
 	struct hf_soft_cpu *cpu[2];
 	struct core_pins pins;
+	hf_va base;  /* of the memory under test */
 	uint64_t at; /* of the chase */
 };
 
 static double soft_touch(struct space *s, enum who who, const struct walk *places, bool write)
 {
 	struct hf_soft_cpu *cpu = s->cpu[who];
-	uint64_t value, at = walk_at(places, 0);
+	uint64_t value, base = s->base, at = walk_at(places, 0);
 	enum hf_status st = HF_OK;
 	double start = now_ns();
 
 	for (uint64_t i = 0; i < places->count && !st; i++) {
 		uint64_t next = walk_after(places, i);
 
-		st = write ? hf_soft_store(cpu, BASE + at, 8, next)
-			   : hf_soft_load(cpu, BASE + at, 8, &value);
+		st = write ? hf_soft_store(cpu, base + at, 8, next)
+			   : hf_soft_load(cpu, base + at, 8, &value);
 		at = next;
 	}
 	must(st, write ? "hf_soft_store" : "hf_soft_load");
@@ -47,7 +47,7 @@ static double soft_chase(struct space *s, uint64_t count)
 	uint64_t at = s->at;
 
 	while (count-- && !st)
-		st = hf_soft_load(s->cpu[PARENT], BASE + at, 8, &at);
+		st = hf_soft_load(s->cpu[PARENT], s->base + at, 8, &at);
 	must(st, "hf_soft_load");
 	s->at = at;
 	return now_ns() - start;
@@ -66,6 +66,8 @@ static struct space *soft_create(const struct layout *layout)
 	must(hf_soft_create(&config, &s->soft), "hf_soft_create");
 	s->phys = hf_soft_phys(s->soft);
 	must(hf_mm_create(&s->mm[PARENT], s->phys, &mm), "hf_mm_create");
+	/* Where every page-table format has addresses: Sv39 ends at 2^38. */
+	s->base = s->mm[PARENT].va_hi / 128;
 	for (int i = 0; i < 2; i++)
 		must(hf_soft_cpu_create(s->soft, &s->cpu[i]), "hf_soft_cpu_create");
 	hf_soft_switch(s->cpu[PARENT], &s->mm[PARENT]);
@@ -73,7 +75,7 @@ static struct space *soft_create(const struct layout *layout)
 	if (layout->whole)
 		madvise(hf_phys_ptr(s->phys, (hf_pa){ RAM_BASE }), config.ram_bytes, MADV_HUGEPAGE);
 	core_clean(s->phys);
-	core_map(&s->mm[PARENT], BASE, layout);
+	core_map(&s->mm[PARENT], s->base, layout);
 	soft_touch(s, PARENT, &pages, !layout->zero);
 	return s;
 }
@@ -111,7 +113,7 @@ static double soft_tables(struct space *s, unsigned forks)
 
 static double soft_pin(struct space *s, const struct walk *places, uint64_t len)
 {
-	return core_pin(&s->mm[PARENT], BASE, places, len, &s->pins);
+	return core_pin(&s->mm[PARENT], s->base, places, len, &s->pins);
 }
 
 static double soft_unpin(struct space *s)
@@ -126,7 +128,7 @@ static void soft_renew(struct space *s, uint64_t from, uint64_t len)
 
 	if (!s->layout.huge_small)
 		return;
-	must(hf_madvise(&s->mm[PARENT], BASE + from, len, HF_ADV_DONTNEED), "hf_madvise");
+	must(hf_madvise(&s->mm[PARENT], s->base + from, len, HF_ADV_DONTNEED), "hf_madvise");
 	soft_touch(s, PARENT, &pages, true);
 }
 

@@ -71,7 +71,8 @@ void hf_soft_flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigne
 		if (cpu->mm != mm)
 			continue;
 		await_idle(cpu);
-		if (MMU_BREAK_FIRST)
+		/* What only loses the right to write is still there to be found later. */
+		if (MMU_BREAK_FIRST && what != HF_FLUSH_WRITE)
 			hf_soft_conflict(cpu, va, len);
 		hf_soft_forget(cpu, va, len, what);
 		count(&cpu->flushes);
