@@ -119,24 +119,6 @@ static void copy_entries(hf_pte *dst, hf_pte *src, unsigned level)
 	}
 }
 
-static void flush(struct hf_mm *mm, hf_va va, unsigned level, unsigned what)
-{
-	hf_flush(mm, hf_level_base(va, level), hf_level_size(level), what);
-}
-
-void hf_entry_replace(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va, hf_pte now,
-		      unsigned what, bool hide)
-{
-	hide |= hf_format.break_first;
-	if (hide)
-		hf_pte_update(entry, hf_pte_mkheld);
-	else
-		hf_pte_set(entry, now);
-	flush(mm, va, level, what);
-	if (hide)
-		hf_pte_set(entry, now);
-}
-
 void hf_table_arm(struct hf_phys *phys, hf_pte *branch, unsigned level, bool ours)
 {
 	hf_pfn table = hf_pte_pfn(hf_pte_get(branch));
@@ -212,7 +194,7 @@ enum hf_status hf_table_split(struct hf_mm *mm, hf_pte *entry, unsigned level, h
 	if (hf_format.break_first && hf_pte_present(leaf)) {
 		seen = hf_pte_mkheld(leaf);
 		hf_pte_set(entry, seen);
-		flush(mm, va, level, HF_FLUSH_LEAVES);
+		hf_flush(mm, hf_level_base(va, level), hf_level_size(level), HF_FLUSH_LEAVES);
 	}
 	/* A CPU may mark the leaf dirty until the moment that the branch is there. */
 	for (;;) {

@@ -126,8 +126,18 @@ void hf_table_put(struct hf_phys *phys, hf_pfn table, unsigned level);
  * elsewhere (break-before-make).
  * => the table that *entry is in is exclusive, and locked or its mm locked exclusively.
  */
-void hf_entry_replace(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va, hf_pte now,
-		      unsigned what, bool hide);
+static inline void hf_entry_replace(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va,
+				    hf_pte now, unsigned what, bool hide)
+{
+	hide |= hf_format.break_first;
+	if (hide)
+		hf_pte_update(entry, hf_pte_mkheld);
+	else
+		hf_pte_set(entry, now);
+	hf_flush(mm, hf_level_base(va, level), hf_level_size(level), what);
+	if (hide)
+		hf_pte_set(entry, now);
+}
 
 /*
  * Let the hardware through an unarmed branch to a table at `level`. If the table is this

@@ -40,7 +40,7 @@ static uint64_t find(const struct hf_soft_cpu *cpu, hf_va va, unsigned level, un
 					__ATOMIC_ACQUIRE);
 		if (!mmu_valid(entry) || mmu_is_leaf(entry, *at))
 			break;
-		pa = mmu_pa(entry, *at);
+		pa = mmu_pa(entry);
 	}
 	return entry;
 }
@@ -52,7 +52,7 @@ static void check_branch(struct hf_soft_cpu *cpu, const struct branch *b, unsign
 
 	if (mmu_valid(entry) &&
 	    (mmu_is_leaf(entry, at) ||
-	     hf_soft_ram(cpu->soft, mmu_pa(entry, at), HF_PAGE_SIZE) != (void *)b->table))
+	     hf_soft_ram(cpu->soft, mmu_pa(entry), HF_PAGE_SIZE) != (void *)b->table))
 		conflict(cpu, b->base, "table", entry);
 }
 
@@ -63,7 +63,8 @@ static void check_leaf(struct hf_soft_cpu *cpu, hf_va page, unsigned level, uint
 
 	if (mmu_valid(entry) &&
 	    (at != level || !mmu_is_leaf(entry, at) ||
-	     (uintptr_t)hf_soft_ram(cpu->soft, mmu_pa(entry, at), HF_PAGE_SIZE) != page + addend))
+	     (uintptr_t)hf_soft_ram(cpu->soft, mmu_pa(entry) & ~(hf_level_size(level) - 1),
+				    HF_PAGE_SIZE) != page + addend))
 		conflict(cpu, page, "page", entry);
 }
 

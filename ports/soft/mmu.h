@@ -10,7 +10,7 @@
  *   MMU_BREAK_FIRST             the caches may not hold a translation beside another, valid one
  *   mmu_valid                   the entry means anything
  *   mmu_malformed               why the manual forbids it at this level, or NULL
- *   mmu_is_leaf, mmu_pa         it maps a page; where it leads
+ *   mmu_is_leaf, mmu_pa         it maps a page; where it leads, but for what is below its size
  *   mmu_branch_rights           HF_ACCESS_* that a branch leaves to what is below
  *   mmu_leaf_rights             HF_ACCESS_* of a leaf
  *   mmu_mark_branch             the branch as a walk marks it

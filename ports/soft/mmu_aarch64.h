@@ -49,9 +49,8 @@ static inline const char *mmu_malformed(uint64_t desc, unsigned level)
 	return desc & res0 ? "a reserved bit is set" : NULL;
 }
 
-static inline uint64_t mmu_pa(uint64_t desc, unsigned level)
+static inline uint64_t mmu_pa(uint64_t desc)
 {
-	(void)level;
 	return desc & DESC_OA;
 }
 

@@ -42,9 +42,8 @@ static inline bool mmu_is_leaf(uint64_t pte, unsigned level)
 	return pte & (PTE_R | PTE_W | PTE_X);
 }
 
-static inline uint64_t mmu_pa(uint64_t pte, unsigned level)
+static inline uint64_t mmu_pa(uint64_t pte)
 {
-	(void)level;
 	return (pte & PTE_PPN) >> PTE_PPN_SHIFT << HF_PAGE_SHIFT;
 }
 
@@ -61,7 +60,7 @@ static inline const char *mmu_malformed(uint64_t pte, unsigned level)
 	}
 	if (level >= HF_LEAF_LEVELS)
 		return "a leaf of more than 1 GiB";
-	return mmu_pa(pte, level) & (hf_level_size(level) - 1) ? "a misaligned superpage" : NULL;
+	return mmu_pa(pte) & (hf_level_size(level) - 1) ? "a misaligned superpage" : NULL;
 }
 
 static inline unsigned mmu_leaf_rights(uint64_t pte)

@@ -47,11 +47,9 @@ static inline const char *mmu_malformed(uint64_t entry, unsigned level)
 	return entry & reserved ? "a reserved bit is set" : NULL;
 }
 
-static inline uint64_t mmu_pa(uint64_t entry, unsigned level)
+static inline uint64_t mmu_pa(uint64_t entry)
 {
-	uint64_t pa = entry & PTE_ADDR;
-
-	return mmu_is_leaf(entry, level) ? pa & ~(hf_level_size(level) - 1) : pa;
+	return entry & PTE_ADDR;
 }
 
 static inline unsigned mmu_leaf_rights(uint64_t entry)

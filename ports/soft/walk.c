@@ -66,7 +66,7 @@ static uint64_t use_entry(struct walk *w)
 /* Where the `len` bytes that the entry leads to are in the host's memory. */
 static void *target(const struct walk *w, uint64_t entry, uint64_t len)
 {
-	void *p = hf_soft_ram(w->cpu->soft, mmu_pa(entry, w->level), len);
+	void *p = hf_soft_ram(w->cpu->soft, mmu_pa(entry) & ~(len - 1), len);
 
 	if (!p)
 		bad_entry(w, entry, "it leads outside of the RAM");
