@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* madvise. */
 #include "collapse.h"
+#include "swap.h"
 
 /*
  * Some of [lo, hi) is sealed, and such that who cannot write to it could clear it by advice:
@@ -16,19 +17,23 @@ static bool sealed(const struct hf_mm *mm, hf_va lo, hf_va hi)
 	return false;
 }
 
-/* Drop the pages, keep the mappings. */
-static enum hf_status dontneed(struct hf_mm *mm, hf_va va, uint64_t len)
+/* Give the contents up, keep the mappings: drop the pages now, or allow reclaim to (`lazy`). */
+static enum hf_status give_up(struct hf_mm *mm, hf_va va, uint64_t len, bool lazy)
 {
 	struct hf_edit e = hf_edit_begin(mm);
 	enum hf_status st = hf_check_mapped(mm, va, va + len, 0);
 
+	if (!st && lazy && hf_any_with(mm, va, va + len, HF_VMA_OBJECT))
+		st = HF_ERR_INVAL;
 	if (!st && hf_any_locked(mm, va, va + len))
 		st = HF_ERR_INVAL;
 	if (!st && sealed(mm, va, va + len))
 		st = HF_ERR_SEALED;
 	if (!st)
 		st = hf_edit_cut(&e, va, va + len, false);
-	if (!st)
+	if (!st && lazy)
+		hf_mark_free(mm, va, va + len);
+	else if (!st)
 		hf_zap(mm, va, va + len);
 	return hf_edit_end(&e, st);
 }
@@ -140,13 +145,15 @@ enum hf_status hf_madvise(struct hf_mm *mm, hf_va va, uint64_t len, enum hf_advi
 	};
 	enum hf_status st;
 
-	if (advice < HF_ADV_DONTNEED || advice > HF_ADV_COLLAPSE)
+	if (advice < HF_ADV_DONTNEED || advice > HF_ADV_PAGEOUT)
 		return HF_ERR_INVAL;
 	st = hf_check_pages(mm, va, &len);
 	if (st)
 		return st;
-	if (advice == HF_ADV_DONTNEED)
-		return dontneed(mm, va, len);
+	if (advice == HF_ADV_DONTNEED || advice == HF_ADV_FREE)
+		return give_up(mm, va, len, advice == HF_ADV_FREE);
+	if (advice == HF_ADV_COLD || advice == HF_ADV_PAGEOUT)
+		return hf_advise_unused(mm, va, len, advice == HF_ADV_PAGEOUT);
 	if (advice == HF_ADV_POPULATE_READ)
 		return populate(mm, va, len, HF_ACCESS_READ);
 	if (advice == HF_ADV_POPULATE_WRITE)

@@ -178,6 +178,8 @@ static bool check_leaf(struct check *c, const struct path *p, hf_pte e, unsigned
 	if (hf_leaf_writable(e) && objects && hf_object_tracks(v.object) &&
 	    !hf_leaf_writable(hf_pte_get(page.entry)))
 		return fail(c, "writable-implies-dirty", va, pfn);
+	if (hf_leaf_lazy(e) && (hf_leaf_writable(e) || hf_pinned_locked(c->phys, pfn, level)))
+		return fail(c, "lazy-is-unwritten", va, pfn);
 	if (hf_leaf_writable(e) && hf_frame_kind(hf_frame(c->phys, pfn)) == HF_FRAME_CACHED)
 		return fail(c, "cached-is-unchanged", va, pfn);
 	if ((v.flags & HF_VMA_LOOK) && !(p->ours && p->look) && !p->special)

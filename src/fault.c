@@ -400,6 +400,8 @@ static int at_leaf(struct hf_fault *f)
 		return writes(f) ? write_shared(f) : DONE;
 	if (!mapped_once(f, e))
 		return break_share(f);
+	if (hf_leaf_lazy(e)) /* what is written or pinned is needed again */
+		hf_pte_update(w->entry, hf_leaf_clear_lazy);
 	if (writes(f)) {
 		hf_pte_update(w->entry, hf_leaf_mkwrite);
 		f->did = HF_FAULT_REUSE;

@@ -190,7 +190,7 @@ void hf_phys_stats(struct hf_phys *phys, struct hf_phys_stats *out)
 	hf_phys_lock(phys);
 	hf_loose_join_locked(phys);
 	out->total_bytes = phys->total_frames << HF_PAGE_SHIFT;
-	out->free_bytes = phys->free_frames << HF_PAGE_SHIFT;
+	out->free_bytes = (phys->free_frames + phys->spares) << HF_PAGE_SHIFT;
 	out->allocs = phys->allocs;
 	for (unsigned o = 0; o <= HF_MAX_ORDER; o++) {
 		uint32_t i = phys->free_head[o];

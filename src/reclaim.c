@@ -3,6 +3,7 @@
  * Reclaim: which pages go, and how. A clock's hand goes from table to table, over all
  * mappings of all spaces. At each table it chooses (age what was accessed, hide what was not),
  * flushes once, and lets go of what it has hidden: to the store, or, with HF_ADV_FREE, to nothing.
+ * A huge leaf is split instead, and its parts are next.
  *
  * Held at a visit: phys->spaces_lock exclusively, so no mapping changes and no space forks or
  * ends; the lock of the space visited, shared; and the table's. Faults of others run on. What is
@@ -15,8 +16,15 @@
 #define LOOK_MIN 8192
 #define LOOK_PER_PAGE 64
 
+enum way {
+	CLOCK,	/* what was not accessed goes, what was becomes old */
+	COLD,	/* all becomes old, of one space's own */
+	PAGEOUT /* all of that goes */
+};
+
 struct reclaim {
 	struct hf_phys *phys;
+	enum way way;
 	uint64_t want, done;
 	uint64_t looked; /* entries */
 	bool failed;	 /* the store refused a page: try no other */
@@ -28,6 +36,7 @@ struct batch {
 	struct hf_walk *walk;
 	const struct hf_vma *vma;
 	hf_va lo, hi; /* what to flush; hi is 0: nothing */
+	bool split;   /* the last one hidden is a huge leaf that is to be split */
 	unsigned count;
 	struct hidden {
 		hf_pte *entry;
@@ -36,41 +45,51 @@ struct batch {
 };
 
 /*
- * The leaf's page may go at all. In a private mapping of an object only one that nobody else
+ * The leaf may be looked at at all. In a private mapping of an object only one whose page nobody else
  * has: any other may be the object's, which counts as one who has it. phys->lock held.
  */
-static bool may_go(struct hf_phys *phys, const struct hf_vma *vma, hf_pfn pfn)
+static bool concerns(const struct reclaim *r, const struct batch *b, hf_pte e)
 {
-	if (hf_is_zero_locked(phys, pfn) || hf_pinned_locked(phys, pfn, HF_LEVEL_PTE) ||
-	    hf_covered_locked(phys, pfn, HF_LEVEL_PTE))
+	unsigned level = b->walk->level;
+	hf_pfn pfn = hf_pte_pfn(e);
+
+	if (hf_is_zero_locked(r->phys, pfn) || hf_covered_locked(r->phys, pfn, level))
 		return false;
-	return hf_vma_is_anon(vma) || hf_mapped_once_locked(phys, pfn, HF_LEVEL_PTE);
+	if (hf_pinned_frames_locked(r->phys, pfn, level) == (uint64_t)1 << hf_level_order(level))
+		return false;
+	if (hf_leaf_lazy(e) && hf_pinned_locked(r->phys, pfn, level))
+		return false;
+	if (hf_vma_is_anon(b->vma) && r->way == CLOCK)
+		return true;
+	return hf_mapped_once_locked(r->phys, pfn, level);
 }
 
-static void touch(struct batch *b, hf_va va)
+/* The leaf goes now. */
+static bool goes(const struct reclaim *r, hf_pte e)
 {
-	if (!b->hi)
-		b->lo = va;
-	b->hi = va + HF_PAGE_SIZE;
+	return r->way == PAGEOUT || (r->way == CLOCK && (hf_leaf_lazy(e) || !hf_leaf_accessed(e)));
 }
 
 /* Look at one leaf: age it, hide it, or leave it alone. The table is locked. */
-static void look_at(struct reclaim *r, struct batch *b, hf_pte *entry, hf_va va)
+static void look_at(const struct reclaim *r, struct batch *b, hf_pte *entry, hf_va va)
 {
 	hf_pte e = hf_pte_get(entry);
-	bool may;
+	bool yes;
 
 	hf_phys_lock(r->phys);
-	may = may_go(r->phys, b->vma, hf_pte_pfn(e));
+	yes = concerns(r, b, e);
 	hf_phys_unlock(r->phys);
-	if (!may)
+	if (!yes)
 		return;
-	touch(b, va);
-	if (hf_leaf_accessed(e) && !hf_leaf_lazy(e))
+	if (!b->hi)
+		b->lo = va;
+	b->hi = va + hf_level_size(b->walk->level);
+	if (!goes(r, e)) {
 		hf_pte_update(entry, hf_leaf_mkold);
-	else
-		b->hidden[b->count++] =
-			(struct hidden){ entry, hf_pte_update(entry, hf_pte_mkheld) };
+		return;
+	}
+	b->hidden[b->count++] = (struct hidden){ entry, hf_pte_update(entry, hf_pte_mkheld) };
+	b->split = b->walk->level > HF_LEVEL_PTE && !hf_leaf_lazy(e);
 }
 
 /* No CPU may use what has been hidden or aged, in whichever space. */
@@ -135,7 +154,7 @@ static bool to_slot(struct reclaim *r, hf_pfn pfn, uint32_t *slot)
 }
 
 /* Let go of one hidden leaf, or make it what it was. After the flush. */
-static void let_go(struct reclaim *r, const struct hidden *h)
+static void let_go(struct reclaim *r, unsigned level, const struct hidden *h)
 {
 	struct hf_phys *phys = r->phys;
 	hf_pfn pfn = hf_pte_pfn(h->leaf);
@@ -151,16 +170,39 @@ static void let_go(struct reclaim *r, const struct hidden *h)
 	}
 	hf_pte_set(h->entry, now);
 	hf_phys_lock(phys);
-	r->done += hf_frame(phys, pfn)->maps == 1;
-	hf_map_put_locked(phys, pfn, HF_LEVEL_PTE); /* with the last leaf it is no longer cached */
+	if (hf_mapped_once_locked(phys, pfn, level))
+		r->done += (uint64_t)1 << hf_level_order(level);
+	hf_map_put_locked(phys, pfn, level); /* with the last leaf it is no longer cached */
 	hf_phys_unlock(phys);
 }
 
-/* Some space has locked memory where the walk's table is, and may have this table. */
-static bool locked_by_other(const struct reclaim *r, const struct hf_walk *w)
+/*
+ * Split a hidden huge leaf. It was hidden and flushed for whoever may have it, and so its parts
+ * may be seen where it was. When no frame is free for the table there is a spare one. False: it
+ * is what it was.
+ */
+static bool split(struct reclaim *r, const struct hf_walk *w, const struct hidden *h)
 {
-	hf_va lo = hf_level_base(w->va, HF_LEVEL_PMD);
-	hf_va hi = lo + hf_level_size(HF_LEVEL_PMD);
+	struct hf_reserve frame = HF_RESERVE_EMPTY;
+	enum hf_status st = HF_ERR_NOMEM;
+	hf_pte *parts;
+
+	if (hf_reserve_fill(r->phys, &frame, 1) || hf_spare_take(r->phys, &frame))
+		st = hf_table_split(w->mm, h->entry, w->level, w->va, w->ours && w->look, &frame);
+	hf_reserve_drain(r->phys, &frame);
+	if (st) {
+		hf_pte_set(h->entry, h->leaf);
+		return false;
+	}
+	parts = hf_table_entries(r->phys, hf_pte_pfn(hf_pte_get(h->entry)));
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES && !hf_pte_held(h->leaf); i++)
+		hf_pte_set(&parts[i], hf_pte_mkshown(parts[i]));
+	return true;
+}
+
+/* Some space has locked memory in [lo, hi), and may have what the walk, not its own, stands at. */
+static bool locked_by_any(const struct reclaim *r, hf_va lo, hf_va hi)
+{
 	bool moved = false;
 	struct hf_vma v;
 
@@ -177,32 +219,36 @@ static bool locked_by_other(const struct reclaim *r, const struct hf_walk *w)
 	return false;
 }
 
-/* Visit the mapping from w->va on as far as the walk's table goes. Returns where it ends. */
-static hf_va visit_table(struct reclaim *r, struct hf_walk *w, const struct hf_vma *vma)
+/* Visit [w->va, end) of the mapping as far as the walk's table goes. Returns where it ends. */
+static hf_va visit_table(struct reclaim *r, struct hf_walk *w, const struct hf_vma *vma, hf_va end)
 {
 	const hf_va size = hf_level_size(w->level);
 	hf_va va = hf_level_base(w->va, w->level);
-	hf_va stop = hf_min_va(vma->end, hf_level_base(va, w->level + 1) + (size << HF_TABLE_BITS));
+	hf_va stop = hf_min_va(end, hf_level_base(va, w->level + 1) + (size << HF_TABLE_BITS));
 	struct batch b = { .walk = w, .vma = vma };
+	const hf_va from = w->va;
 	hf_pte *entry = w->entry;
 	uint64_t before = r->done;
 
-	if (w->level == HF_LEVEL_PTE && !w->ours && locked_by_other(r, w))
-		return stop;
+	if (!w->ours && (r->way != CLOCK || locked_by_any(r, va, stop)))
+		return w->level == HF_LEVEL_PTE || r->way != CLOCK ? stop : va + size;
 	for (; va < stop && !hf_pte_branch(hf_pte_get(entry), w->level); va += size, entry++) {
-		if (b.count == BATCH || r->done + b.count == r->want)
+		if (b.split || b.count == BATCH || r->done + b.count >= r->want)
 			break;
 		r->looked++;
-		if (w->level == HF_LEVEL_PTE && hf_pte_leaf(hf_pte_get(entry), w->level))
+		if (hf_pte_leaf(hf_pte_get(entry), w->level))
 			look_at(r, &b, entry, va);
 	}
 	flush(r, &b);
+	w->va = va - size;
+	if (b.split && split(r, w, &b.hidden[--b.count]))
+		va -= size; /* its parts are next */
 	for (unsigned i = 0; i < b.count; i++)
-		let_go(r, &b.hidden[i]);
+		let_go(r, w->level, &b.hidden[i]);
 	if (r->done != before)
 		HF_TRACE(r->phys, .what = HF_TRACE_RECLAIM, .mm = w->mm, .va = b.lo,
 			 .len = (r->done - before) * HF_PAGE_SIZE);
-	return va;
+	return hf_max_va(va, from);
 }
 
 /* One table further. False: there is no space. */
@@ -226,7 +272,7 @@ static bool advance(struct reclaim *r)
 		phys->hand_va = v.end;
 	} else {
 		hf_walk_to(&w, mm, hf_max_va(phys->hand_va, v.start));
-		phys->hand_va = visit_table(r, &w, &v);
+		phys->hand_va = visit_table(r, &w, &v, v.end);
 		hf_walk_end(&w);
 	}
 	hf_unlock_shared(phys, mm->lock);
@@ -235,7 +281,7 @@ static bool advance(struct reclaim *r)
 
 enum hf_status hf_reclaim(struct hf_phys *phys, uint64_t want, uint64_t *done)
 {
-	struct reclaim r = { .phys = phys, .want = want };
+	struct reclaim r = { .phys = phys, .way = CLOCK, .want = want };
 	uint64_t most = LOOK_MIN + (want < UINT32_MAX ? LOOK_PER_PAGE * want : UINT64_MAX / 2);
 	uint32_t first = 0, passed = 0;
 	bool any = true;
@@ -246,7 +292,7 @@ enum hf_status hf_reclaim(struct hf_phys *phys, uint64_t want, uint64_t *done)
 	if (!want)
 		return HF_ERR_EMPTY;
 	for (bool begin = true; any && passed < 3; begin = false) {
-		if (r.done == want || r.failed || r.looked >= most)
+		if (r.done >= want || r.failed || r.looked >= most)
 			break;
 		hf_lock_exclusive(phys, phys->spaces_lock);
 		if (begin)
@@ -255,10 +301,56 @@ enum hf_status hf_reclaim(struct hf_phys *phys, uint64_t want, uint64_t *done)
 		passed = phys->rounds - first; /* the first time only what was left of a round */
 		hf_unlock_exclusive(phys, phys->spaces_lock);
 	}
+	hf_spare_fill(phys);
 	*done = r.done;
-	if (r.done == want)
+	if (r.done >= want)
 		return HF_OK;
 	if (r.failed || r.full)
 		return HF_ERR_STORE;
 	return any && passed < 3 ? HF_OK : HF_ERR_AGAIN;
+}
+
+/* Mappings that reclaim would look at, and for PAGEOUT a store. mm lock held. */
+static enum hf_status check_advice(const struct hf_mm *mm, hf_va lo, hf_va hi, bool out)
+{
+	enum hf_status st = hf_check_mapped(mm, lo, hi, 0);
+
+	if (!st && out && !hf_load_relaxed32(&mm->phys->swapping))
+		st = HF_ERR_INVAL;
+
+	if (!st && (hf_any_locked(mm, lo, hi) || hf_any_with(mm, lo, hi, HF_VMA_SHARED)))
+		st = HF_ERR_INVAL;
+	return st;
+}
+
+enum hf_status hf_advise_unused(struct hf_mm *mm, hf_va va, uint64_t len, bool out)
+{
+	struct hf_phys *phys = mm->phys;
+	struct reclaim r = { .phys = phys, .way = out ? PAGEOUT : COLD, .want = UINT64_MAX };
+	enum hf_status st = HF_OK;
+	hf_va at = va;
+
+	while (!st && at < va + len && !r.failed) {
+		struct hf_walk w;
+		struct hf_vma v;
+
+		/* One table at a time: others may change the mappings in between. */
+		hf_lock_exclusive(phys, phys->spaces_lock);
+		hf_lock_shared(phys, mm->lock);
+		st = at == va ? check_advice(mm, va, va + len, out) : HF_OK;
+		if (!hf_vmas_next(phys, mm->vmas, at, &v) || v.start >= va + len) {
+			at = va + len;
+		} else if (hf_vma_is_locked(mm, &v) || !hf_vma_is_cow(&v)) {
+			at = v.end;
+		} else if (!st) {
+			hf_walk_to(&w, mm, hf_max_va(at, v.start));
+			at = visit_table(&r, &w, &v, hf_min_va(v.end, va + len));
+			hf_walk_end(&w);
+		}
+		hf_unlock_shared(phys, mm->lock);
+		hf_unlock_exclusive(phys, phys->spaces_lock);
+	}
+	if (out)
+		hf_spare_fill(phys);
+	return !st && (r.failed || r.full) ? HF_ERR_STORE : st;
 }

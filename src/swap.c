@@ -37,7 +37,50 @@ enum hf_status hf_swap_on(struct hf_phys *phys, const struct hf_store *store)
 		slots[i] = (struct hf_slot){ .link = i + 1 < store->slots ? i + 1 : HF_NIL };
 	hf_exchange32(&phys->swapping, 1);
 	hf_phys_unlock(phys);
+	hf_spare_fill(phys);
 	return HF_OK;
+}
+
+/* Frames that become tables of a huge page of 2 MiB, and of one of 1 GiB before. */
+#define SPARES 2
+
+void hf_spare_fill(struct hf_phys *phys)
+{
+	bool clean;
+	hf_pfn pfn;
+
+	hf_phys_lock(phys);
+	while (phys->store && phys->spares < SPARES &&
+	       hf_block_alloc_locked(phys, 0, NULL, &pfn, &clean)) {
+		struct hf_frame *f = hf_frame(phys, pfn);
+
+		hf_frame_set_kind(f, HF_FRAME_HOST); /* nobody's page, and not free */
+		f->order = 0;
+		f->next = phys->spare_head;
+		phys->spare_head = pfn.v;
+		phys->spares++;
+	}
+	hf_phys_unlock(phys);
+}
+
+bool hf_spare_take(struct hf_phys *phys, struct hf_reserve *r)
+{
+	hf_pfn pfn;
+	bool any;
+
+	hf_phys_lock(phys);
+	any = phys->spares;
+	if (any) {
+		pfn.v = phys->spare_head;
+		hf_frame_set_kind(hf_frame(phys, pfn), HF_FRAME_PLAIN);
+		phys->spare_head = hf_frame(phys, pfn)->next;
+		phys->spares--;
+		hf_frame(phys, pfn)->next = r->head;
+		r->head = pfn.v;
+		r->count++;
+	}
+	hf_phys_unlock(phys);
+	return any;
 }
 
 void hf_swap_stats(struct hf_phys *phys, struct hf_swap_stats *out)
@@ -217,6 +260,7 @@ static enum hf_status empty_space(struct hf_mm *mm)
 
 enum hf_status hf_swap_off(struct hf_phys *phys)
 {
+	struct hf_reserve spares = HF_RESERVE_EMPTY;
 	enum hf_status st = HF_OK;
 
 	hf_lock_exclusive(phys, phys->spaces_lock);
@@ -230,6 +274,9 @@ enum hf_status hf_swap_off(struct hf_phys *phys)
 		hf_exchange32(&phys->swapping, 0);
 	}
 	hf_phys_unlock(phys);
+	while (!st && hf_spare_take(phys, &spares))
+		;
+	hf_reserve_drain(phys, &spares);
 	hf_unlock_exclusive(phys, phys->spaces_lock);
 	return st;
 }

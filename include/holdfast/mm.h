@@ -50,6 +50,14 @@ enum hf_advice {
 	HF_ADV_POPULATE_READ,  /* make readable now, as a read of each page would */
 	HF_ADV_POPULATE_WRITE, /* make writable now, as a write to each page would */
 	HF_ADV_COLLAPSE,       /* make huge pages of what is there, now: see hf_madvise */
+	/*
+	 * Nobody needs what the pages hold: hf_reclaim (swap.h) may drop those that are not written
+	 * or pinned until then, and they read as zeros from then on. What is in the swap store is
+	 * dropped at once. Only of pages that are this space's alone and not pinned.
+	 */
+	HF_ADV_FREE,
+	HF_ADV_COLD,	/* hf_reclaim takes these pages first, if they are not used until then */
+	HF_ADV_PAGEOUT, /* these pages go to the swap store now, if they are this space's alone */
 };
 
 enum hf_access {
@@ -208,6 +216,11 @@ enum hf_status hf_mprotect(struct hf_mm *mm, hf_va va, uint64_t len, unsigned pr
  * every part, and returns the last error: HF_ERR_AGAIN, some of the part is pinned or in the swap store;
  * HF_ERR_INVAL, it has no page at all, or a mapping of the range is shared memory (then
  * nothing has changed); HF_ERR_NOMEM, there is no huge page.
+ *
+ * FREE, COLD and PAGEOUT: HF_ERR_INVAL for locked memory, COLD and PAGEOUT also for shared
+ * mappings, FREE for what is not private anonymous memory, PAGEOUT without a store (hf_swap_on).
+ * FREE: HF_ERR_SEALED as DONTNEED. PAGEOUT: HF_ERR_STORE if a page could not go there; others
+ * may have.
  */
 enum hf_status hf_madvise(struct hf_mm *mm, hf_va va, uint64_t len, enum hf_advice advice);
 

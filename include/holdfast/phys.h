@@ -69,8 +69,9 @@ struct hf_phys {
 	struct hf_object *dead;	   /* those that nobody does any more, about to end */
 	/* Swap: */
 	const struct hf_store *store;
-	uint32_t swapping;  /* there is a store; read without the lock */
-	uint32_t slot_free; /* the first free slot */
+	uint32_t swapping;	     /* there is a store; read without the lock */
+	uint32_t slot_free;	     /* the first free slot */
+	uint32_t spare_head, spares; /* frames set aside for splitting huge pages */
 	uint64_t slots_used, slots_cached, swap_outs, swap_ins;
 	/* Where reclaim goes on; under spaces_lock. */
 	struct hf_mm *hand; /* NULL: at the first space */
@@ -79,8 +80,8 @@ struct hf_phys {
 };
 
 struct hf_phys_stats {
-	uint64_t total_bytes; /* RAM under management */
-	uint64_t free_bytes;
+	uint64_t total_bytes;			/* RAM under management */
+	uint64_t free_bytes;			/* with the few frames that hf_swap_on sets aside */
 	uint64_t free_blocks[HF_MAX_ORDER + 1]; /* free blocks by order */
 	uint64_t allocs;			/* blocks allocated since init */
 };

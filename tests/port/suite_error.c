@@ -114,7 +114,7 @@ static void madvise_errors(void **state)
 
 	FAILS(m, HF_ERR_INVAL, hf_madvise(s->mm, TOP - PAGE, PAGE, (enum hf_advice)100));
 	FAILS(m, HF_ERR_INVAL, hf_madvise(s->mm, TOP - PAGE, PAGE, (enum hf_advice)12345));
-	for (int i = HF_ADV_DONTNEED; i <= HF_ADV_COLLAPSE; i++) {
+	for (int i = HF_ADV_DONTNEED; i <= HF_ADV_PAGEOUT; i++) {
 		enum hf_advice advice = (enum hf_advice)i;
 
 		FAILS(m, HF_ERR_ALIGN, hf_madvise(s->mm, TOP - PAGE + 8, PAGE, advice));

@@ -587,6 +587,332 @@ static void a_chain_of_forks_keeps_its_states(void **state)
 	disk_off(m, d);
 }
 
+/* Huge pages */
+
+static void cold_huge_pages_go_in_small_ones(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *s = space_new(m);
+	hf_va va = map_filled(s, HF_LEVEL_PMD, 3, 1);
+	uint64_t done;
+
+	OK(hf_reclaim(m->phys, 20, &done));
+	CHECK(m);
+	SAME(done, 20);
+	SAME(away(s), 20);
+	SAME(leaves(s, 1), 2);
+	FILLED(s, va, 3 * PMD_SIZE, 1);
+	SAME(reclaim_all(m), 3 * 512);
+	SAME(leaves(s, 0), 0);
+	SAME(leaves(s, 1), 0);
+	FILLED(s, va, 3 * PMD_SIZE, 1);
+	disk_off(m, d);
+}
+
+static void used_huge_pages_stay(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *s = space_new(m);
+	hf_va va = map_filled(s, HF_LEVEL_PMD, 4, 1);
+	uint64_t done;
+
+	OK(hf_reclaim(m->phys, 1, &done)); /* all are old now, and the first is split */
+	get(s, va + PMD_SIZE + 5 * PAGE);
+	get(s, va + 3 * PMD_SIZE);
+	OK(hf_reclaim(m->phys, 600, &done));
+	CHECK(m);
+	SAME(level_of(s, va + PMD_SIZE), 1);
+	SAME(level_of(s, va + 3 * PMD_SIZE), 1);
+	FILLED(s, va, 4 * PMD_SIZE, 1);
+	disk_off(m, d);
+}
+
+static void pins_hold_parts_of_huge_pages(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *s = space_new(m);
+	hf_va va = map_filled(s, HF_LEVEL_PMD, 2, 1);
+	struct pin part, whole;
+
+	pin_range(s, va + 7 * PAGE, PAGE, HF_PIN_WRITE, &part);
+	pin_range(s, va + PMD_SIZE, PMD_SIZE, HF_PIN_WRITE, &whole);
+	SAME(reclaim_all(m), 511);
+	SAME(level_of(s, va + PMD_SIZE), 1);
+	SAME_PA(pa_of(s, va + 7 * PAGE), part.spans[0].pa);
+	FILLED(s, va, 2 * PMD_SIZE, 1);
+	unpin(m, &part);
+	unpin(m, &whole);
+	disk_off(m, d);
+}
+
+static void shared_huge_pages_go_for_all(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *p = space_new(m), *c;
+	hf_va va = map_filled(p, HF_LEVEL_PMD, 3, 1);
+
+	/* Through a table that both have. */
+	c = fork_space(p, HF_FORK_COPY);
+	SAME(reclaim_all(m), 3 * 512);
+	FILLED(p, va, PMD_SIZE, 1);
+	FILLED(c, va, 3 * PMD_SIZE, 1);
+	space_end(c);
+	/* And with a leaf each. */
+	FILLED(p, va, 3 * PMD_SIZE, 1);
+	OK(hf_madvise(p->mm, va, 3 * PMD_SIZE, HF_ADV_DONTNEED));
+	fill(p, va, 3 * PMD_SIZE, 2);
+	c = fork_space(p, HF_FORK_COPY);
+	put(c, va, 5);
+	SAME(reclaim_all(m), 4 * 512);
+	SAME(swap_stats(m).used, 4 * 512);
+	FILLED(p, va, 3 * PMD_SIZE, 2);
+	SAME(get(c, va), 5);
+	FILLED(c, va + PMD_SIZE, 2 * PMD_SIZE, 2);
+	disk_off(m, d);
+}
+
+static void a_huge_page_goes_without_a_frame_for_its_table(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *s = space_new(m);
+	hf_va va = map_filled(s, HF_LEVEL_PMD, 2, 1);
+	struct hoard hoard;
+	uint64_t done;
+
+	hoard_all(m, 0, &hoard);
+	OK(hf_reclaim(m->phys, 300, &done));
+	CHECK(m);
+	SAME(done, 300);
+	OK(hf_reclaim(m->phys, 400, &done));
+	CHECK(m);
+	SAME(done, 400);
+	hoard_release(m, &hoard);
+	FILLED(s, va, 2 * PMD_SIZE, 1);
+	disk_off(m, d);
+}
+
+/* Advice */
+
+static void free_memory_goes_without_a_store(void **state)
+{
+	struct hf_store none = { 0 };
+	struct machine *m = *state;
+	struct space *s = space_new(m);
+	hf_va va = map_filled(s, HF_LEVEL_PTE, 20, 1), huge = map_filled(s, HF_LEVEL_PMD, 2, 2);
+	uint64_t before = free_bytes(m), done;
+
+	OK(hf_swap_on(m->phys, &none));
+	OK(hf_madvise(s->mm, va, 10 * PAGE, HF_ADV_FREE));
+	CHECK(m);
+	OK(hf_madvise(s->mm, huge, PMD_SIZE, HF_ADV_FREE));
+	CHECK(m);
+	/* All of it is still there, and what is written stays. */
+	FILLED(s, va, 20 * PAGE, 1);
+	FILLED(s, huge, 2 * PMD_SIZE, 2);
+	put(s, va + 3 * PAGE, 9);
+	GIVES(HF_ERR_STORE, hf_reclaim(m->phys, 10000, &done));
+	CHECK(m);
+	SAME(done, 9 + 512);
+	OK(hf_swap_off(m->phys));
+	/* Less a table: the hand has split the other huge page. */
+	SAME(free_bytes(m) + PAGE, before + (9 + 512) * PAGE);
+	ZEROS(s, va, 3 * PAGE);
+	SAME(get(s, va + 3 * PAGE), 9);
+	ZEROS(s, va + 4 * PAGE, 6 * PAGE);
+	FILLED(s, va + 10 * PAGE, 10 * PAGE, 1);
+	ZEROS(s, huge, PMD_SIZE);
+	FILLED(s, huge + PMD_SIZE, PMD_SIZE, 2);
+}
+
+static void free_takes_only_ones_own(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *p = space_new(m), *c;
+	hf_va va = map_filled(p, HF_LEVEL_PTE, 20, 1);
+
+	c = fork_space(p, HF_FORK_COPY);
+	OK(hf_madvise(c->mm, va, 20 * PAGE, HF_ADV_FREE));
+	CHECK(m);
+	put(c, va, 5); /* 19 pages have a leaf in each space now */
+	OK(hf_madvise(c->mm, va, 20 * PAGE, HF_ADV_FREE));
+	CHECK(m);
+	SAME(reclaim_all(m), 21);
+	SAME(swap_stats(m).used, 20);
+	ZEROS(c, va, PAGE);
+	FILLED(c, va + PAGE, 19 * PAGE, 1);
+	FILLED(p, va, 20 * PAGE, 1);
+	disk_off(m, d);
+}
+
+static void free_memory_that_fork_shares_goes_for_each(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *p = space_new(m), *c;
+	hf_va va = map_filled(p, HF_LEVEL_PTE, 20, 1);
+
+	OK(hf_madvise(p->mm, va, 20 * PAGE, HF_ADV_FREE));
+	c = fork_space(p, HF_FORK_COPY);
+	put(c, va, 5);
+	put(p, va + PAGE, 6);
+	CHECK(m);
+	reclaim_all(m);
+	SAME(get(c, va), 5);
+	SAME(get(p, va + PAGE), 6);
+	ZEROS(c, va + 2 * PAGE, 18 * PAGE);
+	ZEROS(p, va + 2 * PAGE, 18 * PAGE);
+	disk_off(m, d);
+}
+
+static void free_drops_what_is_away(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *s = space_new(m);
+	hf_va va = map_filled(s, HF_LEVEL_PTE, 20, 1);
+
+	reclaim_all(m);
+	OK(hf_madvise(s->mm, va, 10 * PAGE, HF_ADV_FREE));
+	CHECK(m);
+	SAME(swap_stats(m).used, 10);
+	ZEROS(s, va, 10 * PAGE);
+	FILLED(s, va + 10 * PAGE, 10 * PAGE, 1);
+	disk_off(m, d);
+}
+
+static void cold_pages_go_first(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *s = space_new(m);
+	hf_va va = map_filled(s, HF_LEVEL_PTE, 100, 1);
+
+	OK(hf_madvise(s->mm, va + 50 * PAGE, 20 * PAGE, HF_ADV_COLD));
+	CHECK(m);
+	put(s, va + 55 * PAGE, stamp(1, va + 55 * PAGE)); /* used again */
+	reclaim(m, 19);
+	for (uint64_t page = 0; page < 100; page++)
+		SAME(present(s, va + page * PAGE), page < 50 || page == 55 || page >= 70);
+	FILLED(s, va, 100 * PAGE, 1);
+	disk_off(m, d);
+}
+
+static void pageout_takes_a_range(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *s = space_new(m);
+	hf_va va = map_filled(s, HF_LEVEL_PTE, 100, 1), huge = map_filled(s, HF_LEVEL_PMD, 1, 2);
+
+	OK(hf_madvise(s->mm, va + 10 * PAGE, 50 * PAGE, HF_ADV_PAGEOUT));
+	CHECK(m);
+	SAME(away(s), 50);
+	for (uint64_t page = 0; page < 100; page++)
+		SAME(present(s, va + page * PAGE), page < 10 || page >= 60);
+	OK(hf_madvise(s->mm, huge + 100 * PAGE, 100 * PAGE, HF_ADV_PAGEOUT));
+	CHECK(m);
+	for (uint64_t page = 0; page < 512; page++)
+		SAME(present(s, huge + page * PAGE), page < 100 || page >= 200);
+	FILLED(s, va, 100 * PAGE, 1);
+	FILLED(s, huge, PMD_SIZE, 2);
+	disk_off(m, d);
+}
+
+static void pageout_leaves_what_others_have(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *p = space_new(m), *c;
+	hf_va va = map_filled(p, HF_LEVEL_PTE, 30, 1);
+	struct pin pin;
+
+	c = fork_space(p, HF_FORK_COPY);
+	OK(hf_madvise(p->mm, va, 30 * PAGE, HF_ADV_PAGEOUT));
+	SAME(away(p), 0);
+	fill(c, va, 10 * PAGE, 2);
+	pin_range(c, va + 5 * PAGE, PAGE, HF_PIN_READ, &pin);
+	OK(hf_madvise(c->mm, va, 30 * PAGE, HF_ADV_PAGEOUT));
+	CHECK(m);
+	SAME(away(c), 9);
+	assert_true(present(c, va + 5 * PAGE));
+	unpin(m, &pin);
+	FILLED(c, va, 10 * PAGE, 2);
+	FILLED(p, va, 30 * PAGE, 1);
+	disk_off(m, d);
+}
+
+static void advice_has_its_errors(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m);
+	hf_va va = map_filled(s, HF_LEVEL_PTE, 4, 1), shared = 0;
+	struct disk *d;
+
+	OK(hf_mmap(s->mm, &shared, 4 * PAGE, RW, HF_MAP_SHARED));
+	put(s, shared, 1);
+	FAILS(m, HF_ERR_INVAL, hf_madvise(s->mm, va, PAGE, HF_ADV_PAGEOUT));
+	OK(hf_madvise(s->mm, va, PAGE, HF_ADV_COLD));
+	d = disk_on(m, 2);
+	FAILS(m, HF_ERR_INVAL, hf_madvise(s->mm, shared, PAGE, HF_ADV_PAGEOUT));
+	FAILS(m, HF_ERR_INVAL, hf_madvise(s->mm, shared, PAGE, HF_ADV_COLD));
+	FAILS(m, HF_ERR_INVAL, hf_madvise(s->mm, shared, PAGE, HF_ADV_FREE));
+	FAILS(m, HF_ERR_UNMAPPED, hf_madvise(s->mm, SPACE_LO, PAGE, HF_ADV_PAGEOUT));
+	FAILS(m, HF_ERR_UNMAPPED, hf_madvise(s->mm, SPACE_LO, PAGE, HF_ADV_COLD));
+	FAILS(m, HF_ERR_UNMAPPED, hf_madvise(s->mm, SPACE_LO, PAGE, HF_ADV_FREE));
+	GIVES(HF_ERR_STORE, hf_madvise(s->mm, va, 4 * PAGE, HF_ADV_PAGEOUT));
+	CHECK(m);
+	SAME(away(s), 2);
+	FILLED(s, va, 4 * PAGE, 1);
+	SAME(get(s, shared), 1);
+	disk_off(m, d);
+}
+
+/* Other calls over what is away */
+
+static void pages_that_are_away_move(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *s = space_new(m), *c;
+	hf_va va = map_filled(s, HF_LEVEL_PTE, 1100, 1), to = 0;
+
+	SAME(reclaim_all(m), 1100);
+	c = fork_space(s, HF_FORK_COPY);
+	OK(hf_mremap(s->mm, va, 1100 * PAGE, 1200 * PAGE, HF_MREMAP_MAYMOVE, &to));
+	CHECK(m);
+	SAME(swap_stats(m).used, 1100);
+	SAME(away(s), 1100);
+	for (uint64_t at = 0; at < 1100 * PAGE; at += PAGE)
+		SAME(get(s, to + at), stamp(1, va + at));
+	/* What is shared goes for both, though it lies elsewhere here. */
+	reclaim_all(m);
+	for (uint64_t at = 0; at < 1100 * PAGE; at += PAGE)
+		SAME(get(s, to + at), stamp(1, va + at));
+	FILLED(c, va, 1100 * PAGE, 1);
+	disk_off(m, d);
+}
+
+static void shared_memory_stays(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *s = space_new(m);
+	hf_va va = 0;
+
+	OK(hf_mmap(s->mm, &va, 30 * PAGE, RW, HF_MAP_SHARED));
+	fill(s, va, 30 * PAGE, 1);
+	SAME(reclaim_all(m), 0);
+	SAME(leaves(s, 0), 30);
+	FILLED(s, va, 30 * PAGE, 1);
+	disk_off(m, d);
+}
+
 /* Failures */
 
 static void a_full_store_loses_nothing(void **state)
@@ -867,6 +1193,21 @@ static const struct CMUnitTest tests[] = {
 	TEST(fork_beside_a_pin_shares_entries),
 	TEST(what_fork_leaves_out_is_left_out),
 	TEST(a_chain_of_forks_keeps_its_states),
+	TEST(cold_huge_pages_go_in_small_ones),
+	TEST(used_huge_pages_stay),
+	TEST(pins_hold_parts_of_huge_pages),
+	TEST(shared_huge_pages_go_for_all),
+	TEST(a_huge_page_goes_without_a_frame_for_its_table),
+	TEST(free_memory_goes_without_a_store),
+	TEST(free_takes_only_ones_own),
+	TEST(free_memory_that_fork_shares_goes_for_each),
+	TEST(free_drops_what_is_away),
+	TEST(cold_pages_go_first),
+	TEST(pageout_takes_a_range),
+	TEST(pageout_leaves_what_others_have),
+	TEST(advice_has_its_errors),
+	TEST(pages_that_are_away_move),
+	TEST(shared_memory_stays),
 	TEST(a_full_store_loses_nothing),
 	TEST(a_failing_write_leaves_the_page),
 	TEST(a_failing_read_leaves_the_page_away),
