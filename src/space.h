@@ -62,7 +62,6 @@ enum hf_status hf_check_pages(const struct hf_mm *mm, hf_va va, uint64_t *len);
  */
 enum hf_status hf_check_mapped(const struct hf_mm *mm, hf_va lo, hf_va hi, unsigned access);
 
-/* A mapping as callers see it. */
 /*
  * The mapping that is found at `va` or next above it, as the caller of hf_vma_next sees it:
  * without flags that say something of another space's locks, and joined with neighbours
@@ -90,6 +89,7 @@ bool hf_vma_is_locked(const struct hf_mm *mm, const struct hf_vma *vma);
 /* Lock those of the pages in [lo, hi) that its locked mappings want present. mm lock held. */
 enum hf_status hf_lock_pages(struct hf_mm *mm, hf_va lo, hf_va hi);
 
+/* A mapping in the words of the public headers. */
 struct hf_vma_info hf_vma_describe(const struct hf_vma *vma);
 
 /* Whether the mapping allows all of `access`. */

@@ -174,7 +174,7 @@ enum hf_status hf_mm_visit(struct hf_mm *mm, hf_va va, uint64_t len,
 	if (st)
 		return st;
 	hf_lock_exclusive(mm->phys, mm->lock);
-	while (go_on && hf_vmas_next(mm->phys, mm->vmas, v.end, &v) && v.start < va + len) {
+	while (go_on && hf_mapping_next(mm, v.end, &v) && v.start < va + len) {
 		r.lo = hf_max_va(v.start, va);
 		r.hi = hf_min_va(v.end, va + len);
 		hf_phys_lock(mm->phys);

@@ -344,12 +344,19 @@ static void collapse_refuses_bad_ranges(void **state)
 {
 	struct machine *m = *state;
 	struct space *s = space_new(m);
-	hf_va va = scattered(s, 2, 1);
+	hf_va va = scattered(s, 2, 1), shared = SPACE_LO;
+	struct hf_object_config config = { .size = PMD_SIZE };
+	struct hf_object *object;
 
 	FAILS(m, HF_ERR_ALIGN, collapse(s, va + 1, PMD_SIZE));
 	FAILS(m, HF_ERR_EMPTY, collapse(s, va, 0));
 	FAILS(m, HF_ERR_WRAP, collapse(s, va, UINT64_MAX));
 	FAILS(m, HF_ERR_RANGE, collapse(s, 0, PAGE));
+	OK(hf_object_create(m->phys, &config, &object));
+	OK(hf_mmap_object(s->mm, &shared, PMD_SIZE, RW, HF_MAP_FIXED | HF_MAP_SHARED, object, 0));
+	put(s, shared, 1);
+	FAILS(m, HF_ERR_INVAL, collapse(s, shared, PMD_SIZE));
+	hf_object_put(object);
 	OK(hf_munmap(s->mm, va + PMD_SIZE, PAGE));
 	FAILS(m, HF_ERR_UNMAPPED, collapse(s, va, 2 * PMD_SIZE));
 }

@@ -357,6 +357,101 @@ static void smaps_tell_what_fork_makes_of_it(void **state)
 	SAME(smaps_at(s, va + 2 * PAGE).on_fork, HF_ON_FORK_COPY);
 }
 
+static void smaps_tell_what_is_locked(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m), *child;
+	hf_va va = map(s, 8 * PAGE, RW);
+
+	put(s, va + 4 * PAGE, 1);
+	OK(hf_mlock(s->mm, va, 2 * PAGE, 0));
+	SAME(smaps_at(s, va).locked, 2 * PAGE);
+	SAME(smaps_at(s, va + 4 * PAGE).locked, 0);
+	child = fork_space(s, HF_FORK_COPY); /* does not inherit it, and has one mapping */
+	SAME(smaps_at(child, va).locked, 0);
+	SAME(smaps_at(child, va).size, 8 * PAGE);
+	SAME(smaps_at(child, va).resident, 3 * PAGE);
+}
+
+/* A page of an object has others that lead to it: the object, at least. */
+static void smaps_of_an_object(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m);
+	struct hf_object_config config = { .size = 4 * PAGE };
+	hf_va shared = SPACE_LO, own = SPACE_LO + 8 * PAGE;
+	struct hf_object *object;
+
+	OK(hf_object_create(m->phys, &config, &object));
+	OK(hf_mmap_object(s->mm, &shared, 4 * PAGE, RW, HF_MAP_FIXED | HF_MAP_SHARED, object, 0));
+	OK(hf_mmap_object(s->mm, &own, 4 * PAGE, RW, HF_MAP_FIXED | HF_MAP_PRIVATE, object, 0));
+	put(s, shared, 1);
+	put(s, shared + PAGE, 1);
+	SAME(get(s, own), 1);
+	put(s, own + PAGE, 2);
+	SAME(smaps_at(s, shared).on_fork, HF_ON_FORK_SAME);
+	SAME(smaps_at(s, shared).shared_dirty + smaps_at(s, shared).shared_clean, 2 * PAGE);
+	SAME(smaps_at(s, own).on_fork, HF_ON_FORK_COPY);
+	SAME(smaps_at(s, own).private_dirty, PAGE);
+	SAME(smaps_at(s, own).resident, smaps_at(s, own).shared_clean + PAGE);
+	hf_object_put(object);
+}
+
+/* A swap store in the test's own memory. */
+#define SLOTS 64
+static char slots[SLOTS][PAGE];
+
+static bool slot_read(void *host, uint64_t slot, void *page)
+{
+	(void)host;
+	memcpy(page, slots[slot], PAGE);
+	return true;
+}
+
+static bool slot_write(void *host, uint64_t slot, const void *page)
+{
+	(void)host;
+	memcpy(slots[slot], page, PAGE);
+	return true;
+}
+
+/* What goes to the store and comes back is told, and a huge page waits until it is there. */
+static void reports_of_what_is_away(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m);
+	hf_va va = map_level(s, HF_LEVEL_PTE, 512);
+	struct hf_store store = {
+		.slots = SLOTS,
+		.read = slot_read,
+		.write = slot_write,
+		.meta = malloc(hf_store_meta_size(SLOTS)),
+	};
+	struct hf_mm_stats stats;
+	uint64_t done, away;
+
+	fill(s, va, 16 * PAGE, 1);
+	OK(hf_swap_on(m->phys, &store));
+	listen_begin(m);
+	OK(hf_reclaim(m->phys, 8, &done));
+	away = smaps_at(s, va).away;
+	assert_true(away > 0 && done > 0);
+	SAME(smaps_at(s, va).resident + away, 16 * PAGE);
+	expect_runs(s, SPACE_LO, SPACE_LEN);
+	hf_mm_stats(s->mm, &stats);
+	SAME(stats.away * PAGE, away);
+	assert_true(heard.count[HF_TRACE_RECLAIM] > 0);
+	FAILS(m, HF_ERR_AGAIN, hf_madvise(s->mm, va, PMD_SIZE, HF_ADV_COLLAPSE));
+	FILLED(s, va, 16 * PAGE, 1);
+	SAME(heard.faults[HF_FAULT_SWAPIN], away / PAGE);
+	listen_end(m);
+	OK(hf_madvise(s->mm, va, PMD_SIZE, HF_ADV_COLLAPSE));
+	FILLED(s, va, 16 * PAGE, 1);
+	SAME(level_of(s, va), HF_LEVEL_PMD);
+	OK(hf_swap_off(m->phys));
+	free(store.meta);
+}
+
 static void reports_change_nothing(void **state)
 {
 	struct machine *m = *state;
@@ -736,6 +831,46 @@ static void trace_tells_faults(void **state)
 	listen_end(m);
 }
 
+static void trace_tells_faults_of_objects(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m);
+	struct hf_object_config config = { .size = 4 * PAGE };
+	struct hf_object *object;
+	hf_va va = 0;
+
+	OK(hf_object_create(m->phys, &config, &object));
+	OK(hf_mmap_object(s->mm, &va, 4 * PAGE, RW, HF_MAP_SHARED, object, 0));
+	listen_begin(m);
+	OK(hf_fault(s->mm, va, HF_ACCESS_WRITE, NULL));
+	SAME(heard.faults[HF_FAULT_OBJECT], 1);
+	listen_end(m);
+	hf_object_put(object);
+}
+
+static void trace_tells_collapses(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m);
+	hf_va va = map_filled(s, HF_LEVEL_PMD, 1, 1);
+
+	OK(hf_mprotect(s->mm, va + PAGE, PAGE, RO));
+	OK(hf_mprotect(s->mm, va + PAGE, PAGE, RW));
+	listen_begin(m);
+	OK(hf_madvise(s->mm, va, PMD_SIZE, HF_ADV_COLLAPSE));
+	SAME(heard.count[HF_TRACE_COLLAPSE], 1);
+	SAME(heard.last[HF_TRACE_COLLAPSE].kind, HF_COLLAPSE_IN_PLACE);
+	SAME(heard.last[HF_TRACE_COLLAPSE].va, va);
+	SAME(heard.last[HF_TRACE_COLLAPSE].level, HF_LEVEL_PMD);
+	SAME(heard.last[HF_TRACE_COLLAPSE].len, PMD_SIZE);
+	OK(hf_madvise(s->mm, va, PAGE, HF_ADV_DONTNEED));
+	OK(hf_madvise(s->mm, va, PMD_SIZE, HF_ADV_COLLAPSE));
+	SAME(heard.last[HF_TRACE_COLLAPSE].kind, HF_COLLAPSE_COPIED);
+	OK(hf_madvise(s->mm, va, PMD_SIZE, HF_ADV_COLLAPSE)); /* is huge already */
+	SAME(heard.count[HF_TRACE_COLLAPSE], 2);
+	listen_end(m);
+}
+
 static void trace_tells_flushes_and_splits(void **state)
 {
 	struct machine *m = *state;
@@ -805,6 +940,9 @@ static const struct CMUnitTest tests[] = {
 	TEST(smaps_tell_each_mapping),
 	TEST(smaps_tell_what_is_shared),
 	TEST(smaps_tell_what_fork_makes_of_it),
+	TEST(smaps_tell_what_is_locked),
+	TEST(smaps_of_an_object),
+	TEST(reports_of_what_is_away),
 	TEST(reports_change_nothing),
 	TEST(forecast_of_nothing_pinned),
 	TEST(forecast_of_small_pins),
@@ -818,6 +956,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(forecast_of_an_overflow),
 	cmocka_unit_test(forecast_of_pins_in_a_1_gib_page),
 	TEST(trace_tells_faults),
+	TEST(trace_tells_faults_of_objects),
+	TEST(trace_tells_collapses),
 	TEST(trace_tells_flushes_and_splits),
 	TEST(trace_tells_pins),
 	TEST(trace_tells_no_pin_that_fails),
