@@ -89,6 +89,7 @@ static struct hf_vma_info vma_info(const struct model_region *region)
 		.locked = region->attr.flags & MODEL_LOCKED,
 		.lock_on_fault = region->attr.flags & MODEL_ONFAULT,
 		.sealed = region->attr.flags & MODEL_SEALED,
+		.grows_down = region->attr.flags & MODEL_GROWSDOWN,
 		.shared = region->attr.flags & MODEL_SHARED,
 		.object = region->attr.object ? region->attr.object->real : NULL,
 		.offset = region->attr.object ? region->offset : 0,
@@ -113,8 +114,9 @@ static void compare_mappings(struct world *w, struct member *member)
 		    got.huge != want.huge || got.huge_1g != want.huge_1g ||
 		    got.dontfork != want.dontfork || got.wipeonfork != want.wipeonfork ||
 		    got.locked != want.locked || got.lock_on_fault != want.lock_on_fault ||
-		    got.sealed != want.sealed || got.shared != want.shared ||
-		    got.object != want.object || got.offset != want.offset)
+		    got.sealed != want.sealed || got.grows_down != want.grows_down ||
+		    got.shared != want.shared || got.object != want.object ||
+		    got.offset != want.offset)
 			disagree(w,
 				 "mapping [0x%llx, 0x%llx) prot %u, the model says "
 				 "[0x%llx, 0x%llx) prot %u, or the advice differs",

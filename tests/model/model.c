@@ -148,6 +148,8 @@ void model_fork(struct model *child, const struct model *parent)
 {
 	model_init(child, parent->lo, parent->hi);
 	child->limits = parent->limits;
+	child->brk_start = parent->brk_start;
+	child->brk = parent->brk;
 	for (size_t i = 0; i < parent->count; i++) {
 		const struct model_region *region = &parent->regions[i];
 		uint64_t at = region->start / PAGE, end = region->end / PAGE;
@@ -266,10 +268,77 @@ static bool is_free(const struct model *model, hf_va va, uint64_t len)
 	return !above || above->start >= va + len;
 }
 
-/* The highest free place that is a multiple of `align`; 0: none. */
-static hf_va highest_free(const struct model *model, uint64_t len, uint64_t align)
+static uint64_t stack_gap(const struct model *model)
 {
-	hf_va hi = model->hi; /* of the gap below */
+	return model->limits.stack_gap ? model->limits.stack_gap : (uint64_t)1 << 20;
+}
+
+bool model_near_stack(const struct model *model, hf_va end, uint64_t gap)
+{
+	const struct model_region *above = model_above(model, end);
+
+	if (!above)
+		return false;
+	if ((above->attr.flags & MODEL_GROWSDOWN) && gap < stack_gap(model))
+		gap = stack_gap(model);
+	return above->start - end < gap;
+}
+
+enum hf_status model_check_grow(const struct model *model, hf_va va)
+{
+	const struct model_region *stack = model_above(model, va), *below = NULL;
+	uint64_t most = model->limits.stack ? model->limits.stack : (uint64_t)8 << 20;
+	hf_va start = va & ~(PAGE - 1);
+	uint64_t more;
+
+	if (!stack || !(stack->attr.flags & MODEL_GROWSDOWN))
+		return HF_ERR_UNMAPPED;
+	for (size_t i = 0; &model->regions[i] < stack; i++)
+		below = &model->regions[i];
+	if (below && start - below->end < stack_gap(model) &&
+	    !(below->attr.flags & MODEL_GROWSDOWN) && below->attr.prot != HF_PROT_NONE)
+		return HF_ERR_UNMAPPED;
+	if (stack->end - start > most)
+		return HF_ERR_LIMIT;
+	more = stack->start - start;
+	return model_check_limits(model, start, more, more,
+				  stack->attr.flags & MODEL_LOCKED ? more : 0);
+}
+
+void model_grow(struct model *model, hf_va va)
+{
+	struct model_region *stack = (struct model_region *)model_above(model, va);
+
+	stack->start = va & ~(PAGE - 1);
+	regions_merge(model);
+}
+
+enum hf_status model_fault_growing(const struct model *model, hf_va va, uint64_t len,
+				   unsigned access)
+{
+	struct model trial = *model; /* its regions only */
+	size_t size = model->count * sizeof(model->regions[0]);
+	enum hf_status status, grown = HF_OK;
+
+	trial.regions = malloc(size + 1);
+	memcpy(trial.regions, model->regions, size);
+	while ((status = model_first_fault(&trial, va, len, access)) == HF_ERR_UNMAPPED && !grown) {
+		hf_va at = va;
+
+		while (model_at(&trial, at))
+			at = model_at(&trial, at)->end;
+		grown = model_check_grow(&trial, at);
+		if (!grown)
+			model_grow(&trial, at);
+	}
+	free(trial.regions);
+	return grown ? grown : status;
+}
+
+/* The highest free place below `end` that is a multiple of `align`; 0: none. */
+static hf_va highest_free(const struct model *model, hf_va end, uint64_t len, uint64_t align)
+{
+	hf_va hi = end; /* of the gap below */
 
 	for (size_t i = model->count + 1; i--;) {
 		hf_va lo = i ? model->regions[i - 1].end : model->lo;
@@ -277,8 +346,25 @@ static hf_va highest_free(const struct model *model, uint64_t len, uint64_t alig
 
 		if (va >= lo)
 			return va;
-		if (i)
+		if (i && model->regions[i - 1].start < hi)
 			hi = model->regions[i - 1].start;
+	}
+	return 0;
+}
+
+/* The same, at `off` from such a multiple, and far enough from the stack above it. */
+static hf_va highest_clear(const struct model *model, uint64_t len, uint64_t align, uint64_t off)
+{
+	hf_va end = model->hi, va;
+
+	while ((va = highest_free(model, end, len + off, align))) {
+		const struct model_region *above = model_above(model, va + off + len);
+
+		if (!model_near_stack(model, va + off + len, 0))
+			return va + off;
+		if (above->start - model->lo < stack_gap(model))
+			return 0;
+		end = above->start - stack_gap(model);
 	}
 	return 0;
 }
@@ -289,14 +375,14 @@ static hf_va place(const struct model *model, hf_va hint, uint64_t like, uint64_
 	static const uint64_t sizes[] = { PUD_SIZE, PMD_SIZE, PAGE };
 
 	hint &= ~(PAGE - 1);
-	if (hint && is_free(model, hint, len))
+	if (hint && is_free(model, hint, len) && !model_near_stack(model, hint + len, 0))
 		return hint;
 	for (size_t i = 0; i < 3; i++) {
-		uint64_t off = like % sizes[i];
-		hf_va va = len >= sizes[i] ? highest_free(model, len + off, sizes[i]) : 0;
+		hf_va va =
+			len >= sizes[i] ? highest_clear(model, len, sizes[i], like % sizes[i]) : 0;
 
 		if (va)
-			return va + off;
+			return va;
 	}
 	return 0;
 }

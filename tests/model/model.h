@@ -20,6 +20,7 @@ enum model_flag {
 	MODEL_LOCKED = 32,
 	MODEL_ONFAULT = 64,
 	MODEL_SEALED = 128,
+	MODEL_GROWSDOWN = 256,
 };
 
 /* Memory with an identity: what every shared mapping of it sees. */
@@ -50,6 +51,7 @@ struct model_region {
 struct model {
 	hf_va lo, hi;
 	struct hf_limits limits;
+	hf_va brk_start, brk;	      /* the heap, if brk_start is not 0 */
 	unsigned future;	      /* MODEL_* that new mappings get */
 	struct model_region *regions; /* in order; no two neighbours that are alike */
 	size_t count, room;
@@ -99,6 +101,17 @@ enum hf_status model_check_sealed(const struct model *model, hf_va va, uint64_t 
 enum hf_status model_check_limits(const struct model *model, hf_va va, uint64_t len,
 				  uint64_t mapped, uint64_t locked);
 /* Bytes of [va, va+len) whose mappings have all of these flags. */
+/*
+ * An access to va, where nothing is mapped, makes a stack above it begin there: HF_OK, or what
+ * keeps it from that. model_grow does it.
+ */
+enum hf_status model_check_grow(const struct model *model, hf_va va);
+void model_grow(struct model *model, hf_va va);
+/* As model_first_fault, with stacks that grow on the way. */
+enum hf_status model_fault_growing(const struct model *model, hf_va va, uint64_t len,
+				   unsigned access);
+/* What begins at `end` or above is a stack too near, or anything else within `gap`. */
+bool model_near_stack(const struct model *model, hf_va end, uint64_t gap);
 uint64_t model_bytes_with(const struct model *model, hf_va va, uint64_t len, unsigned flags);
 void model_change_flags(struct model *model, hf_va va, uint64_t len, unsigned clear, unsigned add);
 

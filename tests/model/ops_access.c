@@ -17,6 +17,8 @@ static enum hf_status expect_program(struct world *w, struct call *c)
 	enum hf_status status = model_first_fault(model, c->va, inside, c->access);
 
 	(void)w;
+	if (status == HF_ERR_UNMAPPED)
+		status = model_fault_growing(model, c->va, inside, c->access);
 	return status || inside == c->len ? status : HF_ERR_RANGE;
 }
 
@@ -260,6 +262,7 @@ static void done_copy(struct world *w, struct call *c)
 
 static const struct operation list[] = {
 	{ .name = "load",
+	  .grows = true,
 	  .copies = true,
 	  .weight = 150,
 	  .pick = pick_load,
@@ -268,6 +271,7 @@ static const struct operation list[] = {
 	  .done = compare_word,
 	  .cpu = true },
 	{ .name = "store",
+	  .grows = true,
 	  .copies = true,
 	  .weight = 220,
 	  .pick = pick_store,
@@ -276,6 +280,7 @@ static const struct operation list[] = {
 	  .done = done_store,
 	  .cpu = true },
 	{ .name = "fetch",
+	  .grows = true,
 	  .copies = true,
 	  .weight = 10,
 	  .pick = pick_fetch,
@@ -284,6 +289,7 @@ static const struct operation list[] = {
 	  .done = compare_word,
 	  .cpu = true },
 	{ .name = "cmpxchg",
+	  .grows = true,
 	  .copies = true,
 	  .weight = 20,
 	  .pick = pick_cmpxchg,
@@ -292,6 +298,7 @@ static const struct operation list[] = {
 	  .done = done_cmpxchg,
 	  .cpu = true },
 	{ .name = "copy_out",
+	  .grows = true,
 	  .copies = true,
 	  .weight = 40,
 	  .pick = pick_copy_out,
@@ -300,6 +307,7 @@ static const struct operation list[] = {
 	  .done = compare_bytes,
 	  .cpu = true },
 	{ .name = "copy_in",
+	  .grows = true,
 	  .copies = true,
 	  .weight = 60,
 	  .pick = pick_copy_in,

@@ -170,12 +170,19 @@ static bool pick_limits(struct world *w, struct call *c)
 {
 	c->len = one_in(w, 2) ? 0 : MIB * below(w, 80);
 	c->value = one_in(w, 2) ? 0 : PAGE * below(w, 2000);
+	c->src = one_in(w, 2) ? 0 : PAGE * below(w, 4000);
+	c->offset = one_in(w, 4) ? 0 : PAGE * below(w, 300);
 	return true;
 }
 
 static enum hf_status call_limits(struct world *w, struct call *c)
 {
-	struct hf_limits limits = { .va = c->len, .lock = c->value };
+	struct hf_limits limits = {
+		.va = c->len,
+		.lock = c->value,
+		.stack = c->src,
+		.stack_gap = c->offset,
+	};
 
 	(void)w;
 	return hf_mm_set_limits(&c->m->mm, &limits);
@@ -184,7 +191,98 @@ static enum hf_status call_limits(struct world *w, struct call *c)
 static void done_limits(struct world *w, struct call *c)
 {
 	(void)w;
-	c->m->model.limits = (struct hf_limits){ .va = c->len, .lock = c->value };
+	c->m->model.limits = (struct hf_limits){
+		.va = c->len,
+		.lock = c->value,
+		.stack = c->src,
+		.stack_gap = c->offset,
+	};
+}
+
+/* hf_brk_start, hf_brk: c->va is the new end, c->src where it is after the call */
+
+static bool pick_brk_start(struct world *w, struct call *c)
+{
+	c->va = one_in(w, 20) ? below(w, w->lo) : any_va(w);
+	return true;
+}
+
+static enum hf_status expect_brk_start(struct world *w, struct call *c)
+{
+	const struct model *model = &c->m->model;
+
+	(void)w;
+	if (c->va < model->lo || c->va >= model->hi)
+		return HF_ERR_RANGE;
+	return model->brk != model->brk_start ? HF_ERR_BUSY : HF_OK;
+}
+
+static enum hf_status call_brk_start(struct world *w, struct call *c)
+{
+	(void)w;
+	return hf_brk_start(&c->m->mm, c->va);
+}
+
+static void done_brk_start(struct world *w, struct call *c)
+{
+	(void)w;
+	c->m->model.brk_start = c->m->model.brk = c->va;
+}
+
+static bool pick_brk(struct world *w, struct call *c)
+{
+	const struct model *model = &c->m->model;
+
+	c->va = model->brk_start + below(w, one_in(w, 8) ? 4 * MIB : 60 * PAGE);
+	if (one_in(w, 20))
+		c->va = model->brk_start - below(w, 2 * PAGE);
+	return model->brk_start || one_in(w, 10);
+}
+
+static enum hf_status expect_brk(struct world *w, struct call *c)
+{
+	const struct model *model = &c->m->model;
+	hf_va lo = page_up(model->brk), hi = page_up(c->va);
+	const struct model_region *above = model_above(model, lo);
+
+	(void)w;
+	if (!model->brk_start || c->va < model->brk_start || c->va > model->hi)
+		return HF_ERR_RANGE;
+	if (hi < lo)
+		return model_check_sealed(model, hi, lo - hi);
+	if (hi == lo)
+		return HF_OK;
+	if ((above && above->start < hi) || model_near_stack(model, hi, PAGE))
+		return HF_ERR_EXIST;
+	return model_check_limits(model, lo, hi - lo, hi - lo,
+				  model->future & MODEL_LOCKED ? hi - lo : 0);
+}
+
+static enum hf_status call_brk(struct world *w, struct call *c)
+{
+	(void)w;
+	return hf_brk(&c->m->mm, c->va, &c->src);
+}
+
+static void done_brk(struct world *w, struct call *c)
+{
+	struct model *model = &c->m->model;
+	hf_va lo = page_up(model->brk), hi = page_up(c->va);
+	struct model_attr attr = { .prot = 3, .flags = model->future };
+
+	if (c->src != c->va)
+		disagree(w, "the heap ends at 0x%llx", (unsigned long long)c->src);
+	if (hi < lo)
+		model_munmap(model, hi, lo - hi);
+	else if (hi > lo)
+		model_mmap(model, lo, hi - lo, attr, 0);
+	model->brk = c->va;
+}
+
+static void failed_brk(struct world *w, struct call *c)
+{
+	if (c->src != c->m->model.brk)
+		disagree(w, "the heap ends at 0x%llx", (unsigned long long)c->src);
 }
 
 /* hf_mseal. Sealed memory stays until its space ends, so not too much of it. */
@@ -246,6 +344,19 @@ static const struct operation list[] = {
 	  .pick = pick_limits,
 	  .call = call_limits,
 	  .done = done_limits },
+	{ .name = "hf_brk_start",
+	  .weight = 3,
+	  .pick = pick_brk_start,
+	  .expect = expect_brk_start,
+	  .call = call_brk_start,
+	  .done = done_brk_start },
+	{ .name = "hf_brk",
+	  .weight = 15,
+	  .pick = pick_brk,
+	  .expect = expect_brk,
+	  .call = call_brk,
+	  .done = done_brk,
+	  .failed = failed_brk },
 	{ .name = "hf_mseal",
 	  .weight = 3,
 	  .pick = pick_seal,

@@ -11,7 +11,9 @@ static bool pick_mmap(struct world *w, struct call *c)
 	c->flags = one_in(w, 100) ? (unsigned)below(w, 4) : often[below(w, 10)];
 	c->prot = some_prot(w);
 	pick_range(w, c);
-	if (!c->flags && one_in(w, 2))
+	if (one_in(w, 12))
+		c->flags |= HF_MAP_GROWSDOWN;
+	if (!(c->flags & 3) && one_in(w, 2))
 		c->va = 0;
 	return true;
 }
@@ -34,7 +36,8 @@ static enum hf_status expect_mmap(struct world *w, struct call *c)
 	(void)w;
 	c->src = c->va;
 	c->needs = 0;
-	return check_map(c, model_check_mmap(&c->m->model, &c->src, c->len, c->prot, c->flags));
+	return check_map(c, model_check_mmap(&c->m->model, &c->src, c->len, c->prot,
+					     c->flags & ~(unsigned)HF_MAP_GROWSDOWN));
 }
 
 static enum hf_status call_mmap(struct world *w, struct call *c)
@@ -50,7 +53,7 @@ static void done_mmap(struct world *w, struct call *c)
 	if (c->va != c->src)
 		disagree(w, "placed at 0x%llx, the model says 0x%llx", (unsigned long long)c->va,
 			 (unsigned long long)c->src);
-	attr.flags = c->m->model.future;
+	attr.flags = c->m->model.future | (c->flags & HF_MAP_GROWSDOWN ? MODEL_GROWSDOWN : 0);
 	model_mmap(&c->m->model, c->va, c->len, attr, 0);
 }
 

@@ -167,6 +167,21 @@ static void unsure_call(struct world *w, struct call *c)
 		model_unsure(&c->m->model, va, end);
 }
 
+/* Stacks that the call made grow, also if it failed later; none but those that may. */
+static void observe_stacks(struct world *w, struct call *c)
+{
+	struct model *model = &c->m->model;
+	struct hf_vma_info vma;
+
+	for (hf_va va = c->va; va < c->va + c->len && va < model->hi; va += PAGE - va % PAGE) {
+		if (model_at(model, va) || hf_vma_next(&c->m->mm, va, &vma) || vma.start > va)
+			continue;
+		if (model_check_grow(model, va) != HF_OK)
+			disagree(w, "a stack has grown to 0x%llx", (unsigned long long)va);
+		model_grow(model, va);
+	}
+}
+
 bool run_call(struct world *w, struct call *c)
 {
 	struct call *recent = &w->recent[w->calls % RECENT];
@@ -198,6 +213,8 @@ bool run_call(struct world *w, struct call *c)
 		disagree(w, "gives %s, the model says %s; %llu bytes are free",
 			 hf_status_name(c->status), hf_status_name(c->want),
 			 (unsigned long long)free_bytes(w));
+	if (c->op->grows)
+		observe_stacks(w, c);
 	if (c->status == HF_OK && c->op->done)
 		c->op->done(w, c);
 	else if (c->status != HF_OK && c->op->failed)

@@ -117,6 +117,7 @@ struct operation {
 	void (*done)(struct world *w, struct call *c);
 	void (*failed)(struct world *w, struct call *c);
 	bool copies; /* reads, writes or holds [va, va+len): may make private copies */
+	bool grows;  /* makes stacks grow */
 	bool cpu;    /* memory may be short before it comes to the forbidden page */
 };
 
