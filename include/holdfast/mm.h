@@ -241,7 +241,8 @@ enum hf_mremap_flags {
  * *addr is set on success.
  *
  * Other than in mremap(2), the range may hold several mappings; the last one is that which
- * grows. The call changes nothing when it fails.
+ * grows. The call changes nothing when it fails. An old length of 0 does not map shared memory
+ * once more: hf_mmap_object does that.
  *
  * HF_ERR_FLAGS: unknown, or FIXED or DONTUNMAP without MAYMOVE. HF_ERR_INVAL: DONTUNMAP, and
  * the lengths differ. HF_ERR_ALIGN: old, or *addr with FIXED. HF_ERR_EMPTY. HF_ERR_WRAP.

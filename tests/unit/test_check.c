@@ -592,6 +592,18 @@ static struct hf_violation like_neighbours(struct world *w)
 	return in("vmas-merged", w->parent, w->ro, hf_pfn_pa(w->parent->vmas));
 }
 
+static struct hf_violation miscounted_locks(struct world *w)
+{
+	w->parent->locked_bytes += PAGE;
+	return in("bytes-counted", w->parent, 0, hf_pfn_pa(w->parent->vmas));
+}
+
+static struct hf_violation miscounted_mappings(struct world *w)
+{
+	w->parent->limits.va = 1; /* from now on they have to be counted */
+	return in("bytes-counted", w->parent, 0, hf_pfn_pa(w->parent->vmas));
+}
+
 static struct hf_violation bits_in_leaf(struct world *w, uint64_t set, uint64_t clear)
 {
 	struct hf_violation v = changed_leaf(w, w->small + 5 * PAGE, set, clear);
@@ -803,6 +815,8 @@ static void nothing_is_found_where_nothing_is_wrong(void **state)
 	X(unlisted_loose_frame)      \
 	X(uncoalesced_free_block)    \
 	X(miscounted_free_frames)    \
+	X(miscounted_locks)          \
+	X(miscounted_mappings)       \
 	X(wrong_sum_of_gaps)         \
 	X(root_that_is_no_node)      \
 	X(child_that_is_no_node)     \
