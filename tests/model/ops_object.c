@@ -601,7 +601,9 @@ static void done_mincore(struct world *w, struct call *c)
 		if (!region->attr.object ? w->buf[0][i] != there : there && !w->buf[0][i])
 			disagree(w, "page 0x%llx is %sin memory", (unsigned long long)va,
 				 there ? "" : "not ");
-		if (!w->buf[0][i] && ((page && page->pins) || (shmem && under && page == under)))
+		if (!w->buf[0][i] &&
+		    ((page && page->pins) || (shmem && under && page == under &&
+					      !pagemap_get(&c->m->model.unsure, va / PAGE))))
 			disagree(w, "page 0x%llx is told not to be in memory",
 				 (unsigned long long)va);
 	}

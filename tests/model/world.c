@@ -115,12 +115,13 @@ static void read_huge_zeros(struct world *w)
 	member_end(w, 0);
 }
 
-static void note_fork(void *arg, const struct hf_trace_event *event)
+static void note_event(void *arg, const struct hf_trace_event *event)
 {
 	struct world *w = arg;
 
 	if (event->what == HF_TRACE_FORK)
 		w->cost = *event->fork;
+	w->splits += event->what == HF_TRACE_SPLIT;
 }
 
 struct world *world_new(uint64_t seed)
@@ -137,7 +138,7 @@ struct world *world_new(uint64_t seed)
 		.count_limit = w->count_limit,
 		.ranges = w->ranges,
 		.tlb_entries = w->tlb_entries,
-		.trace = note_fork,
+		.trace = note_event,
 		.trace_arg = w,
 	};
 	must(w, hf_soft_create(&config, &w->soft), "hf_soft_create");

@@ -147,6 +147,7 @@ struct world {
 	struct hf_soft_dma *dma;
 	struct hf_phys *phys;
 	struct hf_fork_cost cost; /* of the last fork */
+	uint64_t splits;	  /* of huge leaves, so far */
 	struct hf_fork_pin fork_pins[MAX_FORK_PINS];
 	uint64_t free_at_start;
 	struct member *members[MAX_MEMBERS];
