@@ -118,6 +118,7 @@ enum hf_status call_fork(struct scene *sc);
 enum hf_status call_access(struct scene *sc);
 
 extern const struct suite suite_fault_fork, suite_fault_pages, suite_fault_ranges, suite_fault_copy,
-	suite_fault_gib, suite_fault_remap, suite_fault_edits, suite_limits, suite_fault_collapse;
+	suite_fault_gib, suite_fault_remap, suite_fault_edits, suite_limits, suite_fault_collapse,
+	suite_fault_objects;
 
 #endif
