@@ -1227,6 +1227,71 @@ static void scene_over_the_hosts_limit(void)
 	at_the_hosts_limit(true);
 }
 
+/* An object of one page, mapped over two: the second page is beyond its end. */
+static char *scene_object(struct hf_linux_space *space, struct hf_object **object)
+{
+	struct hf_object_config config = { .size = PAGE };
+	struct hf_linux *lin = machine(16 * MIB);
+	hf_va va = 0;
+
+	space_in(lin, space, 8 * MIB);
+	OK(hf_object_create(hf_linux_phys(lin), &config, object));
+	OK(hf_mmap_object(&space->mm, &va, 2 * PAGE, HF_PROT_READ | HF_PROT_WRITE, HF_MAP_SHARED,
+			  *object, 0));
+	*(char *)hf_linux_ptr(space, va) = 1;
+	return hf_linux_ptr(space, va);
+}
+
+static void scene_bus_by_default(void)
+{
+	struct hf_linux_space space;
+	struct hf_object *object;
+	char *p = scene_object(&space, &object) + PAGE + 99;
+
+	expect_death_at(p);
+	*(volatile char *)p = 1;
+}
+
+static void scene_bus_when_blocked(void)
+{
+	struct hf_linux_space space;
+	struct hf_object *object;
+	char *p = scene_object(&space, &object) + PAGE + 98;
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGBUS);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	expect_death_at(p);
+	(void)*(volatile char *)p;
+}
+
+static struct hf_object *bus_object;
+static volatile char *volatile bus_at;
+static volatile int buses;
+
+/* As the owner of a file does: it grows, and the access goes on. */
+static void on_bus(int sig, siginfo_t *info, void *context)
+{
+	(void)context;
+	if (sig != SIGBUS || info->si_code != BUS_ADRERR || info->si_addr != bus_at)
+		_exit(8);
+	buses++;
+	if (hf_object_truncate(bus_object, 2 * PAGE) != HF_OK)
+		_exit(9);
+}
+
+static void scene_bus_repaired(void)
+{
+	struct sigaction action = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO };
+	struct hf_linux_space space;
+
+	sigaction(SIGBUS, &action, NULL);
+	bus_at = scene_object(&space, &bus_object) + PAGE + 97;
+	*bus_at = 5;
+	exit(*bus_at == 5 && buses == 1 ? 7 : 10);
+}
+
 #define SCENE(name)                 \
 	{                           \
 #name, scene_##name \
@@ -1239,7 +1304,8 @@ static const struct {
 	SCENE(foreign_by_default),   SCENE(killed),
 	SCENE(kill_ignored),	     SCENE(simple_handler),
 	SCENE(handler_repairs),	     SCENE(at_the_hosts_limit),
-	SCENE(over_the_hosts_limit),
+	SCENE(over_the_hosts_limit), SCENE(bus_by_default),
+	SCENE(bus_when_blocked),     SCENE(bus_repaired),
 };
 
 static int play(const char *name)
@@ -1280,8 +1346,8 @@ static int status_of(const char *name)
 	return status;
 }
 
-/* The scene dies of SIGSEGV, and of no other fault than the one that it meant to. */
-static void dies_where_it_should(const char *name)
+/* The scene dies of this signal, and of no other fault than the one that it meant to. */
+static void dies_of(int deadly, const char *name)
 {
 	int out, status;
 	pid_t pid = start(name, true, &out);
@@ -1295,12 +1361,12 @@ static void dies_where_it_should(const char *name)
 		if (!WIFSTOPPED(status))
 			break;
 		sig = WSTOPSIG(status);
-		if (sig == SIGSEGV)
+		if (sig == deadly)
 			ptrace(PTRACE_GETSIGINFO, pid, NULL, &info);
 		ptrace(PTRACE_CONT, pid, NULL, (void *)(intptr_t)(sig == SIGTRAP ? 0 : sig));
 	}
 	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), SIGSEGV);
+	assert_int_equal(WTERMSIG(status), deadly);
 	assert_int_equal(read(out, &expected, sizeof(expected)), sizeof(expected));
 	if (expected)
 		assert_ptr_equal(info.si_addr, expected);
@@ -1310,10 +1376,22 @@ static void dies_where_it_should(const char *name)
 static void without_a_handler_the_program_dies(void **state)
 {
 	(void)state;
-	dies_where_it_should("forbidden_by_default");
-	dies_where_it_should("forbidden_when_ignored");
-	dies_where_it_should("foreign_by_default");
-	dies_where_it_should("killed");
+	dies_of(SIGSEGV, "forbidden_by_default");
+	dies_of(SIGSEGV, "forbidden_when_ignored");
+	dies_of(SIGSEGV, "foreign_by_default");
+	dies_of(SIGSEGV, "killed");
+}
+
+/* What the kernel does with an access beyond a file's end. */
+static void beyond_an_object_is_sigbus(void **state)
+{
+	int status = status_of("bus_repaired");
+
+	(void)state;
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 7);
+	dies_of(SIGBUS, "bus_by_default");
+	dies_of(SIGBUS, "bus_when_blocked");
 }
 
 static void a_sent_signal_can_be_ignored(void **state)
@@ -1399,6 +1477,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(memory_for_the_next_fork_stays),
 		cmocka_unit_test(direct_reads_land_in_pinned_memory),
 		cmocka_unit_test(without_a_handler_the_program_dies),
+		cmocka_unit_test(beyond_an_object_is_sigbus),
 		cmocka_unit_test(a_sent_signal_can_be_ignored),
 		cmocka_unit_test(simple_handlers_are_called),
 		cmocka_unit_test(a_handler_may_repair_and_return),
