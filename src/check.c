@@ -14,6 +14,7 @@
 struct check {
 	struct hf_phys *phys;
 	struct hf_mm *mm; /* the space being walked */
+	uint64_t pages;	  /* of objects, not yet found among the frames */
 	struct hf_violation *out;
 };
 
@@ -55,6 +56,10 @@ static bool check_pages(struct check *c, const struct hf_object *o, hf_pfn table
 			return fail(c, "entry-leads-to-ram", offset, pfn);
 		if (offset + hf_level_size(level) > hf_object_end(o))
 			return fail(c, "page-before-end", offset, pfn);
+		if (hf_frame_kind(hf_frame(c->phys, pfn)) != HF_FRAME_PAGE ||
+		    hf_frame(c->phys, pfn)->order != hf_level_order(level))
+			return fail(c, "page-marked", offset, pfn);
+		c->pages++;
 	}
 	return true;
 }
@@ -398,6 +403,9 @@ static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *fr
 				return false;
 			*free += 1;
 			break;
+		case HF_FRAME_PAGE:
+			c->pages--;
+			/* fallthrough */
 		case HF_FRAME_PLAIN:
 			if (!hf_pins_locked(c->phys, (hf_pfn){ pfn }) &&
 			    !leaves_to(c->phys, (hf_pfn){ pfn }))
@@ -591,6 +599,10 @@ enum hf_status hf_mm_check(struct hf_phys *phys, struct hf_violation *out)
 	for (size_t i = 0; i < phys->ram_count; i++)
 		if (!check_frames(&c, &phys->ram[i], &free))
 			return HF_ERR_CORRUPT;
+	if (c.pages) {
+		fail(&c, "page-marked", 0, (hf_pfn){ 0 });
+		return HF_ERR_CORRUPT;
+	}
 	if (free != phys->free_frames) {
 		fail(&c, "free-frames-counted", 0, (hf_pfn){ 0 });
 		return HF_ERR_CORRUPT;

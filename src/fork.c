@@ -139,8 +139,8 @@ static void must_get(struct fork *f, hf_pfn pfn, unsigned level)
 }
 
 /*
- * A zero page is not handed on: the child finds zeros where it has nothing, too, and one
- * table may lead to it any number of times. phys->lock held.
+ * What the child's faults find again is not handed on, zero pages and pages of objects: one table
+ * may lead to such a page any number of times. phys->lock held.
  */
 static void share(struct fork *f, hf_pte *parent, hf_pte *child, unsigned level)
 {
@@ -155,7 +155,7 @@ static void share(struct fork *f, hf_pte *parent, hf_pte *child, unsigned level)
 	}
 	e = disarm(f, parent, level);
 	if (hf_pte_leaf(e, level)) {
-		if (hf_is_zero_locked(f->phys, pfn))
+		if (hf_found_again_locked(f->phys, pfn))
 			return;
 		must_get(f, pfn, level);
 	} else if (!hf_table_get_locked(f->phys, pfn)) {

@@ -134,12 +134,6 @@ bool hf_mapped_once_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 	return !hf_covered_locked(phys, pfn, level);
 }
 
-bool hf_leaf_alone_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
-{
-	return *maps_of(hf_block(phys, pfn, level), level) == 1 &&
-	       !hf_covered_locked(phys, pfn, level);
-}
-
 /* Pins that hold all of the 2 MiB around a frame. */
 static uint32_t whole_pins(const struct hf_phys *phys, hf_pfn pfn)
 {
@@ -354,6 +348,26 @@ bool hf_is_zero_locked(const struct hf_phys *phys, hf_pfn pfn)
 {
 	return pfn.v == phys->zero[0].v ||
 	       (phys->zero[1].v != HF_NIL && hf_block_base(pfn, 1).v == phys->zero[1].v);
+}
+
+void hf_page_mark_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool page)
+{
+	struct hf_frame *f = hf_frame(phys, pfn);
+
+	hf_frame_set_kind(f, page ? HF_FRAME_PAGE : HF_FRAME_PLAIN);
+	f->order = hf_level_order(level) & HF_ORDER_MASK;
+}
+
+bool hf_found_again_locked(const struct hf_phys *phys, hf_pfn pfn)
+{
+	for (unsigned level = 0; level < HF_LEAF_LEVELS; level++) {
+		hf_pfn base = hf_block_base(pfn, level);
+		const struct hf_frame *f = hf_ram_of(phys, base) ? hf_frame(phys, base) : NULL;
+
+		if (f && hf_frame_kind(f) == HF_FRAME_PAGE && f->order == hf_level_order(level))
+			return true;
+	}
+	return hf_is_zero_locked(phys, pfn);
 }
 
 bool hf_zero_get_locked(struct hf_phys *phys, unsigned level, hf_pfn *out)

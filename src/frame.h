@@ -39,6 +39,7 @@ enum hf_frame_kind {
 	HF_FRAME_NODE,	 /* a node of a tree of mappings */
 	HF_FRAME_HOST,	 /* first frame of a block of hf_phys_alloc */
 	HF_FRAME_OBJECT, /* an object */
+	HF_FRAME_PAGE,	 /* first frame of an object's page of 2^order */
 	HF_FRAME_CACHED, /* data that the swap store has, too: see swap.h */
 };
 
@@ -60,7 +61,7 @@ struct hf_frame {
 	};
 	uint16_t block_inner;
 	uint8_t kind;	   /* by hf_frame_kind and hf_frame_set_kind */
-	uint8_t order : 7; /* of a FREE or HOST block */
+	uint8_t order : 7; /* of a FREE, HOST or PAGE block */
 	bool clean : 1;	   /* FREE: the block reads as zeros */
 };
 #define HF_ORDER_MASK 0x7f
@@ -165,11 +166,6 @@ void hf_map_put_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
 bool hf_map_split_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
 /* Exactly one leaf entry leads to the block and none to a part of it or to more than it. */
 bool hf_mapped_once_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
-/*
- * One leaf leads to the block as a whole or to more than it: parts of it may have others. A
- * pinned page that is a space's own is so, an object's page in a mapping never.
- */
-bool hf_leaf_alone_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
 /* `more` gets of the block would not be refused. */
 bool hf_map_room_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, uint64_t more);
 
@@ -208,6 +204,14 @@ void hf_block_copy(const struct hf_phys *phys, hf_pfn dst, hf_pfn src, unsigned 
  */
 bool hf_zero_get_locked(struct hf_phys *phys, unsigned level, hf_pfn *out);
 bool hf_is_zero_locked(const struct hf_phys *phys, hf_pfn pfn);
+
+/* The block becomes an object's page, or is none any more. */
+void hf_page_mark_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool page);
+/*
+ * The frame lies in an object's page, or in a zero page: where a private mapping leads to it, a
+ * child's fault finds the same again without being given it.
+ */
+bool hf_found_again_locked(const struct hf_phys *phys, hf_pfn pfn);
 
 /*
  * Slots of the swap store (swap.h), as those see them who only count. One entry more names

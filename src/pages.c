@@ -158,6 +158,13 @@ static enum hf_status make_block(struct hf_object *o, uint64_t offset, unsigned 
 	return HF_OK;
 }
 
+static void mark_page(struct hf_object *o, hf_pfn pfn, unsigned level, bool page)
+{
+	hf_phys_lock(o->phys);
+	hf_page_mark_locked(o->phys, pfn, level, page);
+	hf_phys_unlock(o->phys);
+}
+
 static enum hf_status make_page(struct hf_object *o, uint64_t offset, unsigned level,
 				struct hf_object_page *out)
 {
@@ -171,6 +178,7 @@ static enum hf_status make_page(struct hf_object *o, uint64_t offset, unsigned l
 	if (!st) {
 		*out = (struct hf_object_page){ pfn, level, make_entry(o, offset, level, &r) };
 		hf_pte_set(out->entry, hf_leaf_make(pfn, level, HF_PROT_READ));
+		mark_page(o, pfn, level, true);
 	}
 	hf_reserve_drain(o->phys, &r);
 	return st;
@@ -209,13 +217,14 @@ enum hf_status hf_object_page(struct hf_object *o, uint64_t offset, unsigned wan
 
 /* ---- Taking pages out ---- */
 
-/* Give a page back to the pager, which may have to keep it first. */
+/* A page leaves the object: back to the pager, which may have to keep it first. */
 static void give_back(struct hf_object *o, uint64_t offset, hf_pte leaf, unsigned level)
 {
 	const struct hf_pager *pager = o->pager;
 	const void *page = hf_frame_ptr(o->phys, hf_pte_pfn(leaf));
 	bool dirty = hf_leaf_writable(leaf) && offset < o->size;
 
+	mark_page(o, hf_pte_pfn(leaf), level, false);
 	if (!pager)
 		return;
 	if (dirty && pager->writeback)
@@ -258,6 +267,9 @@ static enum hf_status split(struct hf_object *o, const struct hf_object_page *pa
 
 	hf_phys_lock(o->phys);
 	ok = hf_map_split_locked(o->phys, page->pfn, page->level);
+	for (unsigned i = 0; ok && i < HF_TABLE_ENTRIES; i++)
+		hf_page_mark_locked(o->phys, hf_block_part(page->pfn, page->level, i),
+				    page->level - 1, true);
 	hf_phys_unlock(o->phys);
 	if (!ok)
 		return HF_ERR_OVERFLOW;

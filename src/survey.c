@@ -24,11 +24,10 @@ enum hf_fate hf_fate(struct hf_survey *s, hf_pte e, hf_va va, unsigned level)
 		return HF_FATE_SHARE;
 	if (hf_pte_branch(e, level))
 		return hf_branch_look(e) ? HF_FATE_LOOK : HF_FATE_SHARE;
-	if (!hf_pinned_locked(s->mm->phys, hf_pte_pfn(e), level))
-		return HF_FATE_SHARE;
 	/* A pinned page of an object in a private mapping is nobody's own: it is not copied early. */
-	return hf_leaf_alone_locked(s->mm->phys, hf_pte_pfn(e), level) ? HF_FATE_COPY
-								       : HF_FATE_SHARE;
+	if (hf_found_again_locked(s->mm->phys, hf_pte_pfn(e)))
+		return HF_FATE_SHARE;
+	return hf_pinned_locked(s->mm->phys, hf_pte_pfn(e), level) ? HF_FATE_COPY : HF_FATE_SHARE;
 }
 
 /* Room in a block's count for `more` leaves. phys->lock held. */
@@ -38,28 +37,15 @@ static void need_leaves(struct hf_survey *s, hf_pfn pfn, unsigned level, uint64_
 		s->overflow = true;
 }
 
-static bool maps_object(const struct hf_survey *s, hf_va va)
-{
-	struct hf_vma v;
-
-	return hf_vmas_next(s->mm->phys, s->mm->vmas, va, &v) && v.start <= va && v.object;
-}
-
-/*
- * What sharing one entry needs is room in a count. A space has a page of its own at one place only,
- * but an object's page at any number: up to as many as there were leaves so far. phys->lock held.
- */
-static void need_share(struct hf_survey *s, hf_pfn pfn, hf_va va, unsigned level, bool leaf)
+/* What sharing one entry needs is room in a count. phys->lock held. */
+static void need_share(struct hf_survey *s, hf_pfn pfn, unsigned level, bool leaf)
 {
 	struct hf_phys *phys = s->mm->phys;
 
-	if (leaf && !hf_is_zero_locked(phys, pfn)) {
-		bool near = !hf_map_room_locked(phys, pfn, level, ++s->leaves);
-
-		need_leaves(s, pfn, level, near && maps_object(s, va) ? s->leaves : 1);
-	} else if (!leaf && hf_frame(phys, pfn)->refs >= phys->count_limit) {
+	if (leaf && !hf_found_again_locked(phys, pfn))
+		need_leaves(s, pfn, level, 1);
+	else if (!leaf && hf_frame(phys, pfn)->refs >= phys->count_limit)
 		s->overflow = true;
-	}
 }
 
 /* List the copy of a block; it joins the last one if it follows that. phys->lock held. */
@@ -145,7 +131,7 @@ static bool survey(struct hf_survey *s, hf_pfn table, hf_va base, unsigned level
 		if (hf_pte_away(e))
 			s->overflow |= !hf_slot_room_locked(s->mm->phys, hf_away_slot(e));
 		else
-			need_share(s, pfn, va, level, hf_pte_leaf(e, level));
+			need_share(s, pfn, level, hf_pte_leaf(e, level));
 	}
 	return look;
 }

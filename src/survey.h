@@ -19,7 +19,6 @@ struct hf_survey {
 
 	uint64_t looked;	      /* tables read */
 	uint64_t tables, small, huge; /* frames for tables, blocks of 4 KiB and 2 MiB for copies */
-	uint64_t leaves;	      /* to be shared one by one; see need_share */
 	bool overflow;		      /* a count has too little room */
 
 	/* Where to list what is to be copied; there may be no list. */

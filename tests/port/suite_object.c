@@ -523,6 +523,30 @@ static void pins_of_private_memory_move_to_a_copy(void **state)
 	put_object(m, object);
 }
 
+/* Fork takes no references for what the child finds again: there may be no room for two. */
+static void one_page_twice_beside_a_pin(void **state)
+{
+	struct machine_config config = { .ram_bytes = RAM_BYTES, .count_limit = 4 };
+	struct machine *m = machine_new(&config);
+	struct hf_object *object = object_filled(m, 1, 1);
+	struct space *s = space_new(m), *child;
+	hf_va one = map_object_at(s, SPACE_LO, object, 0, PAGE, RW, HF_MAP_PRIVATE);
+	hf_va two = map_object_at(s, SPACE_LO + PAGE, object, 0, PAGE, RW, HF_MAP_PRIVATE);
+	hf_va plain = map_at(s, SPACE_LO + 2 * PAGE, PAGE, RW);
+	struct pin pin;
+
+	(void)state;
+	SAME(get(s, one), stamp(1, SPACE_LO));
+	SAME(get(s, two), stamp(1, SPACE_LO));
+	pin_range(s, plain, PAGE, HF_PIN_WRITE, &pin);
+	child = fork_space(s, HF_FORK_COPY);
+	CHECK(m);
+	SAME(get(child, two), stamp(1, SPACE_LO));
+	unpin(m, &pin);
+	put_object(m, object);
+	machine_end(m);
+}
+
 static void a_pinned_page_outlives_its_object(void **state)
 {
 	struct machine *m = *state;
@@ -1155,6 +1179,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(references_add_up),
 	TEST(pins_of_shared_memory_are_everybodys),
 	TEST(pins_of_private_memory_move_to_a_copy),
+	cmocka_unit_test(one_page_twice_beside_a_pin),
 	TEST(a_pinned_page_outlives_its_object),
 	TEST(copies_read_and_write_objects),
 	TEST(huge_pages_are_shared_huge),
