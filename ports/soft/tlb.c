@@ -70,11 +70,33 @@ static void forget_branches(struct hf_soft_cpu *cpu, unsigned level, hf_va va, u
 	}
 }
 
+/* All of one page, as each fault and each copy-on-write does: one slot at each level. */
+static void forget_page(struct hf_soft_cpu *cpu, hf_va va)
+{
+	for (unsigned level = 0; level < HF_LEAF_LEVELS; level++) {
+		uint64_t *tag = tlb_slot(cpu, va, level)->tag;
+		uint64_t tags = tag[KIND_READ] | tag[KIND_WRITE] | tag[KIND_EXEC];
+
+		if ((tags & ~(TAG_GENS - 1)) == level_base(va, level))
+			tag[KIND_READ] = tag[KIND_WRITE] = tag[KIND_EXEC] = 0;
+	}
+	for (unsigned level = 1; level <= BRANCH_LEVELS; level++) {
+		struct branch *b = hf_soft_branch(cpu, va, level);
+
+		if (b->base == level_base(va, level))
+			b->table = NULL;
+	}
+}
+
 void hf_soft_forget(struct hf_soft_cpu *cpu, hf_va va, uint64_t len, unsigned what)
 {
 	bool whole = va <= cpu->mm->va_lo && va + len >= cpu->mm->va_hi;
 	unsigned rights = 0;
 
+	if (len == HF_PAGE_SIZE && what & HF_FLUSH_LEAVES) {
+		forget_page(cpu, va);
+		return;
+	}
 	if (what & HF_FLUSH_WRITE)
 		rights = HF_ACCESS_WRITE;
 	if (what & HF_FLUSH_LEAVES)
