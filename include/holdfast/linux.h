@@ -122,6 +122,21 @@ void *hf_linux_dma_ptr(const struct hf_linux *lin, hf_pa pa);
  * What the port has done since hf_linux_create. Takes no lock: the figures are not of one
  * instant.
  */
+/*
+ * What the host port has of the core's features, and of the hardware's that an MMU of one's own would
+ * give. All calls of the core work on it; a false here says what they cannot do as well.
+ */
+struct hf_linux_caps {
+	bool objects; /* shared memory, pagers, truncation; SIGBUS beyond the end */
+	bool swap;    /* pages go out to a store and come back by faults */
+	bool huge_2m; /* a 2 MiB leaf gets a huge page of the host's; false: config.huge, or refused */
+	bool huge_1g; /* a 1 GiB leaf gets one of the host's: no, the memfd has none of that size */
+	bool accessed; /* the clock of hf_reclaim sees use: no, only faults, so it goes by their age */
+	bool syscalls; /* system calls may fault on window addresses: no, they fail with EFAULT */
+};
+/* What this machine can do now: DESIGN.md, "The ports". Cannot fail. `lin`: the machine. */
+void hf_linux_caps(const struct hf_linux *lin, struct hf_linux_caps *out);
+
 struct hf_linux_stats {
 	uint64_t faults;	  /* SIGSEGVs resolved */
 	uint64_t host_maps;	  /* host mappings in all windows now, the idle ones too */

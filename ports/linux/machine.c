@@ -167,6 +167,18 @@ void *hf_linux_dma_ptr(const struct hf_linux *lin, hf_pa pa)
 	return hf_phys_ptr(&lin->phys, pa);
 }
 
+void hf_linux_caps(const struct hf_linux *lin, struct hf_linux_caps *out)
+{
+	/* The host refuses huge pages now and then for want of memory; always, if it has none. */
+	bool refused = atomic_load(&lin->collapse_errors) && !atomic_load(&lin->huge_blocks);
+
+	*out = (struct hf_linux_caps){
+		.objects = true,
+		.swap = true,
+		.huge_2m = lin->collapse && !refused,
+	};
+}
+
 void hf_linux_stats(struct hf_linux *lin, struct hf_linux_stats *out)
 {
 	*out = (struct hf_linux_stats){

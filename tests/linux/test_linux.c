@@ -1403,6 +1403,42 @@ static void a_sent_signal_can_be_ignored(void **state)
 	assert_int_equal(WEXITSTATUS(status), 7);
 }
 
+/* What it says that it has, it has; what it says that it has not, shows. */
+static void capabilities_are_true(void **state)
+{
+	struct hf_linux_config small = { .ram_bytes = 16 * MIB, .huge = HF_LINUX_HUGE_OFF };
+	struct hf_linux_space space;
+	struct hf_linux_caps caps;
+	struct hf_linux *lin;
+	int ends[2];
+	char *p;
+
+	(void)state;
+	OK(hf_linux_create(&small, &lin));
+	hf_linux_caps(lin, &caps);
+	assert_true(caps.objects && caps.swap);
+	assert_false(caps.huge_2m || caps.huge_1g || caps.accessed || caps.syscalls);
+	space_in(lin, &space, 8 * MIB);
+	p = map(&space, PAGE, false);
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(write(ends[1], "x", 1), 1);
+	assert_int_equal(read(ends[0], p, 1), -1); /* syscalls */
+	assert_int_equal(errno, EFAULT);
+	close(ends[0]);
+	close(ends[1]);
+	hf_linux_space_destroy(&space);
+	end(lin);
+
+	lin = machine(16 * MIB);
+	space_in(lin, &space, 8 * MIB);
+	p = map(&space, BLOCK, true);
+	*p = 1;
+	hf_linux_caps(lin, &caps);
+	assert_true(caps.huge_2m || !stats_of(lin).huge_blocks);
+	hf_linux_space_destroy(&space);
+	end(lin);
+}
+
 static void simple_handlers_are_called(void **state)
 {
 	int status = status_of("simple_handler");
@@ -1479,6 +1515,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(without_a_handler_the_program_dies),
 		cmocka_unit_test(beyond_an_object_is_sigbus),
 		cmocka_unit_test(a_sent_signal_can_be_ignored),
+		cmocka_unit_test(capabilities_are_true),
 		cmocka_unit_test(simple_handlers_are_called),
 		cmocka_unit_test(a_handler_may_repair_and_return),
 		cmocka_unit_test(a_full_host_takes_permissions_all_the_same),
