@@ -57,12 +57,27 @@ static void settle_page(struct world *w, struct member *member, hf_va va)
 			 (unsigned long long)va);
 }
 
+/* Look whether a page that may have been dropped is still there. */
+static void settle_lazy(struct world *w, struct member *member, uint64_t number)
+{
+	struct found found;
+
+	must(w, hf_mm_visit(&member->mm, number * PAGE, PAGE, find, &found), "hf_mm_visit");
+	if (found.run.kind == HF_RUN_HOLE || found.run.kind == HF_RUN_ZERO)
+		pagemap_clear(&member->model.pages, number, number + 1);
+}
+
 void settle(struct world *w, struct member *member, hf_va lo, hf_va hi)
 {
+	struct model *model = &member->model;
+	uint64_t first = lo / PAGE;
 	uint64_t at = lo / PAGE, end = hi / PAGE + (hi % PAGE != 0);
 
 	for (; pagemap_next(&member->model.unsure, at, end, &at); at++)
 		settle_page(w, member, at * PAGE);
+	for (at = first; model->lazy && pagemap_next(&model->pages, at, end, &at); at++)
+		if (pagemap_get(&model->pages, at)->lazy)
+			settle_lazy(w, member, at);
 }
 
 void check_invariants(struct world *w)

@@ -141,6 +141,7 @@ static void pages_copy(struct pagemap *to, const struct pagemap *from, uint64_t 
 		copy = pagemap_make(to, at);
 		memcpy(copy->bytes, page->bytes, PAGE);
 		copy->sealed = page->sealed;
+		copy->lazy = page->lazy;
 	}
 }
 
@@ -150,6 +151,7 @@ void model_fork(struct model *child, const struct model *parent)
 	child->limits = parent->limits;
 	child->brk_start = parent->brk_start;
 	child->brk = parent->brk;
+	child->lazy = parent->lazy;
 	for (size_t i = 0; i < parent->count; i++) {
 		const struct model_region *region = &parent->regions[i];
 		uint64_t at = region->start / PAGE, end = region->end / PAGE;
@@ -641,6 +643,18 @@ void model_change_flags(struct model *model, hf_va va, uint64_t len, unsigned cl
 	regions_change(model, va, va + page_up(len), -1, ~clear, add);
 }
 
+static void free_pages(struct model *model, hf_va va, hf_va end)
+{
+	uint64_t at = va / PAGE;
+
+	for (; pagemap_next(&model->pages, at, end / PAGE, &at); at++) {
+		struct model_page *page = pagemap_get(&model->pages, at);
+
+		page->lazy = !page->pins;
+	}
+	model->lazy = true;
+}
+
 void model_advise(struct model *model, hf_va va, uint64_t len, enum hf_advice advice)
 {
 	static const struct {
@@ -659,7 +673,9 @@ void model_advise(struct model *model, hf_va va, uint64_t len, enum hf_advice ad
 
 	if (advice == HF_ADV_DONTNEED)
 		forget_pages(model, va, end);
-	else
+	else if (advice == HF_ADV_FREE)
+		free_pages(model, va, end);
+	else if (advice < HF_ADV_POPULATE_READ)
 		regions_change(model, va, end, -1, ~change[advice].clear, change[advice].add);
 }
 
@@ -699,8 +715,10 @@ struct model_page *model_page_own(struct model *model, hf_va va)
 	if (region->attr.flags & MODEL_SHARED)
 		return object_page(region->attr.object,
 				   (region->offset + (va - region->start)) / PAGE);
-	if (page)
+	if (page) {
+		page->lazy = false;
 		return page;
+	}
 	page = pagemap_make(&model->pages, va / PAGE);
 	if (under)
 		memcpy(page->bytes, under->bytes, PAGE);

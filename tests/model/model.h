@@ -63,6 +63,7 @@ struct model {
 	 * the object's page nobody can tell; `sealed` is set and the bytes kept when somebody does.
 	 */
 	struct pagemap unsure;
+	bool lazy;	    /* some page may be: see HF_ADV_FREE */
 	struct model *next; /* of all models */
 };
 

@@ -186,10 +186,11 @@ static void done_mprotect(struct world *w, struct call *c)
 static bool pick_madvise(struct world *w, struct call *c)
 {
 	static const enum hf_advice often[] = {
-		HF_ADV_HUGEPAGE,   HF_ADV_HUGEPAGE, HF_ADV_HUGEPAGE,   HF_ADV_HUGEPAGE_1G,
-		HF_ADV_NOHUGEPAGE, HF_ADV_DONTNEED, HF_ADV_DONTNEED,   HF_ADV_DONTFORK,
-		HF_ADV_DOFORK,	   HF_ADV_DOFORK,   HF_ADV_WIPEONFORK, HF_ADV_KEEPONFORK,
-		HF_ADV_KEEPONFORK,
+		HF_ADV_HUGEPAGE,   HF_ADV_HUGEPAGE,   HF_ADV_HUGEPAGE, HF_ADV_HUGEPAGE_1G,
+		HF_ADV_FREE,	   HF_ADV_FREE,	      HF_ADV_COLD,     HF_ADV_PAGEOUT,
+		HF_ADV_PAGEOUT,	   HF_ADV_NOHUGEPAGE, HF_ADV_DONTNEED, HF_ADV_DONTNEED,
+		HF_ADV_DONTFORK,   HF_ADV_DOFORK,     HF_ADV_DOFORK,   HF_ADV_WIPEONFORK,
+		HF_ADV_KEEPONFORK, HF_ADV_KEEPONFORK,
 	};
 
 	c->flags = often[below(w, sizeof(often) / sizeof(often[0]))];
@@ -214,19 +215,40 @@ static enum hf_status check_seal_of_contents(const struct call *c)
 	return HF_OK;
 }
 
+static bool is_for_unused(unsigned advice)
+{
+	return advice == HF_ADV_DONTNEED || advice == HF_ADV_FREE || advice == HF_ADV_COLD ||
+	       advice == HF_ADV_PAGEOUT;
+}
+
+/* Some of the range is an object's. */
+static bool maps_any(const struct world *w, const struct call *c)
+{
+	for (const struct model_object *o = w->objects; o; o = o->next)
+		if (model_maps(&c->m->model, c->va, page_up(c->len), o))
+			return true;
+	return false;
+}
+
 static enum hf_status expect_madvise(struct world *w, struct call *c)
 {
 	enum hf_status status = c->flags >= 1000 ? HF_ERR_INVAL : expect_mapped(w, c);
 
-	for (const struct model_object *o = w->objects; o && !status; o = o->next)
-		if (c->flags == HF_ADV_WIPEONFORK &&
-		    model_maps(&c->m->model, c->va, page_up(c->len), o))
-			status = HF_ERR_INVAL;
-	if (!status && c->flags == HF_ADV_DONTNEED &&
-	    model_bytes_with(&c->m->model, c->va, page_up(c->len), MODEL_LOCKED))
+	if (!status && c->flags == HF_ADV_WIPEONFORK && maps_any(w, c))
 		status = HF_ERR_INVAL;
-	if (!status && (c->flags == HF_ADV_DONTNEED || c->flags == HF_ADV_DONTFORK ||
-			c->flags == HF_ADV_WIPEONFORK))
+	if (c->flags == HF_ADV_PAGEOUT && !w->swapping)
+		c->may = MAY(HF_ERR_INVAL);
+	if (!status && is_for_unused(c->flags) &&
+	    (model_bytes_with(&c->m->model, c->va, page_up(c->len), MODEL_LOCKED) ||
+	     (c->flags != HF_ADV_DONTNEED &&
+	      model_bytes_with(&c->m->model, c->va, page_up(c->len), MODEL_SHARED)) ||
+	     (c->flags == HF_ADV_FREE && maps_any(w, c)) ||
+	     (c->flags == HF_ADV_PAGEOUT && !w->swapping)))
+		status = HF_ERR_INVAL;
+	if (!status && c->flags == HF_ADV_PAGEOUT)
+		c->may = MAY(HF_ERR_STORE);
+	if (!status && (c->flags == HF_ADV_DONTNEED || c->flags == HF_ADV_FREE ||
+			c->flags == HF_ADV_DONTFORK || c->flags == HF_ADV_WIPEONFORK))
 		status = check_seal_of_contents(c);
 	return status;
 }
@@ -420,6 +442,7 @@ static const struct operation list[] = {
 	  .call = call_mprotect,
 	  .done = done_mprotect },
 	{ .name = "hf_madvise",
+	  .copies = true, /* lazy pages have to be known */
 	  .weight = 50,
 	  .pick = pick_madvise,
 	  .expect = expect_madvise,

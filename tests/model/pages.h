@@ -13,6 +13,7 @@ struct model_page {
 	unsigned refs; /* one for the map that it is in, one for each pin */
 	uint32_t pins; /* of all devices together */
 	hf_pa pa;      /* where it must stay while pins > 0 */
+	bool lazy;     /* HF_ADV_FREE: may be gone, until it is written or held */
 	bool sealed;   /* see struct model, `unsure` */
 	/* Whose page it is, and which; NULL: no object's, or not any more. */
 	struct model_object *object;

@@ -191,9 +191,9 @@ bool run_call(struct world *w, struct call *c)
 	c->from_id = c->from ? c->from->id : 0;
 	c->object_id = c->object ? c->object->id : 0;
 	c->may = 0;
-	c->want = c->op->expect ? c->op->expect(w, c) : HF_OK;
 	if (c->m && c->op->copies)
 		settle_call(w, c);
+	c->want = c->op->expect ? c->op->expect(w, c) : HF_OK;
 	w->recent_op[w->calls++ % RECENT] = w->op;
 	*recent = *c;
 	hf_phys_fail_after(w->phys, c->fail_after);
