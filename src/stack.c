@@ -30,15 +30,15 @@ enum hf_status hf_stack_grow(struct hf_mm *mm, hf_va va)
 	hf_va start = va & ~(HF_PAGE_SIZE - 1);
 	struct hf_edit e = hf_edit_begin(mm);
 	enum hf_status st = HF_ERR_UNMAPPED;
-	struct hf_vma v;
+	struct hf_vma v, whole;
 
-	if (!hf_vmas_next(mm->phys, mm->vmas, va, &v))
+	if (!hf_vmas_next(mm->phys, mm->vmas, va, &v) || !hf_mapping_next(mm, va, &whole))
 		return hf_edit_end(&e, st);
 	if (v.start <= va)
 		return hf_edit_end(&e, HF_OK); /* somebody else has made it grow */
 	if (!(v.flags & HF_VMA_GROWSDOWN) || crowded(mm, start))
 		return hf_edit_end(&e, st);
-	if (v.end - start > mm->limits.stack)
+	if (whole.end - start > mm->limits.stack)
 		return hf_edit_end(&e, HF_ERR_LIMIT);
 	v.end = v.start;
 	v.start = start;

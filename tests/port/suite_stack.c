@@ -134,6 +134,22 @@ static void stack_keeps_to_the_limits(void **state)
 	put(s, va - 25 * PAGE, 1);
 }
 
+/* Its parent's locks, which it does not inherit, do not make pieces of a child's stack. */
+static void stack_of_a_child_keeps_to_its_limit(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m), *child;
+	hf_va va = map_stack(s, TOP - 4 * PAGE, 4 * PAGE);
+	const struct hf_limits limits = { .stack = 16 * PAGE };
+
+	OK(hf_mm_set_limits(s->mm, &limits));
+	OK(hf_mlock(s->mm, va + PAGE, PAGE, 0));
+	child = fork_space(s, HF_FORK_COPY);
+	FAILS(m, HF_ERR_LIMIT, touch(child, va - 13 * PAGE));
+	put(child, va - 12 * PAGE, 1);
+	CHECK(m);
+}
+
 static void mmap_keeps_away_from_stacks(void **state)
 {
 	struct space *s = space_new(*state);
@@ -263,6 +279,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(stack_of_a_child_grows_by_itself),
 	TEST(stack_keeps_a_gap_below),
 	TEST(stack_keeps_to_the_limits),
+	TEST(stack_of_a_child_keeps_to_its_limit),
 	TEST(mmap_keeps_away_from_stacks),
 	TEST(stack_errors),
 	TEST(heap_grows_and_shrinks),
