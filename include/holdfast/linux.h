@@ -119,10 +119,6 @@ static inline hf_va hf_linux_va(const struct hf_linux_space *space, const void *
 void *hf_linux_dma_ptr(const struct hf_linux *lin, hf_pa pa);
 
 /*
- * What the port has done since hf_linux_create. Takes no lock: the figures are not of one
- * instant.
- */
-/*
  * What the host port has of the core's features, and of the hardware's that an MMU of one's own would
  * give. All calls of the core work on it; a false here says what they cannot do as well.
  */
@@ -137,6 +133,10 @@ struct hf_linux_caps {
 /* What this machine can do now: DESIGN.md, "The ports". Cannot fail. `lin`: the machine. */
 void hf_linux_caps(const struct hf_linux *lin, struct hf_linux_caps *out);
 
+/*
+ * What the port has done since hf_linux_create. Takes no lock: the figures are not of one
+ * instant.
+ */
 struct hf_linux_stats {
 	uint64_t faults;	  /* SIGSEGVs resolved */
 	uint64_t host_maps;	  /* host mappings in all windows now, the idle ones too */
