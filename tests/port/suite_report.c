@@ -452,6 +452,39 @@ static void reports_of_what_is_away(void **state)
 	free(store.meta);
 }
 
+/* A page that one has and the other has in the store is not the one's alone. */
+static void a_page_half_away_is_shared(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m), *child;
+	hf_va va = map_level(s, HF_LEVEL_PTE, 512), locked = va + 100 * PAGE;
+	struct hf_store store = {
+		.slots = SLOTS,
+		.read = slot_read,
+		.write = slot_write,
+		.meta = malloc(hf_store_meta_size(SLOTS)),
+	};
+	struct hf_smaps smaps;
+	uint64_t done;
+
+	fill(s, va, 16 * PAGE, 1);
+	OK(hf_swap_on(m->phys, &store));
+	child = fork_space(s, HF_FORK_COPY);
+	put(child, locked, 1);			  /* tables of its own */
+	OK(hf_mlock(child->mm, locked, PAGE, 0)); /* keeps the parent's table as it is */
+	GIVES(HF_ERR_AGAIN, hf_reclaim(m->phys, 16, &done));
+	SAME(smaps_at(child, va).away, 16 * PAGE);
+	smaps = smaps_at(s, va);
+	SAME(smaps.resident, 16 * PAGE);
+	SAME(smaps.private_clean + smaps.private_dirty, 0);
+	FILLED(child, va, 16 * PAGE, 1);
+	space_end(child);
+	smaps = smaps_at(s, va);
+	SAME(smaps.private_clean + smaps.private_dirty, 16 * PAGE);
+	OK(hf_swap_off(m->phys));
+	free(store.meta);
+}
+
 static void reports_change_nothing(void **state)
 {
 	struct machine *m = *state;
@@ -943,6 +976,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(smaps_tell_what_is_locked),
 	TEST(smaps_of_an_object),
 	TEST(reports_of_what_is_away),
+	TEST(a_page_half_away_is_shared),
 	TEST(reports_change_nothing),
 	TEST(forecast_of_nothing_pinned),
 	TEST(forecast_of_small_pins),
