@@ -906,11 +906,83 @@ static void finds_writable_leaf_that_is_clean(void **state)
 
 #define LIST(damage) cmocka_unit_test_setup_teardown(finds_##damage, setup, teardown),
 
+/* ---- Objects ---- */
+
+static void finds(struct memory *m, const char *rule)
+{
+	struct hf_violation found = { 0 };
+
+	GIVES(HF_ERR_CORRUPT, hf_mm_check(&m->phys, &found));
+	assert_string_equal(found.rule, rule);
+}
+
+static enum hf_status no_contents(void *host, uint64_t offset, void *page, uint64_t len)
+{
+	(void)host;
+	(void)offset;
+	(void)page;
+	(void)len;
+	return HF_OK;
+}
+
+/* A file of two pages, mapped shared: page 0 is written to, page 1 is read. */
+static void finds_damaged_objects(void **state)
+{
+	static const struct hf_pager pager = { .get = no_contents };
+	struct hf_object_config config = { .size = 2 * PAGE, .pager = &pager };
+	struct memory *m = memory_of(8 * MIB, &quiet_port, NULL);
+	struct hf_mm *mm = space_new(m);
+	struct hf_object *object;
+	hf_pte *leaf, *page, was;
+	hf_va va = GIB;
+
+	(void)state;
+	OK(hf_object_create(&m->phys, &config, &object));
+	OK(hf_mmap_object(mm, &va, 2 * PAGE, RW, HF_MAP_FIXED | HF_MAP_SHARED, object, 0));
+	put(mm, va, 1);
+	OK(hf_fault(mm, va + PAGE, HF_ACCESS_READ, NULL));
+	CHECK(&m->phys);
+	leaf = entry_at(mm, va, 0);
+	page = hf_table_entries(&m->phys, object->root);
+
+	was = leaf[0];
+	leaf[0] = hf_leaf_with_pfn(leaf[0], hf_pte_pfn(leaf[1]));
+	finds(m, "leaf-within-page");
+	leaf[0] = was;
+
+	was = page[0];
+	page[0] = hf_leaf_wrprotect(was);
+	finds(m, "writable-implies-dirty");
+	page[0] = was;
+
+	object->size = PAGE;
+	finds(m, "page-before-end");
+	object->size = 2 * PAGE;
+
+	hf_frame_set_kind(hf_frame(&m->phys, hf_pte_pfn(page[1])), HF_FRAME_PLAIN);
+	finds(m, "page-marked");
+	hf_frame_set_kind(hf_frame(&m->phys, hf_pte_pfn(page[1])), HF_FRAME_PAGE);
+
+	object->self.v++;
+	finds(m, "objects-listed");
+	object->self.v--;
+
+	object->held++;
+	finds(m, "reference-counts");
+	object->held--;
+
+	CHECK(&m->phys);
+	hf_object_put(object);
+	space_end(mm);
+	memory_end(m);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(nothing_is_found_where_nothing_is_wrong, setup,
 						teardown),
+		cmocka_unit_test(finds_damaged_objects),
 		EACH_DAMAGE(LIST) LIST(write_below_armed_branch)
 			LIST(exclusive_branch_below_armed_one) LIST(writable_leaf_that_is_clean)
 	};
