@@ -46,6 +46,6 @@ static inline void coherent(struct space *s, hf_va va, hf_pa pa)
 }
 
 extern const struct suite bugs_fork, bugs_pin, bugs_cow, bugs_count, bugs_cpu, bugs_object,
-	bugs_collapse;
+	bugs_collapse, bugs_swap;
 
 #endif

@@ -1,75 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Swap: what goes out, what stays, and that all of it comes back as it was. */
-#include "port.h"
+#include "disk.h"
 
 #define SLOTS 4096
-
-/* A store in the test's own memory, which can be told to fail. */
-struct disk {
-	struct hf_store store;
-	char *pages;
-	uint64_t writes, reads;
-	uint64_t bad_write, bad_read; /* the n-th from the start fails, and all after it; 0: none */
-	bool once;		      /* only the n-th */
-};
-
-static bool bad(uint64_t count, uint64_t limit, bool once)
-{
-	return limit && (once ? count == limit : count >= limit);
-}
-
-static bool disk_read(void *host, uint64_t slot, void *page)
-{
-	struct disk *d = host;
-
-	assert_true(slot < d->store.slots);
-	if (bad(++d->reads, d->bad_read, d->once)) {
-		memset(page, 0xee, PAGE);
-		return false;
-	}
-	memcpy(page, d->pages + slot * PAGE, PAGE);
-	return true;
-}
-
-static bool disk_write(void *host, uint64_t slot, const void *page)
-{
-	struct disk *d = host;
-
-	assert_true(slot < d->store.slots);
-	if (bad(++d->writes, d->bad_write, d->once)) {
-		memset(d->pages + slot * PAGE, 0xdd, PAGE);
-		return false;
-	}
-	memcpy(d->pages + slot * PAGE, page, PAGE);
-	return true;
-}
-
-static struct disk *disk_on(struct machine *m, uint64_t slots)
-{
-	struct disk *d = calloc(1, sizeof(*d));
-
-	d->pages = malloc(slots * PAGE);
-	memset(d->pages, 0xcc, slots * PAGE);
-	d->store = (struct hf_store){
-		.slots = slots,
-		.read = disk_read,
-		.write = disk_write,
-		.host = d,
-		.meta = malloc(hf_store_meta_size(slots)),
-	};
-	OK(hf_swap_on(m->phys, &d->store));
-	CHECK(m);
-	return d;
-}
-
-static void disk_off(struct machine *m, struct disk *d)
-{
-	OK(hf_swap_off(m->phys));
-	CHECK(m);
-	free(d->store.meta);
-	free(d->pages);
-	free(d);
-}
 
 static struct hf_swap_stats swap_stats(struct machine *m)
 {
@@ -516,6 +449,32 @@ static void a_page_that_one_has_back_can_be_pinned_alone(void **state)
 	put(c, va, 43);
 	SAME(get(p, va), 42);
 	unpin(m, &pin);
+	disk_off(m, d);
+}
+
+/* What a CPU of the other space remembers leads to memory that somebody else has by then. */
+static void no_space_goes_on_using_what_went(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *p = space_new(m), *c, *e;
+	hf_va va = map_filled(p, HF_LEVEL_PTE, 30, 1);
+	struct hoard hoard;
+
+	/* The hand comes to the youngest first, which ages the pages, and takes them of the next. */
+	c = fork_space(p, HF_FORK_COPY);
+	e = fork_space(p, HF_FORK_COPY);
+	FILLED(e, va, 30 * PAGE, 1);
+	FILLED(c, va, 30 * PAGE, 1);
+	FILLED(p, va, 30 * PAGE, 1);
+	SAME(reclaim_all(m), 30);
+	hoard_all(m, 0, &hoard);
+	for (size_t i = 0; i < hoard.count; i++)
+		memset(hf_phys_ptr(m->phys, hoard.pages[i]), 0xee, PAGE);
+	hoard_release(m, &hoard);
+	FILLED(p, va, 30 * PAGE, 1);
+	FILLED(c, va, 30 * PAGE, 1);
+	FILLED(e, va, 30 * PAGE, 1);
 	disk_off(m, d);
 }
 
@@ -1190,6 +1149,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(shared_pages_go_once_and_come_back_once),
 	TEST(sharers_stay_apart),
 	TEST(a_page_that_one_has_back_can_be_pinned_alone),
+	TEST(no_space_goes_on_using_what_went),
 	TEST(fork_beside_a_pin_shares_entries),
 	TEST(what_fork_leaves_out_is_left_out),
 	TEST(a_chain_of_forks_keeps_its_states),
