@@ -11,6 +11,7 @@
  */
 #include <pthread.h>
 
+#include "disk.h"
 #include "port_soft.h"
 
 #define THREADS 4
@@ -32,6 +33,7 @@ struct thread {
 	unsigned prot[OWN_PAGES];
 	const char *wrong; /* what went wrong first; NULL: nothing */
 	unsigned forks, pins, shortages;
+	uint64_t reclaimed; /* pages, with a swap store */
 };
 
 /* cmocka's asserts belong to the main thread; the others note and stop. */
@@ -216,6 +218,17 @@ static void use_own(struct thread *t)
 		wrong(t, "a page of one's own has other bytes");
 }
 
+/* Pages go to the store under whoever uses them. */
+static void reclaim(struct thread *t)
+{
+	uint64_t done = 0;
+	enum hf_status status = hf_reclaim(t->s->m->phys, 1 + below(t, 200), &done);
+
+	if (status != HF_OK && status != HF_ERR_AGAIN && status != HF_ERR_INVAL)
+		wrong(t, "hf_reclaim");
+	t->reclaimed += done;
+}
+
 static void *run(void *arg)
 {
 	struct thread *t = arg;
@@ -225,6 +238,8 @@ static void *run(void *arg)
 		case 0:
 			if (below(t, 8) == 0)
 				fork_and_look(t);
+			else
+				reclaim(t);
 			break;
 		case 1:
 		case 2:
@@ -310,9 +325,47 @@ static void threads_share_a_space_and_copy_small(void **state)
 	run_threads(*state, space_new_of(*state, SPACE_LEN, HF_HUGE_COW_SMALL), OPERATIONS);
 }
 
+/* The disk has one thread's requests at a time, as its counters want. */
+static pthread_mutex_t disk_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static bool locked_read(void *host, uint64_t slot, void *page)
+{
+	bool ok;
+
+	pthread_mutex_lock(&disk_lock);
+	ok = disk_read(host, slot, page);
+	pthread_mutex_unlock(&disk_lock);
+	return ok;
+}
+
+static bool locked_write(void *host, uint64_t slot, const void *page)
+{
+	bool ok;
+
+	pthread_mutex_lock(&disk_lock);
+	ok = disk_write(host, slot, page);
+	pthread_mutex_unlock(&disk_lock);
+	return ok;
+}
+
+static void threads_share_a_space_that_is_paged_out(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, 16384);
+	struct hf_swap_stats stats;
+
+	d->store.read = locked_read;
+	d->store.write = locked_write;
+	run_threads(m, space_new(m), OPERATIONS);
+	hf_swap_stats(m->phys, &stats);
+	assert_true(stats.outs && stats.ins);
+	disk_off(m, d);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
+		TEST(threads_share_a_space_that_is_paged_out),
 		TEST(threads_share_a_space),
 		TEST(threads_share_a_space_and_copy_small),
 	};
