@@ -194,6 +194,9 @@ static bool split(struct reclaim *r, const struct hf_walk *w, const struct hidde
 		hf_pte_set(h->entry, h->leaf);
 		return false;
 	}
+	/* In a shared table, what is new must not allow what the way there denies. */
+	if (!w->ours)
+		hf_pte_disarm(h->entry, w->level);
 	parts = hf_table_entries(r->phys, hf_pte_pfn(hf_pte_get(h->entry)));
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES && !hf_pte_held(h->leaf); i++)
 		hf_pte_set(&parts[i], hf_pte_mkshown(parts[i]));

@@ -60,10 +60,13 @@ static void settle_page(struct world *w, struct member *member, hf_va va)
 /* Look whether a page that may have been dropped is still there. */
 static void settle_lazy(struct world *w, struct member *member, uint64_t number)
 {
+	const void *got;
 	struct found found;
 
 	must(w, hf_mm_visit(&member->mm, number * PAGE, PAGE, find, &found), "hf_mm_visit");
-	if (found.run.kind == HF_RUN_HOLE || found.run.kind == HF_RUN_ZERO)
+	got = page_bytes(w, &found.run, number * PAGE);
+	/* a new huge page may have come there since */
+	if (found.run.kind != HF_RUN_AWAY && memcmp(got, zeros, PAGE) == 0)
 		pagemap_clear(&member->model.pages, number, number + 1);
 }
 
