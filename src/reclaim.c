@@ -159,6 +159,7 @@ static void let_go(struct reclaim *r, unsigned level, const struct hidden *h)
 	struct hf_phys *phys = r->phys;
 	hf_pfn pfn = hf_pte_pfn(h->leaf);
 	hf_pte now = { 0 };
+	uint64_t free;
 	uint32_t slot;
 
 	if (!hf_leaf_lazy(h->leaf)) {
@@ -170,9 +171,9 @@ static void let_go(struct reclaim *r, unsigned level, const struct hidden *h)
 	}
 	hf_pte_set(h->entry, now);
 	hf_phys_lock(phys);
-	if (hf_mapped_once_locked(phys, pfn, level))
-		r->done += (uint64_t)1 << hf_level_order(level);
+	free = phys->free_frames;
 	hf_map_put_locked(phys, pfn, level); /* with the last leaf it is no longer cached */
+	r->done += phys->free_frames - free;
 	hf_phys_unlock(phys);
 }
 
