@@ -78,7 +78,7 @@ static bool allocate(struct fork *f)
 static enum hf_status fork_vmas(struct fork *f)
 {
 	enum hf_status st = HF_OK;
-	struct hf_vma v = { 0 };
+	struct hf_vma v = { .end = f->survey.first.start };
 
 	f->vmas = f->parent->vmas;
 	hf_vmas_get(f->phys, f->vmas);
@@ -365,7 +365,7 @@ static enum hf_status fork_locked(struct fork *f, struct hf_mm *child, void *chi
 	if (st)
 		return st;
 	f->root = new_table(f);
-	f->survey.special = (struct hf_vma){ 0 };
+	f->survey.special = f->survey.first;
 	arm(f, parent->root, f->root, 0, HF_TOP_LEVEL);
 	if (f->armed)
 		hf_flush(parent, parent->va_lo, parent->va_hi - parent->va_lo, HF_FLUSH_DISARM);

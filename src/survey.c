@@ -145,6 +145,9 @@ void hf_survey(struct hf_survey *s)
 		s->lo = s->mm->va_lo; /* nothing is mapped: any entry will do */
 		s->hi = s->lo + 1;
 	}
+	if (!hf_vmas_next_with(phys, s->mm->vmas, 0, HF_VMA_LOOK, &s->first))
+		s->first = (struct hf_vma){ .start = UINT64_MAX };
+	s->special = s->first;
 	hf_phys_lock(phys);
 	survey(s, s->mm->root, 0, HF_TOP_LEVEL);
 	hf_phys_unlock(phys);

@@ -16,6 +16,7 @@ struct hf_survey {
 	bool forecast;	       /* no fork follows: leave LOOK where it is */
 	hf_va lo, hi;	       /* from the first mapping to the end of the last */
 	struct hf_vma special; /* the next mapping that fork does not share, for hf_fate */
+	struct hf_vma first;   /* the first of these; start: UINT64_MAX if there is none */
 
 	uint64_t looked;	      /* tables read */
 	uint64_t tables, small, huge; /* frames for tables, blocks of 4 KiB and 2 MiB for copies */
