@@ -93,6 +93,8 @@ enum hf_status hf_pages_get(struct hf_object *object, uint64_t offset, unsigned 
 enum hf_status hf_object_page(struct hf_object *object, uint64_t offset, unsigned want, bool write,
 			      struct hf_object_page *out);
 
+/* Some frame of the page holds a pin. object->lock held. */
+bool hf_pages_pinned(const struct hf_object *object, const struct hf_object_page *page);
 /* A leaf's dirty mark, on and off. A pinned page keeps it. object->lock held. */
 void hf_pages_mark(struct hf_object *object, uint64_t offset);
 void hf_pages_unmark(struct hf_object *object, const struct hf_object_page *page);

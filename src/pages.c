@@ -204,6 +204,19 @@ enum hf_status hf_pages_get(struct hf_object *o, uint64_t offset, unsigned want,
 	return st;
 }
 
+/*
+ * The part of the page that lies before the end. It is all of it, unless a truncation has set the
+ * size and not cut the page yet: no larger leaf may lead to that any more.
+ */
+static void stay_before_end(const struct hf_object *o, uint64_t offset, struct hf_object_page *page)
+{
+	while (hf_level_base(offset, page->level) + hf_level_size(page->level) > hf_object_end(o)) {
+		page->level--;
+		page->pfn = hf_block_part(page->pfn, page->level + 1,
+					  hf_table_index(offset, page->level));
+	}
+}
+
 enum hf_status hf_object_page(struct hf_object *o, uint64_t offset, unsigned want, bool write,
 			      struct hf_object_page *out)
 {
@@ -211,6 +224,8 @@ enum hf_status hf_object_page(struct hf_object *o, uint64_t offset, unsigned wan
 
 	hf_lock(o->phys, &o->lock);
 	st = hf_pages_get(o, offset, want, write, out);
+	if (!st)
+		stay_before_end(o, offset, out);
 	hf_unlock(o->phys, &o->lock);
 	return st;
 }
@@ -358,14 +373,19 @@ void hf_pages_mark(struct hf_object *o, uint64_t offset)
 		hf_pte_set(page.entry, hf_leaf_mkwrite(hf_pte_get(page.entry)));
 }
 
-void hf_pages_unmark(struct hf_object *o, const struct hf_object_page *page)
+bool hf_pages_pinned(const struct hf_object *o, const struct hf_object_page *page)
 {
 	bool pinned;
 
 	hf_phys_lock(o->phys);
 	pinned = hf_pinned_locked(o->phys, page->pfn, page->level);
 	hf_phys_unlock(o->phys);
-	if (!pinned)
+	return pinned;
+}
+
+void hf_pages_unmark(struct hf_object *o, const struct hf_object_page *page)
+{
+	if (!hf_pages_pinned(o, page))
 		hf_pte_set(page->entry, hf_leaf_wrprotect(hf_pte_get(page->entry)));
 }
 

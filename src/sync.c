@@ -35,6 +35,9 @@ static enum hf_status write_page(struct hf_object *o, uint64_t offset, uint64_t 
 
 	hf_lock(o->phys, &o->lock);
 	hf_pages_find(o, offset, &page);
+	/* Pinned between 1 and 2, by way of a leaf that still had W: so its device may write. */
+	if (hf_pages_pinned(o, &page))
+		hf_pages_mark(o, offset);
 	len = hf_min_va(len, o->size - offset);
 	hf_unlock(o->phys, &o->lock);
 	if (o->pager->writeback)

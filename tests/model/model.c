@@ -323,7 +323,8 @@ enum hf_status model_fault_growing(const struct model *model, hf_va va, uint64_t
 	enum hf_status status, grown = HF_OK;
 
 	trial.regions = malloc(size + 1);
-	memcpy(trial.regions, model->regions, size);
+	if (size)
+		memcpy(trial.regions, model->regions, size);
 	while ((status = model_first_fault(&trial, va, len, access)) == HF_ERR_UNMAPPED && !grown) {
 		hf_va at = va;
 
