@@ -95,9 +95,9 @@ enum hf_status hf_object_page(struct hf_object *object, uint64_t offset, unsigne
 
 /* Some frame of the page holds a pin. object->lock held. */
 bool hf_pages_pinned(const struct hf_object *object, const struct hf_object_page *page);
-/* A leaf's dirty mark, on and off. A pinned page keeps it. object->lock held. */
+/* A leaf's dirty mark, on and off. object->lock held. */
 void hf_pages_mark(struct hf_object *object, uint64_t offset);
-void hf_pages_unmark(struct hf_object *object, const struct hf_object_page *page);
+void hf_pages_unmark(const struct hf_object_page *page);
 /* The first dirty page that begins or lies in [*offset, end): *offset becomes its first. Same lock. */
 bool hf_pages_next_dirty(const struct hf_object *object, uint64_t *offset, uint64_t end,
 			 struct hf_object_page *out);

@@ -383,10 +383,9 @@ bool hf_pages_pinned(const struct hf_object *o, const struct hf_object_page *pag
 	return pinned;
 }
 
-void hf_pages_unmark(struct hf_object *o, const struct hf_object_page *page)
+void hf_pages_unmark(const struct hf_object_page *page)
 {
-	if (!hf_pages_pinned(o, page))
-		hf_pte_set(page->entry, hf_leaf_wrprotect(hf_pte_get(page->entry)));
+	hf_pte_set(page->entry, hf_leaf_wrprotect(hf_pte_get(page->entry)));
 }
 
 /* In one table, from *offset on, which it reaches. */

@@ -7,7 +7,8 @@
  * Whoever gets W between 1 and 2 marks the page again before. A write that was completed
  * before the call is in the page when 3 reads it, a later one faults and marks it anew.
  *
- * A pinned page keeps its mark: its device may write to it at any time, and does not fault.
+ * A page that is pinned when all this is done is marked again: its device may write to it at any time,
+ * and does not fault. Until 2 a pin may come by way of a leaf that still has W, and marks nothing.
  */
 #include "rmap.h"
 
@@ -35,7 +36,6 @@ static enum hf_status write_page(struct hf_object *o, uint64_t offset, uint64_t 
 
 	hf_lock(o->phys, &o->lock);
 	hf_pages_find(o, offset, &page);
-	/* Pinned between 1 and 2, by way of a leaf that still had W: so its device may write. */
 	if (hf_pages_pinned(o, &page))
 		hf_pages_mark(o, offset);
 	len = hf_min_va(len, o->size - offset);
@@ -63,7 +63,7 @@ static void take_batch(struct hf_object *o, uint64_t *offset, uint64_t end, stru
 		b->pages[b->count].offset = *offset;
 		b->pages[b->count++].len = hf_level_size(page.level);
 		*offset += hf_level_size(page.level);
-		hf_pages_unmark(o, &page);
+		hf_pages_unmark(&page);
 	}
 	hf_unlock(o->phys, &o->lock);
 }
