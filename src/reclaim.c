@@ -301,7 +301,8 @@ enum hf_status hf_reclaim(struct hf_phys *phys, uint64_t want, uint64_t *done)
 		hf_lock_exclusive(phys, phys->spaces_lock);
 		if (begin)
 			first = phys->rounds;
-		any = advance(&r);
+		/* The store may have gone since. */
+		any = hf_load_relaxed32(&phys->swapping) && advance(&r);
 		passed = phys->rounds - first; /* the first time only what was left of a round */
 		hf_unlock_exclusive(phys, phys->spaces_lock);
 	}
@@ -341,7 +342,10 @@ enum hf_status hf_advise_unused(struct hf_mm *mm, hf_va va, uint64_t len, bool o
 		/* One table at a time: others may change the mappings in between. */
 		hf_lock_exclusive(phys, phys->spaces_lock);
 		hf_lock_shared(phys, mm->lock);
-		st = at == va ? check_advice(mm, va, va + len, out) : HF_OK;
+		if (at == va)
+			st = check_advice(mm, va, va + len, out);
+		else if (out && !hf_load_relaxed32(&phys->swapping))
+			st = HF_ERR_INVAL; /* the store has gone since */
 		if (!hf_vmas_next(phys, mm->vmas, at, &v) || v.start >= va + len) {
 			at = va + len;
 		} else if (hf_vma_is_locked(mm, &v) || !hf_vma_is_cow(&v)) {
