@@ -538,7 +538,7 @@ static void advice_over_a_hole_changes_nothing(void **state)
 	hf_va va = map_filled(s, HF_LEVEL_PTE, 5, 1);
 
 	OK(hf_munmap(s->mm, va + 2 * PAGE, PAGE));
-	for (int advice = HF_ADV_DONTNEED; advice <= HF_ADV_COLLAPSE; advice++) {
+	for (int advice = HF_ADV_DONTNEED; advice <= HF_ADV_PAGEOUT; advice++) {
 		FAILS(m, HF_ERR_UNMAPPED, hf_madvise(s->mm, va, 5 * PAGE, (enum hf_advice)advice));
 		FAILS(m, HF_ERR_UNMAPPED,
 		      hf_madvise(s->mm, va + 2 * PAGE, 2 * PAGE, (enum hf_advice)advice));
