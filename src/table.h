@@ -6,8 +6,8 @@
  * A table is *shared* while it has more than one reference. Shared tables change in these
  * ways only: entries are marked accessed; hf_table_own and hf_table_arm take W out of them,
  * and branches in them that are unarmed become armed;
- * pages go to the swap store and come back. All but what the hardware does is under
- * the table's lock.
+ * pages go to the swap store and come back; reclaim takes accessed marks off and splits huge
+ * leaves. All but what the hardware does is under the table's lock.
  *
  * Lock order: mm lock, table locks from parent to child, phys->lock. Reference counts are
  * guarded by phys->lock.
@@ -163,7 +163,8 @@ enum hf_status hf_table_own(struct hf_mm *mm, hf_pte *branch, unsigned level, hf
  * `level`, in which `va` lies. Addresses and permissions stay as they are, so there is
  * nothing to flush, unless the format wants entries broken first.
  * `look`: the new branch gets LOOK; it must if the branch above has it.
- * => the table that *entry is in is exclusive, and locked or its mm locked exclusively.
+ * => the table that *entry is in is exclusive, and locked or its mm locked exclusively; or
+ *    it is locked, and the leaf hidden and flushed in every space.
  * HF_ERR_OVERFLOW: nothing changed.
  */
 enum hf_status hf_table_split(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va, bool look,

@@ -45,7 +45,8 @@ struct hf_linux_config {
 	 */
 	uint64_t map_limit;
 	/*
-	 * Trace points (trace.h), or NULL. Called with `trace_arg` from any thread, with locks held:
+	 * Trace points (trace.h), or NULL. Called with `trace_arg` from any thread, with locks
+	 * held:
 	 * it must not call Holdfast, touch memory of a space, or wait.
 	 */
 	void (*trace)(void *trace_arg, const struct hf_trace_event *event);
@@ -119,7 +120,8 @@ static inline hf_va hf_linux_va(const struct hf_linux_space *space, const void *
 void *hf_linux_dma_ptr(const struct hf_linux *lin, hf_pa pa);
 
 /*
- * What the host port has of the core's features, and of the hardware's that an MMU of one's own would
+ * What the host port has of the core's features, and of the hardware's that an MMU of one's own
+ * would
  * give. All calls of the core work on it; a false here says what they cannot do as well.
  */
 struct hf_linux_caps {

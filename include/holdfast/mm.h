@@ -179,7 +179,8 @@ void hf_mm_destroy(struct hf_mm *mm);
  * HF_ERR_FLAGS: unknown prot or flags, both FIXED flags, both SHARED and PRIVATE, or GROWSDOWN
  * and SHARED. HF_ERR_ALIGN: *addr, with
  * FIXED. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE: FIXED outside the space. HF_ERR_EXIST.
- * HF_ERR_NOSPACE. HF_ERR_LIMIT: limits.va, limits.lock. HF_ERR_SEALED: FIXED, over a sealed mapping.
+ * HF_ERR_NOSPACE. HF_ERR_LIMIT: limits.va, limits.lock. HF_ERR_SEALED: FIXED, over a sealed
+ * mapping.
  * HF_ERR_NOMEM. HF_ERR_OVERFLOW (as for hf_munmap).
  */
 enum hf_status hf_mmap(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned prot, unsigned flags);
@@ -187,7 +188,8 @@ enum hf_status hf_mmap(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned pro
 /*
  * Unmap [va, va+len): munmap(2). Holes are allowed. Pinned pages leave the space and
  * stay with their device.
- * HF_ERR_ALIGN: va. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_SEALED. HF_ERR_NOMEM: a mapping or
+ * HF_ERR_ALIGN: va. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_SEALED. HF_ERR_NOMEM: a
+ * mapping or
  * a huge page would have to be split and no page is free for it. HF_ERR_OVERFLOW: the
  * same, at a count's limit.
  */
@@ -213,7 +215,8 @@ enum hf_status hf_mprotect(struct hf_mm *mm, hf_va va, uint64_t len, unsigned pr
  * that range and mapping cover whole becomes one huge page, whatever HUGEPAGE says: its
  * pages are copied together, holes become zeros, pages shared with others are left to
  * them; where its pages lie together already, nothing moves. What is of a part stays. It tries
- * every part, and returns the last error: HF_ERR_AGAIN, some of the part is pinned or in the swap store;
+ * every part, and returns the last error: HF_ERR_AGAIN, some of the part is pinned or in the
+ * swap store;
  * HF_ERR_INVAL, it has no page at all, or a mapping of the range is shared memory (then
  * nothing has changed); HF_ERR_NOMEM, there is no huge page.
  *
@@ -232,7 +235,8 @@ enum hf_mremap_flags {
 
 /*
  * Make [old, old+old_len) new_len bytes long: mremap(2); `flags` are HF_MREMAP_* bits. Both
- * lengths are rounded up to 4 KiB. Without FIXED and DONTUNMAP it shrinks in place, or grows in place if what follows is free,
+ * lengths are rounded up to 4 KiB. Without FIXED and DONTUNMAP it shrinks in place, or grows in
+ * place if what follows is free,
  * else moves if it may. Where it moves, the pages go along as they are: same frames, pins and
  * sharing, no copy and no fault; where the two addresses are alike modulo 2 MiB (1 GiB),
  * whole tables go, shared ones too, and huge pages stay huge, else they are split. What is
@@ -262,10 +266,13 @@ enum hf_mlock_flags {
 
 /*
  * Keep the pages of [va, va+len) in memory: mlock(2), mlock2(2); `flags` are HF_MLOCK_* bits or
- * 0. The range is widened to whole pages. Locked pages are never paged out, nor dropped by advice. Without ONFAULT they are
+ * 0. The range is widened to whole pages. Locked pages are never paged out, nor dropped by
+ * advice. Without ONFAULT they are
  * made present, writable ones of private mappings as a write would, others as a read; what a
- * mapping does not allow to be read, and what is beyond an object's end, is left out.
- * Children do not inherit locks. A lock is a property of the mapping: locking twice is locking once.
+ * mapping does not allow to be read, what is beyond an object's end, and what its pager cannot
+ * supply now, is left out.
+ * Children do not inherit locks. A lock is a property of the mapping: locking twice is locking
+ * once.
  *
  * Other than in mlock(2), all of it happens or (but for pages made present) nothing.
  *
@@ -284,7 +291,8 @@ enum hf_status hf_munlock(struct hf_mm *mm, hf_va va, uint64_t len);
 /*
  * The same for all that is mapped, which may be nothing: mlockall(2) with MCL_CURRENT, and what
  * munlockall(2) does to present mappings. `flags` as for hf_mlock.
- * HF_ERR_FLAGS. HF_ERR_LIMIT: limits.lock. HF_ERR_NOMEM. HF_ERR_OVERFLOW. HF_ERR_STORE, as hf_fault.
+ * HF_ERR_FLAGS. HF_ERR_LIMIT: limits.lock. HF_ERR_NOMEM. HF_ERR_OVERFLOW. HF_ERR_STORE, as
+ * hf_fault.
  */
 enum hf_status hf_mlock_all(struct hf_mm *mm, unsigned flags);
 enum hf_status hf_munlock_all(struct hf_mm *mm);
@@ -378,7 +386,8 @@ enum hf_status hf_mincore(struct hf_mm *mm, hf_va va, uint64_t len, unsigned cha
 /*
  * Make `child` (caller-owned storage, not a live space) a copy of `parent` as of one
  * instant: fork(2). Shared mappings lead to the same objects, whose pages the child's faults
- * find again; fork neither looks at them nor write-protects them. Private memory is shared copy-on-write, pinned pages are copied now and stay
+ * find again; fork neither looks at them nor write-protects them. Private memory is shared
+ * copy-on-write, pinned pages are copied now and stay
  * the parent's at their physical addresses. DONTFORK mappings are absent from the child,
  * WIPEONFORK ones empty. The child inherits the configuration and gets `child_host`.
  *
@@ -404,7 +413,8 @@ enum hf_status hf_fork(struct hf_mm *parent, struct hf_mm *child, void *child_ho
  * nothing; pages of objects are brought in.
  * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_UNMAPPED. HF_ERR_ACCESS. HF_ERR_BUS (as for
  * hf_fault). HF_ERR_OVERLAP (hf_copy). HF_ERR_NOMEM, HF_ERR_OVERFLOW (writing, or reading what
- * was in the swap store). HF_ERR_STORE: a page could not be read from there. HF_ERR_INVAL: hf_copy between
+ * was in the swap store). HF_ERR_STORE: a page could not be read from there. HF_ERR_INVAL:
+ * hf_copy between
  * different physical memories.
  * Bytes that other threads or devices write meanwhile may be seen old or new.
  */

@@ -139,7 +139,8 @@ enum hf_status hf_object_truncate(struct hf_object *object, uint64_t size);
  * stays dirty, as its device may write to it. Nothing to do for shared memory, nor beyond the end.
  * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_BUS: the pager did not keep some page, which stays dirty; the
  * others have been written back all the same. HF_ERR_ACCESS: the pager has no `writeback`.
- * Takes the locks that hf_object_truncate takes, but not while the pager is called.
+ * Takes the locks that hf_object_truncate takes, those of spaces not while the pager is called:
+ * another sync or truncation of the object waits for it, faults and mappings do not.
  */
 enum hf_status hf_object_sync(struct hf_object *object, uint64_t offset, uint64_t len);
 

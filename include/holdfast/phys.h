@@ -101,8 +101,8 @@ uint64_t hf_phys_meta_size(uint64_t len);
 enum hf_status hf_phys_init(struct hf_phys *phys, const struct hf_phys_config *config);
 
 /*
- * Stop. HF_ERR_BUSY: a space is alive, a page is pinned or a block of hf_phys_alloc is not
- * freed; nothing has changed.
+ * Stop. HF_ERR_BUSY: a space or an object is alive, a page is pinned, a block of hf_phys_alloc
+ * is not freed, or there is a swap store (hf_swap_off); nothing has changed.
  */
 enum hf_status hf_phys_fini(struct hf_phys *phys);
 

@@ -110,6 +110,42 @@ static void bare_end(struct machine *m, size_t index)
 	m->spaces[index] = NULL;
 }
 
+/*
+ * reset-copies-wrong-page: a snapshot is a child that nobody runs. Going back to it page by page,
+ * in whatever pieces and order, brings every page to its own place, and leaves the snapshot.
+ */
+static void reset_copies_wrong_page(void **state)
+{
+	const uint64_t small_len = 70 * PAGE, piece = 64 * PAGE;
+	struct machine *m = *state;
+	struct space *s = space_new(m), *snapshot, *again;
+	hf_va small = map_filled(s, HF_LEVEL_PTE, 70, 1), huge = map_filled(s, HF_LEVEL_PMD, 1, 2);
+	hf_va pinned = huge + 3 * PAGE;
+	hf_pa pa = hold(s, pinned, HF_PIN_WRITE);
+
+	snapshot = bare_fork(s, HF_FORK_COPY);
+	fill(s, small, small_len, 3);
+	fill(s, huge, PMD_SIZE, 4);
+	OK(hf_copy(s->mm, small, snapshot->mm, small, small_len));
+	for (uint64_t at = PMD_SIZE; at; at -= piece)
+		OK(hf_copy(s->mm, huge + at - piece, snapshot->mm, huge + at - piece, piece));
+	FILLED(s, small, small_len, 1);
+	FILLED(s, huge, PMD_SIZE, 2);
+	coherent(s, pinned, pa);
+	CHECK(m);
+
+	/* Or by another child of the snapshot's. */
+	fill(s, huge, PMD_SIZE, 5);
+	again = bare_fork(snapshot, HF_FORK_COPY);
+	FILLED(again, small, small_len, 1);
+	FILLED(again, huge, PMD_SIZE, 2);
+	fill(again, small, small_len, 6);
+	FILLED(snapshot, small, small_len, 1);
+	FILLED(snapshot, huge, PMD_SIZE, 2);
+	CHECK(m);
+	let_go(m, pa);
+}
+
 /* refork-kills-child: three generations share what nobody wrote; two of them end. */
 static void refork_kills_child(void **state)
 {
@@ -265,16 +301,11 @@ static void fork_hangs_on_failure(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	TEST(fork_moves_pinned),
-	TEST(fork_moves_pinned_huge),
-	TEST(fork_moves_pinned_huge_1g),
-	TEST(fork_splits_more_than_pinned),
-	TEST(splits_for_nothing),
-	TEST(refork_kills_child),
-	TEST(refork_kills_child_after_a_copy),
-	TEST(fork_grants_write),
-	TEST(fork_grants_write_by_copy_on_pin),
-	TEST(fork_not_rolled_back),
-	TEST(fork_hangs_on_failure),
+	TEST(fork_moves_pinned),	 TEST(fork_moves_pinned_huge),
+	TEST(fork_moves_pinned_huge_1g), TEST(fork_splits_more_than_pinned),
+	TEST(splits_for_nothing),	 TEST(reset_copies_wrong_page),
+	TEST(refork_kills_child),	 TEST(refork_kills_child_after_a_copy),
+	TEST(fork_grants_write),	 TEST(fork_grants_write_by_copy_on_pin),
+	TEST(fork_not_rolled_back),	 TEST(fork_hangs_on_failure),
 };
 SUITE(bugs_fork, tests);
