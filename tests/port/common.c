@@ -431,6 +431,48 @@ void need_host_memory(uint64_t bytes)
 		     (unsigned long long)(bytes / MIB), (unsigned long long)(available / MIB));
 }
 
+/* Calls in the middle of a call. */
+
+static struct {
+	struct hf_port port;
+	const struct hf_port *behind;
+	enum hf_trace what;
+	void (*run)(void *arg, const struct hf_trace_event *event);
+	void *arg;
+} waiting;
+
+static void run_if_due(void *host, const struct hf_trace_event *event)
+{
+	void (*run)(void *arg, const struct hf_trace_event *event) = waiting.run;
+
+	(void)host;
+	if (!run || event->what != waiting.what)
+		return;
+	waiting.run = NULL;
+	run(waiting.arg, event);
+}
+
+void meanwhile(struct machine *m, enum hf_trace what,
+	       void (*run)(void *arg, const struct hf_trace_event *event), void *arg)
+{
+	waiting.behind = m->phys->port;
+	waiting.port = *waiting.behind;
+	waiting.port.trace = run_if_due;
+	waiting.what = what;
+	waiting.run = run;
+	waiting.arg = arg;
+	m->phys->port = &waiting.port;
+}
+
+void meanwhile_done(struct machine *m)
+{
+	bool called = !waiting.run;
+
+	waiting.run = NULL;
+	m->phys->port = waiting.behind;
+	assert_true(called);
+}
+
 /* Running. */
 
 int run_test_array(const char *name, const struct CMUnitTest *tests, size_t count, int argc,

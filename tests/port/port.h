@@ -164,6 +164,15 @@ void state_drop(struct state *state);
 void state_same(struct machine *m, const struct state *before, unsigned parts, const char *call,
 		const char *file, int line);
 
+/*
+ * What another thread does in the middle of a call: `run` is called once, in the next event of
+ * that kind. The call holds locks then; `run` must need none of them.
+ */
+void meanwhile(struct machine *m, enum hf_trace what,
+	       void (*run)(void *arg, const struct hf_trace_event *event), void *arg);
+/* It has been called; the machine is as before. */
+void meanwhile_done(struct machine *m);
+
 void expect_status(enum hf_status got, enum hf_status want, const char *call, const char *file,
 		   int line);
 void expect_sound(struct machine *m, const char *file, int line);

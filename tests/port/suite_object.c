@@ -977,6 +977,47 @@ static void truncation_splits_a_huge_page(void **state)
 	put_object(m, object);
 }
 
+struct late_map {
+	struct space *space;
+	struct hf_object *object;
+	hf_va va;
+};
+
+static void map_late(void *arg, const struct hf_trace_event *event)
+{
+	struct late_map *late = arg;
+
+	(void)event;
+	OK(hf_mmap_object(late->space->mm, &late->va, PMD_SIZE, RW, HF_MAP_SHARED, late->object,
+			  0));
+	OK(hf_fault(late->space->mm, late->va, HF_ACCESS_WRITE, NULL));
+}
+
+/* A space that was not there when truncation looked for those that map the object. */
+static void a_mapping_beside_truncation_ends_where_the_object_does(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object *object = object_of(m, PMD_SIZE, HF_OBJECT_HUGE);
+	struct space *s = space_new(m);
+	struct late_map late = { .space = space_new(m), .object = object };
+	hf_va va = map_shared(s, object, PMD_SIZE);
+
+	fill(s, va, PMD_SIZE, 1);
+	SAME(level_of(s, va), HF_LEVEL_PMD);
+	meanwhile(m, HF_TRACE_SPLIT, map_late, &late);
+	OK(hf_object_truncate(object, MIB));
+	meanwhile_done(m);
+	CHECK(m);
+	SAME_PA(pa_of(late.space, late.va), pa_of(s, va));
+	is_bus(late.space, late.va + MIB);
+	is_bus(s, va + MIB);
+	OK(hf_object_truncate(object, PMD_SIZE));
+	put(s, va + MIB, 2);
+	SAME(get(late.space, late.va + MIB), 2);
+	FILLED(s, va, MIB, 1);
+	put_object(m, object);
+}
+
 static void a_pinned_page_survives_truncation(void **state)
 {
 	struct machine *m = *state;
@@ -1197,6 +1238,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(the_end_in_a_page_reads_as_zeros),
 	TEST(truncation_reaches_what_forks_share),
 	TEST(truncation_splits_a_huge_page),
+	TEST(a_mapping_beside_truncation_ends_where_the_object_does),
 	TEST(a_pinned_page_survives_truncation),
 	TEST(truncation_without_memory_changes_nothing),
 	TEST(mincore_tells_what_is_in_memory),

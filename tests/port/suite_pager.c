@@ -386,6 +386,49 @@ static void a_pinned_page_stays_dirty(void **state)
 	free(store);
 }
 
+struct late_pin {
+	struct space *spaces[2];
+	hf_va va[2];
+	struct pin pin;
+};
+
+/* One space is being flushed: the other may write still. */
+static void pin_the_other(void *arg, const struct hf_trace_event *event)
+{
+	struct late_pin *late = arg;
+	unsigned other = late->spaces[0]->mm == event->mm;
+
+	OK(hf_pin(late->spaces[other]->mm, late->va[other], PAGE, HF_PIN_WRITE, late->pin.spans,
+		  MAX_SPANS, &late->pin.count));
+}
+
+static void a_pin_beside_a_sync_stays_dirty(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct hf_object *object = file(m, store, 2);
+	struct late_pin late;
+
+	for (uint64_t i = 0; i < 2; i++) {
+		late.spaces[i] = space_new(m);
+		late.va[i] = map_file(late.spaces[i], object, 2 * PAGE, HF_MAP_SHARED);
+		put(late.spaces[i], late.va[i], i);
+	}
+	meanwhile(m, HF_TRACE_FLUSH, pin_the_other, &late);
+	OK(hf_object_sync(object, 0, 2 * PAGE));
+	meanwhile_done(m);
+	SAME(stored(store, 0), 1);
+	SAME(dirty(object), PAGE);
+	dma_put(m, late.pin.spans[0].pa, 2); /* no fault tells of this */
+	OK(hf_object_sync(object, 0, 2 * PAGE));
+	SAME(stored(store, 0), 2);
+	unpin(m, &late.pin);
+	hf_object_put(object);
+	space_end(late.spaces[0]);
+	space_end(late.spaces[1]);
+	free(store);
+}
+
 static void only_what_is_before_the_end_is_written_back(void **state)
 {
 	struct machine *m = *state;
@@ -531,6 +574,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_failed_writeback_loses_nothing),
 	TEST(a_write_during_writeback_is_not_missed),
 	TEST(a_pinned_page_stays_dirty),
+	TEST(a_pin_beside_a_sync_stays_dirty),
 	TEST(only_what_is_before_the_end_is_written_back),
 	TEST(huge_pages_of_a_pager),
 	TEST(many_dirty_pages),

@@ -634,6 +634,28 @@ static void shared_huge_pages_go_for_all(void **state)
 	disk_off(m, d);
 }
 
+/* On formats whose branches cannot deny writing, the first that walks there takes W from below. */
+static void huge_pages_split_below_a_way_that_denies_writing(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *p = space_new(m), *c;
+	hf_va va = map_filled(p, HF_LEVEL_PMD, 2, 1);
+	uint64_t done;
+
+	c = fork_space(p, HF_FORK_COPY);
+	FILLED(p, va, 2 * PMD_SIZE, 1);
+	FILLED(c, va, 2 * PMD_SIZE, 1);
+	OK(hf_reclaim(m->phys, 100, &done));
+	CHECK(m);
+	SAME(done, 100);
+	fill(p, va, 2 * PMD_SIZE, 2);
+	CHECK(m);
+	FILLED(c, va, 2 * PMD_SIZE, 1);
+	FILLED(p, va, 2 * PMD_SIZE, 2);
+	disk_off(m, d);
+}
+
 static void a_huge_page_goes_without_a_frame_for_its_table(void **state)
 {
 	struct machine *m = *state;
@@ -726,6 +748,29 @@ static void free_memory_that_fork_shares_goes_for_each(void **state)
 	SAME(get(p, va + PAGE), 6);
 	ZEROS(c, va + 2 * PAGE, 18 * PAGE);
 	ZEROS(p, va + 2 * PAGE, 18 * PAGE);
+	disk_off(m, d);
+}
+
+/* The huge page goes from one who has all of it, and only what nobody else has becomes free. */
+static void free_huge_memory_that_others_have_in_parts(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *p = space_new(m), *c;
+	hf_va va = map_filled(p, HF_LEVEL_PMD, 1, 1);
+	uint64_t before;
+
+	OK(hf_madvise(p->mm, va, PMD_SIZE, HF_ADV_FREE));
+	c = fork_space(p, HF_FORK_COPY);
+	OK(hf_madvise(c->mm, va + 7 * PAGE, PAGE, HF_ADV_DONTNEED));
+	CHECK(m);
+	SAME(level_of(p, va), HF_LEVEL_PMD);
+	SAME(level_of(c, va), HF_LEVEL_PTE);
+	before = free_bytes(m);
+	SAME(reclaim_all(m), 512);
+	SAME(free_bytes(m), before + PMD_SIZE);
+	ZEROS(p, va, PMD_SIZE);
+	ZEROS(c, va, PMD_SIZE);
 	disk_off(m, d);
 }
 
@@ -1157,10 +1202,12 @@ static const struct CMUnitTest tests[] = {
 	TEST(used_huge_pages_stay),
 	TEST(pins_hold_parts_of_huge_pages),
 	TEST(shared_huge_pages_go_for_all),
+	TEST(huge_pages_split_below_a_way_that_denies_writing),
 	TEST(a_huge_page_goes_without_a_frame_for_its_table),
 	TEST(free_memory_goes_without_a_store),
 	TEST(free_takes_only_ones_own),
 	TEST(free_memory_that_fork_shares_goes_for_each),
+	TEST(free_huge_memory_that_others_have_in_parts),
 	TEST(free_drops_what_is_away),
 	TEST(cold_pages_go_first),
 	TEST(pageout_takes_a_range),
