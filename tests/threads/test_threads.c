@@ -362,10 +362,52 @@ static void threads_share_a_space_that_is_paged_out(void **state)
 	disk_off(m, d);
 }
 
+/* Until the store is gone. */
+static void *reclaim_all(void *arg)
+{
+	struct thread *t = arg;
+	struct hf_mm *mm = t->s->mm;
+	enum hf_status status = HF_OK;
+	uint64_t done;
+
+	for (bool out = t->index; status != HF_ERR_INVAL && !t->wrong; out = !out) {
+		status = out ? hf_madvise(mm, t->common, COMMON_PAGES * PAGE, HF_ADV_PAGEOUT)
+			     : hf_reclaim(mm->phys, COMMON_PAGES, &done);
+		if (status != HF_OK && status != HF_ERR_AGAIN && status != HF_ERR_INVAL)
+			wrong(t, "reclaim beside the end of the store");
+	}
+	return NULL;
+}
+
+static void the_store_ends_beside_reclaim(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m);
+	hf_va va = map_filled(s, HF_LEVEL_PTE, COMMON_PAGES, 1);
+	struct hf_swap_stats stats;
+
+	for (unsigned round = 0; round < 40; round++) {
+		struct disk *d = disk_on(m, 2 * COMMON_PAGES);
+		struct thread t = { .s = s, .common = va, .index = round % 2 };
+
+		assert_int_equal(pthread_create(&t.id, NULL, reclaim_all, &t), 0);
+		do {
+			hf_swap_stats(m->phys, &stats);
+		} while (stats.outs < 100 * (round % 8));
+		OK(hf_swap_off(m->phys));
+		assert_int_equal(pthread_join(t.id, NULL), 0);
+		if (t.wrong)
+			fail_msg("%s", t.wrong);
+		disk_off(m, d);
+		FILLED(s, va, COMMON_PAGES * PAGE, 1);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(threads_share_a_space_that_is_paged_out),
+		TEST(the_store_ends_beside_reclaim),
 		TEST(threads_share_a_space),
 		TEST(threads_share_a_space_and_copy_small),
 	};
