@@ -68,7 +68,7 @@ struct hf_linux_space {
  * that the space forbids). That one is called as the kernel would call it; of a fault in a
  * window it learns SEGV_MAPERR or SEGV_ACCERR as from the kernel, and si_errno is ENOMEM
  * where memory was short: physical pages, or host mappings. Without one the program dies
- * of the access. HF_ERR_BUS of hf_fault becomes SIGBUS for the thread, with BUS_ADRERR and the
+ * of the access. A bus error of hf_fault becomes SIGBUS for the thread, with BUS_ADRERR and the
  * address. HF_ERR_HOST with errno set: memfd_create, mmap or sigaction
  * refused. HF_ERR_ALIGN, HF_ERR_EMPTY, HF_ERR_NOMEM.
  */
@@ -121,8 +121,7 @@ void *hf_linux_dma_ptr(const struct hf_linux *lin, hf_pa pa);
 
 /*
  * What the host port has of the core's features, and of the hardware's that an MMU of one's own
- * would
- * give. All calls of the core work on it; a false here says what they cannot do as well.
+ * would give. All calls of the core work on it; a false here says what they cannot do as well.
  */
 struct hf_linux_caps {
 	bool objects; /* shared memory, pagers, truncation; SIGBUS beyond the end */

@@ -177,8 +177,8 @@ void hf_mm_destroy(struct hf_mm *mm);
  * Adjacent mappings that are alike become one. HF_MAP_GROWSDOWN makes a stack, see hf_fault; what
  * is mapped without FIXED later keeps limits.stack_gap away from it.
  * HF_ERR_FLAGS: unknown prot or flags, both FIXED flags, both SHARED and PRIVATE, or GROWSDOWN
- * and SHARED. HF_ERR_ALIGN: *addr, with
- * FIXED. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE: FIXED outside the space. HF_ERR_EXIST.
+ * and SHARED. HF_ERR_ALIGN: *addr, with FIXED. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE: FIXED
+ * outside the space. HF_ERR_EXIST.
  * HF_ERR_NOSPACE. HF_ERR_LIMIT: limits.va, limits.lock. HF_ERR_SEALED: FIXED, over a sealed
  * mapping.
  * HF_ERR_NOMEM. HF_ERR_OVERFLOW (as for hf_munmap).
@@ -189,8 +189,7 @@ enum hf_status hf_mmap(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned pro
  * Unmap [va, va+len): munmap(2). Holes are allowed. Pinned pages leave the space and
  * stay with their device.
  * HF_ERR_ALIGN: va. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_SEALED. HF_ERR_NOMEM: a
- * mapping or
- * a huge page would have to be split and no page is free for it. HF_ERR_OVERFLOW: the
+ * mapping or a huge page would have to be split and no page is free for it. HF_ERR_OVERFLOW: the
  * same, at a count's limit.
  */
 enum hf_status hf_munmap(struct hf_mm *mm, hf_va va, uint64_t len);
@@ -236,8 +235,8 @@ enum hf_mremap_flags {
 /*
  * Make [old, old+old_len) new_len bytes long: mremap(2); `flags` are HF_MREMAP_* bits. Both
  * lengths are rounded up to 4 KiB. Without FIXED and DONTUNMAP it shrinks in place, or grows in
- * place if what follows is free,
- * else moves if it may. Where it moves, the pages go along as they are: same frames, pins and
+ * place if what follows is free, else moves if it may. Where it moves, the pages go along as
+ * they are: same frames, pins and
  * sharing, no copy and no fault; where the two addresses are alike modulo 2 MiB (1 GiB),
  * whole tables go, shared ones too, and huge pages stay huge, else they are split. What is
  * added at the end reads as zeros. The place is found as by hf_mmap, alike to `old` modulo
@@ -267,8 +266,8 @@ enum hf_mlock_flags {
 /*
  * Keep the pages of [va, va+len) in memory: mlock(2), mlock2(2); `flags` are HF_MLOCK_* bits or
  * 0. The range is widened to whole pages. Locked pages are never paged out, nor dropped by
- * advice. Without ONFAULT they are
- * made present, writable ones of private mappings as a write would, others as a read; what a
+ * advice. Without ONFAULT they are made present, writable ones of private mappings as a write
+ * would, others as a read; what a
  * mapping does not allow to be read, what is beyond an object's end, and what its pager cannot
  * supply now, is left out.
  * Children do not inherit locks. A lock is a property of the mapping: locking twice is locking
@@ -414,8 +413,7 @@ enum hf_status hf_fork(struct hf_mm *parent, struct hf_mm *child, void *child_ho
  * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_UNMAPPED. HF_ERR_ACCESS. HF_ERR_BUS (as for
  * hf_fault). HF_ERR_OVERLAP (hf_copy). HF_ERR_NOMEM, HF_ERR_OVERFLOW (writing, or reading what
  * was in the swap store). HF_ERR_STORE: a page could not be read from there. HF_ERR_INVAL:
- * hf_copy between
- * different physical memories.
+ * hf_copy between different physical memories.
  * Bytes that other threads or devices write meanwhile may be seen old or new.
  */
 enum hf_status hf_read(struct hf_mm *mm, hf_va va, void *buf, uint64_t len);

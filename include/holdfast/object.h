@@ -119,14 +119,14 @@ enum hf_status hf_object_write(struct hf_object *object, uint64_t offset, const 
 
 /*
  * Make the object `size` bytes long: ftruncate(2). Pages beyond the new end go from the object and
- * from every space that maps it, private copies too (a later access there gets HF_ERR_BUS,
+ * from every space that maps it, private copies too (a later access there is a bus error,
  * or zeros once it has grown again); they are put to the pager, and not written back. Pinned ones
  * stay with their device. The rest of the page that holds the end reads as zeros, after a
  * shrinking and after a growing, also where mappings had written there. What a pager's
  * store has beyond the end is his to forget.
  * HF_ERR_RANGE: size above hf_object_max. HF_ERR_NOMEM: a huge page or a table of a space would
  * have to be cut and no page is free for it. HF_ERR_OVERFLOW: the same, at a count's limit.
- * On these nothing has changed, but accesses beyond `size` may have got HF_ERR_BUS meanwhile.
+ * On these nothing has changed, but accesses beyond `size` may have been bus errors meanwhile.
  * Goes through all spaces of the memory, taking each one's lock exclusively; none can begin, end
  * or fork meanwhile.
  */
@@ -175,10 +175,10 @@ void hf_object_stats(struct hf_object *object, struct hf_object_stats *out);
 
 /*
  * Map [offset, offset+len) of an object with protection `prot` (HF_PROT_*): mmap(2) of a file.
- * `flags` has HF_MAP_SHARED or
- * HF_MAP_PRIVATE, not both, and otherwise what hf_mmap knows. `offset` is a multiple of 4 KiB. The
+ * `flags` has HF_MAP_SHARED or HF_MAP_PRIVATE, not both, and otherwise what hf_mmap knows.
+ * `offset` is a multiple of 4 KiB. The
  * mapping may reach beyond the object's end; accesses there, in pages that are wholly
- * beyond it, get HF_ERR_BUS (SIGBUS) until it grows. Without HF_MAP_FIXED*, an address is chosen
+ * beyond it, are bus errors (hf_fault) until it grows. Without HF_MAP_FIXED*, an address is chosen
  * whose distance from the offset allows leaves as large as the length does.
  * HF_ERR_INVAL: the object is of another memory. HF_ERR_FLAGS. HF_ERR_ALIGN: offset, or *addr with
  * FIXED. HF_ERR_WRAP: offset + len. HF_ERR_RANGE: beyond hf_object_max. Others as hf_mmap.

@@ -7,8 +7,7 @@
  * little is free, the host calls hf_reclaim and then tries again.
  *
  * What may go: small pages of private mappings. What stays: pages that a device has pinned,
- * pages of
- * locked mappings (mlock(2)), shared memory, zero pages. A huge page goes in small ones.
+ * pages of locked mappings (mlock(2)), shared memory, zero pages. A huge page goes in small ones.
  * Fork shares pages that are away as it shares all others, by sharing tables. A page that
  * several spaces have is written once, and comes back once.
  *
@@ -85,8 +84,9 @@ void hf_swap_stats(struct hf_phys *phys, struct hf_swap_stats *out);
  * more; call again.
  *
  * HF_ERR_AGAIN: *done < want, and all memory has been visited: what remains is in use, pinned,
- * locked or shared; or hf_swap_off has taken the store away meanwhile. HF_ERR_STORE: a page could not be written, or needed a slot and there was
- * none; it stays in memory. Pages that need none may have gone. HF_ERR_INVAL: hf_swap_on was
+ * locked or shared; or hf_swap_off has taken the store away meanwhile. HF_ERR_STORE: a page
+ * could not be written, or needed a slot and there was none; it stays in memory. Pages that
+ * need none may have gone. HF_ERR_INVAL: hf_swap_on was
  * not called. HF_ERR_EMPTY: want is 0.
  *
  * Runs beside faults and pins. Takes phys->spaces_lock exclusively for a few dozen pages at a

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * RISC-V: Sv39, Sv48 and Sv57, with three, four and five levels: privileged architecture
- * (version 20240411), 10.3.1 (what the bits of an entry mean), 10.4 to 10.6. With HF_FORMAT_SVADU the hardware marks pages accessed and dirty (Svadu:
- * menvcfg.ADUE = 1); without, such accesses fault (Svade), and the fault handler marks.
+ * (version 20240411), 10.3.1 (what the bits of an entry mean), 10.4 to 10.6. With HF_FORMAT_SVADU
+ * the hardware marks pages accessed and dirty (Svadu: menvcfg.ADUE = 1); without, such
+ * accesses fault (Svade), and the fault handler marks.
  *
  * A branch has V alone; A, D and U in it are reserved. It cannot deny anything, so a branch
  * that must write-protect what is below is not valid, UNARMED instead, until somebody goes
