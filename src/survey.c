@@ -12,6 +12,9 @@ static bool is_special(struct hf_survey *s, hf_va va, uint64_t size)
 	if (s->special.end <= va && s->special.start != UINT64_MAX &&
 	    !hf_vmas_next_with(mm->phys, mm->vmas, va, HF_VMA_LOOK, &s->special))
 		s->special = (struct hf_vma){ .start = UINT64_MAX };
+	/* Most of what is passed over lies within one mapping. */
+	if (s->special.start <= va && s->special.end - va >= size)
+		return true;
 	return s->special.start < va + size &&
 	       hf_vmas_only(mm->phys, mm->vmas, va, va + size, HF_VMA_LOOK);
 }
