@@ -3,7 +3,8 @@
  * fork-size: how long fork takes, by how much is mapped and in how many mappings. Between two
  * forks a program writes; here it is the same amount for every size, 512 pages spread evenly,
  * so that what is compared is the size. Two variants vary that: "rewritten" writes all pages,
- * "second" writes 1 % of them.
+ * "second" writes 1 % of them. Where pages are in the swap store, those that are written come back
+ * once.
  *
  * With BENCH_FORMAT this is the same for the soft port in another page-table format, which gives
  * the variants their names.
@@ -131,6 +132,33 @@ static void mappings(uint64_t count)
 	ask("vmas", size, &q, COLUMN(PORT), NULL);
 }
 
+/*
+ * Full of small pages that are shared, locked, swapped out or sealed. Where shared memory borders
+ * on private, fork looks at the table that leads to both, 512 entries: all of it at 1 GiB.
+ */
+static void kept(uint64_t size)
+{
+	static const struct {
+		const char *variant;
+		enum kind kind;
+		unsigned without;
+	} all[] = {
+		{ "objects", HALF_SHARED, 0 },
+		{ "locked", ALL_LOCKED, 0 },
+		{ "swapped", HALF_SWAPPED, COLUMN(LINUX) | COLUMN(EMPTY) },
+		{ "sealed", ALL_SEALED, COLUMN(LINUX) | COLUMN(EMPTY) },
+	};
+
+	for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		struct question q = {
+			.layout = { size, 4 * KIB, 4 * KIB, .kind = all[i].kind },
+		};
+		unsigned without = COLUMN(PORT) | all[i].without;
+
+		ask(all[i].variant, size_name(size), &q, without, NULL);
+	}
+}
+
 #ifdef BENCH_FORMAT
 static void measure(bool quick)
 {
@@ -140,6 +168,7 @@ static void measure(bool quick)
 		full(2 * MIB, GIB);
 	mappings(10000);
 	sparse(64 * GIB);
+	kept(64 * MIB);
 }
 #else
 /* The zero page everywhere, by 2 MiB: a full space that takes no memory but for tables. */
@@ -176,6 +205,8 @@ static void measure(bool quick)
 			if (!quick || size == 2 * MIB || size == 64 * MIB ||
 			    size % (3 * GIB) == GIB)
 				full(pages[i], size);
+	for (uint64_t size = 64 * MIB; size <= (quick ? GIB : 4 * GIB); size *= quick ? 16 : 4)
+		kept(size);
 	written("second", 2 * MIB, GIB, GIB / 100);
 	for (uint64_t count = 1; count <= 100000; count *= 10)
 		mappings(count);

@@ -70,6 +70,7 @@ class Rows:
 
 
 SIZES = [f"fork-size/{variant}/" for variant in ("4k", "2m", "1g", "2m-zero", "sparse")]
+KEPT = [f"fork-size/{variant}/1GiB" for variant in ("objects", "locked", "swapped", "sealed")]
 VMAS = [f"fork-size/vmas/{10 ** power}" for power in range(5)]
 PINNED = ["fork-pinned/2m/" + size for size in
           ("2MiB", "4MiB", "8MiB", "16MiB", "32MiB", "64MiB", "128MiB", "256MiB", "512MiB", "1GiB")]
@@ -90,6 +91,7 @@ def target_list(r):
     return [
         at_most("fork, 2 MiB to 1 TiB: slowest / fastest", r.range(sizes), 2),
         at_most("fork, 1 to 10,000 mappings: slowest / fastest", r.range(VMAS), 2),
+        at_most("fork, 1 GiB shared, locked, swapped or sealed: slowest", r.most(KEPT), 5, us),
         at_most("fork, nothing pinned: slowest", r.most(["fork-size/"]), 5, us),
         at_least("fork, 1 GiB in 4 KiB pages: below Linux's, less its empty fork",
                  r.get("fork-size/4k/1GiB", "ratio_linux_net"), 1000),

@@ -16,6 +16,8 @@ uint64_t core_ram(const struct layout *layout);
 void core_clean(struct hf_phys *phys);
 /* The layout's mappings, from `base` on; where they are full, with all pages. */
 void core_map(struct hf_mm *mm, hf_va base, const struct layout *layout);
+/* Once all pages are there: what the layout's kind says. */
+void core_keep(struct hf_mm *mm, hf_va base, const struct layout *layout);
 
 /*
  * The places to touch so that every page of [from, from + len) is there, and with `whole` every

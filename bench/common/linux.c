@@ -67,9 +67,10 @@ static uint64_t proc_kib(const char *file, const char *key)
 	return kib;
 }
 
-static void map_one(const struct layout *layout, char *at, uint64_t len)
+/* `type`: MAP_PRIVATE or MAP_SHARED. */
+static void map_one(const struct layout *layout, char *at, uint64_t len, int type)
 {
-	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+	int flags = type | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
 
 	if (mmap(at, len, PROT_READ | PROT_WRITE, flags, -1, 0) != at) {
 		if (errno == ENOMEM && layout->apart)
@@ -94,17 +95,22 @@ static void fill(struct space *s, uint64_t from, uint64_t len)
 {
 	const struct layout *layout = &s->layout;
 	struct walk pages = walk_in_order(len, layout->step);
+	uint64_t shared = layout->kind == HALF_SHARED ? len / 2 : 0;
 
 	pages.first = from;
+	if (shared)
+		map_one(layout, s->base + from, shared, MAP_SHARED);
 	if (!layout->apart)
-		map_one(layout, s->base + from, len);
+		map_one(layout, s->base + from + shared, len - shared, MAP_PRIVATE);
 	for (uint64_t i = 0; layout->apart && i < pages.count; i++)
-		map_one(layout, s->base + walk_at(&pages, i), layout->page);
+		map_one(layout, s->base + walk_at(&pages, i), layout->page, MAP_PRIVATE);
 	if (layout->step == layout->page && !layout->zero &&
 	    madvise(s->base + from, len, MADV_POPULATE_WRITE) && errno != EINVAL)
 		bench_die("MADV_POPULATE_WRITE: %s", strerror(errno));
 	touch_here(s, &pages, !layout->zero);
 	check_huge(layout);
+	if (layout->kind == ALL_LOCKED && mlock(s->base + from, len))
+		bench_skip("Linux: mlock: %s (RLIMIT_MEMLOCK?)", strerror(errno));
 }
 
 static struct space *linux_create(const struct layout *layout)

@@ -77,6 +77,7 @@ static struct space *soft_create(const struct layout *layout)
 	core_clean(s->phys);
 	core_map(&s->mm[PARENT], s->base, layout);
 	soft_touch(s, PARENT, &pages, !layout->zero);
+	core_keep(&s->mm[PARENT], s->base, layout);
 	return s;
 }
 

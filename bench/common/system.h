@@ -9,6 +9,15 @@
 #include "bench.h"
 #include "walk.h"
 
+/* What becomes of memory beside being mapped: for layouts that are full and not `apart`. */
+enum kind {
+	ALL_PRIVATE,
+	HALF_SHARED,  /* the first half is a shared mapping of an object */
+	HALF_SWAPPED, /* the second half is in a swap store in RAM; soft port */
+	ALL_LOCKED,
+	ALL_SEALED, /* soft port */
+};
+
 /* Memory to be made. */
 struct layout {
 	uint64_t size; /* of the address space that it takes, in bytes */
@@ -19,6 +28,7 @@ struct layout {
 	bool whole; /* each byte has memory of the host behind it, not only the first of a page */
 	bool huge_small; /* Holdfast: HF_HUGE_COW_SMALL */
 	uint64_t spare;	 /* bytes that may be copied in addition */
+	enum kind kind;
 };
 
 enum who {
