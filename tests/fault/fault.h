@@ -119,6 +119,6 @@ enum hf_status call_access(struct scene *sc);
 
 extern const struct suite suite_fault_fork, suite_fault_pages, suite_fault_ranges, suite_fault_copy,
 	suite_fault_gib, suite_fault_remap, suite_fault_edits, suite_limits, suite_fault_collapse,
-	suite_fault_objects;
+	suite_fault_objects, suite_fault_swap;
 
 #endif
