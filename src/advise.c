@@ -50,14 +50,6 @@ static enum hf_status populate(struct hf_mm *mm, hf_va va, uint64_t len, unsigne
 	return st;
 }
 
-/* Something of an object is mapped in [lo, hi). mm lock held. */
-static bool any_object(const struct hf_mm *mm, hf_va lo, hf_va hi)
-{
-	struct hf_vma v;
-
-	return hf_vmas_next_with(mm->phys, mm->vmas, lo, HF_VMA_OBJECT, &v) && v.start < hi;
-}
-
 /* Advice that is a flag of the mapping. */
 static enum hf_status advise_flags(struct hf_mm *mm, hf_va va, uint64_t len, uint32_t clear,
 				   uint32_t add)
@@ -65,7 +57,7 @@ static enum hf_status advise_flags(struct hf_mm *mm, hf_va va, uint64_t len, uin
 	struct hf_edit e = hf_edit_begin(mm);
 	enum hf_status st = hf_check_mapped(mm, va, va + len, 0);
 
-	if (!st && (add & HF_VMA_WIPE) && any_object(mm, va, va + len))
+	if (!st && (add & HF_VMA_WIPE) && hf_any_with(mm, va, va + len, HF_VMA_OBJECT))
 		st = HF_ERR_INVAL;
 	if (!st && (add & (HF_VMA_DONTFORK | HF_VMA_WIPE)) && sealed(mm, va, va + len))
 		st = HF_ERR_SEALED;
@@ -99,7 +91,7 @@ static enum hf_status may_collapse(struct hf_mm *mm, hf_va lo, hf_va hi)
 
 	hf_lock_shared(mm->phys, mm->lock);
 	st = hf_check_mapped(mm, lo, hi, 0);
-	if (!st && any_object(mm, lo, hi))
+	if (!st && hf_any_with(mm, lo, hi, HF_VMA_OBJECT))
 		st = HF_ERR_INVAL;
 	hf_unlock_shared(mm->phys, mm->lock);
 	return st;

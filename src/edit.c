@@ -111,17 +111,11 @@ enum hf_status hf_edit_cut(struct hf_edit *e, hf_va lo, hf_va hi, bool deep)
 	return hf_isolate(&r, &e->reserve);
 }
 
-/* Some mapping is one that fork does not share: a new one beside it may be a new border. */
-static bool any_special(const struct hf_mm *mm)
-{
-	struct hf_vma v;
-
-	return hf_vmas_next_with(mm->phys, mm->vmas, mm->va_lo, HF_VMA_LOOK, &v);
-}
-
 enum hf_status hf_edit_map(struct hf_edit *e, const struct hf_vma *vma)
 {
-	bool cut = hf_occupied(e->mm, vma->start, vma->end) || any_special(e->mm);
+	/* Beside a mapping that fork does not share, a new one may be a new border. */
+	bool cut = hf_occupied(e->mm, vma->start, vma->end) ||
+		   hf_any_with(e->mm, e->mm->va_lo, e->mm->va_hi, HF_VMA_LOOK);
 	enum hf_status st = HF_ERR_SEALED;
 
 	if (!hf_any_with(e->mm, vma->start, vma->end, HF_VMA_SEALED))

@@ -52,10 +52,7 @@ uint64_t hf_isolate_need(const struct hf_range *r)
 
 bool hf_special_in(const struct hf_mm *mm, hf_va va, unsigned level)
 {
-	struct hf_vma v;
-
-	return hf_vmas_next_with(mm->phys, mm->vmas, va, HF_VMA_LOOK, &v) &&
-	       v.start < va + hf_level_size(level);
+	return hf_any_with(mm, va, va + hf_level_size(level), HF_VMA_LOOK);
 }
 
 /*
