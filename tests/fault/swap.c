@@ -71,14 +71,6 @@ static void all_goes(struct stage *g)
 		;
 }
 
-static uint64_t away(struct space *s)
-{
-	struct hf_mm_stats stats;
-
-	hf_mm_stats(s->mm, &stats);
-	return stats.away;
-}
-
 static void put_up(struct stage *g, struct machine *m, const struct call *call,
 		   enum sharing sharing)
 {
@@ -180,8 +172,8 @@ static uint64_t division(struct stage *g)
 	struct hf_swap_stats stats;
 
 	hf_swap_stats(g->m->phys, &stats);
-	return stats.used << 40 | stats.cached << 20 | away(g->s) << 10 |
-	       (g->child ? away(g->child) : 0);
+	return stats.used << 40 | stats.cached << 20 | pages_away(g->s) << 10 |
+	       (g->child ? pages_away(g->child) : 0);
 }
 
 static void failed(struct stage *g, const struct call *call, enum sharing sharing, bool look,

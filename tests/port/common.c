@@ -318,6 +318,32 @@ uint64_t leaves(struct space *s, unsigned level)
 	return stats.leaves[level];
 }
 
+uint64_t pages_away(struct space *s)
+{
+	struct hf_mm_stats stats;
+
+	hf_mm_stats(s->mm, &stats);
+	return stats.away;
+}
+
+struct hf_vma_info mapping_at(struct space *s, hf_va va)
+{
+	struct hf_vma_info v = { 0 };
+
+	OK(hf_vma_next(s->mm, va, &v));
+	return v;
+}
+
+size_t mappings(struct space *s)
+{
+	struct hf_vma_info v;
+	size_t n = 0;
+
+	for (hf_va va = 0; hf_vma_next(s->mm, va, &v) == HF_OK; va = v.end)
+		n++;
+	return n;
+}
+
 uint64_t free_bytes(struct machine *m)
 {
 	struct hf_phys_stats stats;

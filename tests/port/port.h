@@ -122,6 +122,11 @@ hf_pa pa_of(struct space *s, hf_va va); /* of the very byte */
 unsigned level_of(struct space *s, hf_va va);
 unsigned access_of(struct space *s, hf_va va);
 uint64_t leaves(struct space *s, unsigned level);
+uint64_t pages_away(struct space *s); /* in the swap store */
+
+/* The mapping that ends above va, and how many there are. */
+struct hf_vma_info mapping_at(struct space *s, hf_va va);
+size_t mappings(struct space *s);
 uint64_t free_bytes(struct machine *m);
 uint32_t pins_at(struct machine *m, hf_pa pa);
 

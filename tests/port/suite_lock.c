@@ -2,27 +2,9 @@
 /* Locks, limits and seals. */
 #include "port.h"
 
-static struct hf_vma_info mapping_at(struct space *s, hf_va va)
-{
-	struct hf_vma_info v = { 0 };
-
-	OK(hf_vma_next(s->mm, va, &v));
-	return v;
-}
-
 static bool locked(struct space *s, hf_va va)
 {
 	return mapping_at(s, va).locked;
-}
-
-static size_t mappings(struct space *s)
-{
-	struct hf_vma_info v;
-	size_t n = 0;
-
-	for (hf_va va = 0; hf_vma_next(s->mm, va, &v) == HF_OK; va = v.end)
-		n++;
-	return n;
 }
 
 static size_t present_pages(struct space *s, hf_va va, uint64_t len)

@@ -13,20 +13,12 @@ static size_t vmas(struct space *s)
 	return count;
 }
 
-static struct hf_vma_info vma_at(struct space *s, hf_va va)
-{
-	struct hf_vma_info vma = { 0 };
-
-	OK(hf_vma_next(s->mm, va, &vma));
-	return vma;
-}
-
-#define VMA_IS(s, va, start_, end_, prot_)               \
-	do {                                             \
-		struct hf_vma_info vma_ = vma_at(s, va); \
-		SAME(vma_.start, start_);                \
-		SAME(vma_.end, end_);                    \
-		SAME(vma_.prot, prot_);                  \
+#define VMA_IS(s, va, start_, end_, prot_)                   \
+	do {                                                 \
+		struct hf_vma_info vma_ = mapping_at(s, va); \
+		SAME(vma_.start, start_);                    \
+		SAME(vma_.end, end_);                        \
+		SAME(vma_.prot, prot_);                      \
 	} while (0)
 
 /* mmap */
@@ -486,7 +478,7 @@ static void advice_shows_in_the_mapping_and_is_undone(void **state)
 		CHECK(*state);
 		SAME(vmas(s), 3);
 		for (uint64_t page = 0; page < 3; page++) {
-			vma = vma_at(s, va + page * PAGE);
+			vma = mapping_at(s, va + page * PAGE);
 			SAME(vma.start, va + page * PAGE);
 			SAME(*((bool *)&vma + kinds[i].offset), page == 1);
 		}
@@ -503,10 +495,10 @@ static void hugepage_1g_counts_as_hugepage(void **state)
 	struct hf_vma_info vma;
 
 	OK(hf_madvise(s->mm, va, PAGE, HF_ADV_HUGEPAGE_1G));
-	vma = vma_at(s, va);
+	vma = mapping_at(s, va);
 	assert_true(vma.huge && vma.huge_1g);
 	OK(hf_madvise(s->mm, va, PAGE, HF_ADV_NOHUGEPAGE));
-	vma = vma_at(s, va);
+	vma = mapping_at(s, va);
 	assert_false(vma.huge || vma.huge_1g);
 }
 

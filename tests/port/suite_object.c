@@ -83,14 +83,6 @@ static uint64_t resident(struct hf_object *object)
 	return bytes;
 }
 
-static struct hf_vma_info vma_at(struct space *s, hf_va va)
-{
-	struct hf_vma_info vma = { 0 };
-
-	OK(hf_vma_next(s->mm, va, &vma));
-	return vma;
-}
-
 static uint64_t vmas(struct space *s)
 {
 	struct hf_mm_stats stats;
@@ -153,8 +145,8 @@ static void shared_anonymous_memory_is_inherited(void **state)
 
 	OK(hf_mmap(parent->mm, &va, 8 * PAGE, RW, HF_MAP_SHARED));
 	CHECK(m);
-	assert_true(vma_at(parent, va).shared);
-	assert_non_null(vma_at(parent, va).object);
+	assert_true(mapping_at(parent, va).shared);
+	assert_non_null(mapping_at(parent, va).object);
 	put(parent, va, 1);
 	child = fork_space(parent, HF_FORK_COPY);
 	SAME(get(child, va), 1);
@@ -312,12 +304,12 @@ static void offsets_lead_to_their_pages(void **state)
 
 	for (size_t i = 0; i < 4; i++)
 		SAME(get(s, va + i * PAGE), stamp(1, SPACE_LO + (3 + i) * PAGE));
-	SAME(vma_at(s, va).offset, 3 * PAGE);
-	assert_ptr_equal(vma_at(s, va).object, object);
+	SAME(mapping_at(s, va).offset, 3 * PAGE);
+	assert_ptr_equal(mapping_at(s, va).object, object);
 	OK(hf_munmap(s->mm, va + PAGE, PAGE));
 	CHECK(m);
-	SAME(vma_at(s, va + PAGE).start, va + 2 * PAGE);
-	SAME(vma_at(s, va + PAGE).offset, 5 * PAGE);
+	SAME(mapping_at(s, va + PAGE).start, va + 2 * PAGE);
+	SAME(mapping_at(s, va + PAGE).offset, 5 * PAGE);
 	SAME(get(s, va + 2 * PAGE), stamp(1, SPACE_LO + 5 * PAGE));
 	put_object(m, object);
 }
@@ -354,7 +346,7 @@ static void mappings_merge_where_the_offsets_do(void **state)
 	SAME(vmas(s), 1);
 	map_object_at(s, va - PAGE, object, 3 * PAGE, PAGE, RW, HF_MAP_SHARED);
 	SAME(vmas(s), 1);
-	SAME(vma_at(s, va).offset, 3 * PAGE);
+	SAME(mapping_at(s, va).offset, 3 * PAGE);
 	map_object_at(s, va + 4 * PAGE, object, 9 * PAGE, PAGE, RW, HF_MAP_SHARED);
 	SAME(vmas(s), 2); /* another offset */
 	map_object_at(s, va + 5 * PAGE, object, 10 * PAGE, PAGE, RW, HF_MAP_PRIVATE);
@@ -368,7 +360,7 @@ static void mappings_merge_where_the_offsets_do(void **state)
 	/* Advice taken and undone again: one mapping, cut and joined. */
 	OK(hf_madvise(s->mm, va, 2 * PAGE, HF_ADV_DONTFORK));
 	SAME(vmas(s), 6);
-	SAME(vma_at(s, va + 2 * PAGE).offset, 6 * PAGE);
+	SAME(mapping_at(s, va + 2 * PAGE).offset, 6 * PAGE);
 	OK(hf_madvise(s->mm, va, 2 * PAGE, HF_ADV_DOFORK));
 	CHECK(m);
 	SAME(vmas(s), 4);

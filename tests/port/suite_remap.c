@@ -29,24 +29,6 @@ static hf_va remap_to(struct space *s, hf_va old, uint64_t len, hf_va to)
 	return to;
 }
 
-static size_t mappings(struct space *s)
-{
-	struct hf_vma_info v;
-	size_t n = 0;
-
-	for (hf_va va = 0; hf_vma_next(s->mm, va, &v) == HF_OK; va = v.end)
-		n++;
-	return n;
-}
-
-static struct hf_vma_info mapping_at(struct space *s, hf_va va)
-{
-	struct hf_vma_info v = { 0 };
-
-	OK(hf_vma_next(s->mm, va, &v));
-	return v;
-}
-
 static uint64_t allocations(struct machine *m)
 {
 	struct hf_phys_stats stats;

@@ -5,14 +5,6 @@
 #define GAP (256 * PAGE)
 #define TOP (SPACE_LO + SPACE_LEN)
 
-static struct hf_vma_info mapping_at(struct space *s, hf_va va)
-{
-	struct hf_vma_info v = { 0 };
-
-	OK(hf_vma_next(s->mm, va, &v));
-	return v;
-}
-
 static hf_va map_stack(struct space *s, hf_va va, uint64_t len)
 {
 	OK(hf_mmap(s->mm, &va, len, RW, HF_MAP_FIXED | HF_MAP_GROWSDOWN));
