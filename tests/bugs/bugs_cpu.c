@@ -8,7 +8,7 @@
 
 #include "bugs.h"
 #include "port_soft.h"
-#include "table.h"
+#include "table/table.h"
 
 static uint64_t load(struct space *s, unsigned cpu, hf_va va)
 {

@@ -6,7 +6,7 @@
  */
 #include "unit.h"
 
-#include "space.h"
+#include "space/mm.h"
 
 /* The zero page takes the single page, so that the MiB before it is one block. */
 #define RAM_BYTES (15 * MIB + PAGE)

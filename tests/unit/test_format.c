@@ -8,7 +8,7 @@
  */
 #include "unit.h"
 
-#include "table.h"
+#include "table/table.h"
 
 #define R HF_PROT_READ
 #define W HF_PROT_WRITE

@@ -5,7 +5,7 @@
  */
 #include "unit.h"
 
-#include "table.h"
+#include "table/table.h"
 
 #define MAX_EVENTS 4096
 

@@ -7,7 +7,7 @@
 #define _GNU_SOURCE
 #include "rig.h"
 
-#include "table.h"
+#include "table/table.h"
 
 #include <sched.h>
 #include <signal.h>

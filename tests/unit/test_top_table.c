@@ -6,7 +6,7 @@
  */
 #include "unit.h"
 
-#include "table.h"
+#include "table/table.h"
 
 #define SPACES 4
 #define TOPS 3	 /* entries of the root in use, */

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Copies into, out of and between spaces. Writing prepares the whole range first: every
+ * page present, writable, and so exclusive. Only operations with the mm lock held
+ * exclusively take that away again, and reclaim, which is kept out; so the bytes can then be
+ * moved without a failure. Reading brings back first what is in the swap store.
+ */
+#include "../space/mm.h"
+
+/* Table locks are held for one chunk at a time. */
+#define CHUNK ((uint64_t)64 << 10)
+
+/*
+ * Stand at the leaf for `va`, its table locked. *len is cut to what the leaf covers. NULL:
+ * nothing was ever written there, and it reads as zeros. mm lock held.
+ */
+static char *chunk_at(struct hf_walk *w, struct hf_mm *mm, hf_va va, uint64_t *len)
+{
+	hf_va base;
+	hf_pte e;
+
+	hf_walk_to(w, mm, va);
+	base = hf_level_base(va, w->level);
+	*len = hf_min_va(*len, hf_level_size(w->level) - (va - base));
+	*len = hf_min_va(*len, CHUNK);
+	e = hf_pte_get(w->entry);
+	if (hf_pte_none(e))
+		return NULL;
+	return (char *)hf_frame_ptr(mm->phys, hf_pte_pfn(e)) + (va - base);
+}
+
+/* Bring back what of [va, va+len), which may be read, is in the swap store. mm lock held. */
+static enum hf_status fetch(struct hf_mm *mm, hf_va va, uint64_t len)
+{
+	const hf_va end = va + len;
+
+	while (va < end) {
+		struct hf_walk w;
+		bool away;
+
+		hf_walk_to(&w, mm, va);
+		away = hf_pte_away(hf_pte_get(w.entry));
+		hf_walk_end(&w);
+		if (away) {
+			struct hf_fault f = { .mm = mm, .va = va, .access = HF_ACCESS_READ };
+			enum hf_status st = hf_fault_begin(&f);
+
+			if (st)
+				return st;
+			hf_fault_end(&f);
+		}
+		va = hf_level_base(va, w.level) + hf_level_size(w.level);
+	}
+	return HF_OK;
+}
+
+/* Read [va, va+len), which allows it, to `buf`. mm lock held. */
+static void read_range(struct hf_mm *mm, hf_va va, char *buf, uint64_t len)
+{
+	while (len) {
+		uint64_t n = len;
+		struct hf_walk w;
+		const char *from = chunk_at(&w, mm, va, &n);
+
+		if (from)
+			memcpy(buf, from, n);
+		else
+			memset(buf, 0, n);
+		hf_walk_end(&w);
+		va += n;
+		buf += n;
+		len -= n;
+	}
+}
+
+/*
+ * Reading what is absent gives zeros only in anonymous memory: bring in the pages of objects. They
+ * stay while the mm lock is held.
+ */
+static enum hf_status prepare_read(struct hf_mm *mm, hf_va va, uint64_t len)
+{
+	enum hf_status st = hf_check_mapped(mm, va, va + len, HF_ACCESS_READ);
+	struct hf_vma v = { .end = va };
+
+	while (!st && hf_vmas_next_with(mm->phys, mm->vmas, v.end, HF_VMA_OBJECT, &v) &&
+	       v.start < va + len)
+		st = hf_fault_range(mm, hf_max_va(va, v.start), hf_min_va(va + len, v.end),
+				    HF_ACCESS_READ);
+	return st;
+}
+
+enum hf_status hf_read(struct hf_mm *mm, hf_va va, void *buf, uint64_t len)
+{
+	enum hf_status st = hf_check_bytes(mm, va, len);
+	bool held;
+
+	if (st)
+		return st;
+	held = hf_reclaim_hold(mm->phys);
+	hf_lock_shared(mm->phys, mm->lock);
+	st = prepare_read(mm, va, len);
+	if (!st && held)
+		st = fetch(mm, va, len);
+	if (!st)
+		read_range(mm, va, buf, len);
+	hf_unlock_shared(mm->phys, mm->lock);
+	hf_reclaim_let(mm->phys, held);
+	return st;
+}
+
+/* Make [va, va+len) present and writable, or find why not. mm lock held. */
+static enum hf_status prepare(struct hf_mm *mm, hf_va va, uint64_t len)
+{
+	enum hf_status st = hf_check_mapped(mm, va, va + len, HF_ACCESS_WRITE);
+
+	return st ? st : hf_fault_range(mm, va, va + len, HF_ACCESS_WRITE);
+}
+
+enum hf_status hf_write(struct hf_mm *mm, hf_va va, const void *buf, uint64_t len)
+{
+	enum hf_status st = hf_check_bytes(mm, va, len);
+	const char *from = buf;
+	bool held;
+
+	if (st)
+		return st;
+	held = hf_reclaim_hold(mm->phys);
+	hf_lock_shared(mm->phys, mm->lock);
+	st = prepare(mm, va, len);
+	while (len && !st) {
+		uint64_t n = len;
+		struct hf_walk w;
+		char *to = chunk_at(&w, mm, va, &n);
+
+		memcpy(to, from, n);
+		hf_walk_end(&w);
+		va += n;
+		from += n;
+		len -= n;
+	}
+	hf_unlock_shared(mm->phys, mm->lock);
+	hf_reclaim_let(mm->phys, held);
+	return st;
+}
+
+/* Two spaces' locks, or one; by address, so that two such copies cannot wait for each other. */
+static void lock_both(struct hf_mm *a, struct hf_mm *b)
+{
+	struct hf_mm *first = (uintptr_t)a < (uintptr_t)b ? a : b;
+
+	hf_lock_shared(first->phys, first->lock);
+	if (a != b)
+		hf_lock_shared(a->phys, first == a ? b->lock : a->lock);
+}
+
+static void unlock_both(struct hf_mm *a, struct hf_mm *b)
+{
+	hf_unlock_shared(a->phys, a->lock);
+	if (a != b)
+		hf_unlock_shared(b->phys, b->lock);
+}
+
+enum hf_status hf_copy(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va src_va,
+		       uint64_t len)
+{
+	enum hf_status st;
+	bool held;
+
+	if (dst->phys != src->phys)
+		return HF_ERR_INVAL;
+	st = hf_check_bytes(dst, dst_va, len);
+	if (!st)
+		st = hf_check_bytes(src, src_va, len);
+	if (!st && dst == src && dst_va < src_va + len && src_va < dst_va + len)
+		st = HF_ERR_OVERLAP;
+	if (st)
+		return st;
+
+	held = hf_reclaim_hold(dst->phys);
+	lock_both(dst, src);
+	st = prepare_read(src, src_va, len);
+	if (!st && held)
+		st = fetch(src, src_va, len);
+	if (!st)
+		st = prepare(dst, dst_va, len);
+	while (len && !st) {
+		uint64_t n = len;
+		struct hf_walk w;
+		char *to = chunk_at(&w, dst, dst_va, &n);
+
+		/* Exclusive and writable, so it stays where it is without its table's lock. */
+		hf_walk_end(&w);
+		read_range(src, src_va, to, n);
+		dst_va += n;
+		src_va += n;
+		len -= n;
+	}
+	unlock_both(dst, src);
+	hf_reclaim_let(dst->phys, held);
+	return st;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Locks: memory that is never paged out.
+ *
+ * A lock is a flag of the mapping. A child's tree of mappings is its parent's, flags and all, and
+ * does not inherit the locks: the child's mm->locks_stale says that the flags are not its
+ * own. Its first lock clears them.
+ */
+#include "../space/edit.h"
+
+#define LOCKS (uint32_t)(HF_VMA_LOCKED | HF_VMA_LOCKONFAULT)
+
+bool hf_any_locked(const struct hf_mm *mm, hf_va lo, hf_va hi)
+{
+	return !mm->locks_stale && hf_any_with(mm, lo, hi, HF_VMA_LOCKED);
+}
+
+bool hf_vma_is_locked(const struct hf_mm *mm, const struct hf_vma *vma)
+{
+	return (vma->flags & HF_VMA_LOCKED) && !mm->locks_stale;
+}
+
+/* One page; *next is where the next one begins. */
+static enum hf_status lock_page(struct hf_mm *mm, hf_va va, unsigned access, hf_va *next)
+{
+	struct hf_fault f = { .mm = mm, .va = va, .access = access };
+	enum hf_status st = hf_fault_begin(&f);
+
+	*next = va + HF_PAGE_SIZE;
+	if (st)
+		return st == HF_ERR_BUS ? HF_OK : st;
+	*next = hf_level_base(va, f.walk.level) + hf_level_size(f.walk.level);
+	hf_fault_end(&f);
+	return HF_OK;
+}
+
+/* Make the pages of a locked mapping present, as far as it wants that and allows it. */
+static enum hf_status lock_mapping(struct hf_mm *mm, const struct hf_vma *vma)
+{
+	bool write = hf_vma_is_cow(vma) && (vma->flags & HF_PROT_WRITE);
+	enum hf_status st = HF_OK;
+
+	if (hf_vma_prot(vma) == HF_PROT_NONE || (vma->flags & HF_VMA_LOCKONFAULT))
+		return HF_OK;
+	for (hf_va va = vma->start; va < vma->end && !st;)
+		st = lock_page(mm, va, write ? HF_ACCESS_WRITE : HF_ACCESS_READ, &va);
+	return st;
+}
+
+enum hf_status hf_lock_pages(struct hf_mm *mm, hf_va lo, hf_va hi)
+{
+	struct hf_vma v = { .end = lo };
+	enum hf_status st = HF_OK;
+
+	while (!st && hf_vmas_next_with(mm->phys, mm->vmas, v.end, HF_VMA_LOCKED, &v) &&
+	       v.start < hi) {
+		struct hf_vma part = hf_vma_part(&v, lo, hi);
+
+		st = lock_mapping(mm, &part);
+	}
+	return st;
+}
+
+/* The same for what is about to be locked, before anybody is kept waiting for it. */
+static enum hf_status prepare(struct hf_mm *mm, hf_va lo, hf_va hi, uint32_t locks)
+{
+	struct hf_vma v = { .end = lo };
+	enum hf_status st = HF_OK;
+
+	while (!st && hf_vmas_next(mm->phys, mm->vmas, v.end, &v) && v.start < hi) {
+		struct hf_vma part = hf_vma_part(&v, lo, hi);
+
+		part.flags |= locks;
+		st = lock_mapping(mm, &part);
+	}
+	return st;
+}
+
+/* Every mapping in [lo, hi) gets these locks and no other. Only the tree is changed. */
+static enum hf_status set_locks(struct hf_edit *e, hf_va lo, hf_va hi, uint32_t locks)
+{
+	struct hf_mm *mm = e->mm;
+	enum hf_status st = hf_edit_own_locks(e);
+	hf_va va = lo;
+	struct hf_vma v;
+
+	while (!st && va < hi && hf_vmas_next(mm->phys, mm->vmas, va, &v) && v.start < hi) {
+		struct hf_vma part = hf_vma_part(&v, va, hi);
+
+		part.flags = (v.flags & ~LOCKS) | locks;
+		if (part.flags != v.flags)
+			st = hf_vmas_set(mm->phys, &mm->vmas, &part);
+		va = part.end;
+	}
+	return st ? st : hf_edit_count(e, lo, hi);
+}
+
+/* Lock or unlock what is mapped in [lo, hi). `whole`: there must be no hole. */
+static enum hf_status change_locks(struct hf_mm *mm, hf_va lo, hf_va hi, uint32_t locks, bool whole)
+{
+	struct hf_edit e = hf_edit_begin(mm);
+	enum hf_status st = whole ? hf_check_mapped(mm, lo, hi, 0) : HF_OK;
+
+	if (!locks && mm->locks_stale)
+		return hf_edit_end(&e, st); /* there are none */
+	if (!st)
+		st = set_locks(&e, lo, hi, locks);
+	if (!st && locks)
+		st = hf_lock_pages(mm, lo, hi);
+	if (!st && hf_edit_changed(&e))
+		st = hf_edit_cut(&e, lo, hi, false);
+	return hf_edit_end(&e, st);
+}
+
+/* Where locks would go beyond the limit, nothing is made present for them. mm lock held. */
+static enum hf_status check_limit(const struct hf_mm *mm, hf_va lo, hf_va hi)
+{
+	uint64_t locked = mm->locked_bytes;
+	struct hf_vma v = { .end = lo };
+
+	while (hf_vmas_next(mm->phys, mm->vmas, v.end, &v) && v.start < hi)
+		if (mm->locks_stale || !(v.flags & HF_VMA_LOCKED))
+			locked += hf_min_va(v.end, hi) - hf_max_va(v.start, lo);
+	return mm->limits.lock && locked > mm->locked_bytes && locked > mm->limits.lock
+		       ? HF_ERR_LIMIT
+		       : HF_OK;
+}
+
+static enum hf_status lock(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned flags, bool whole)
+{
+	uint32_t locks = HF_VMA_LOCKED;
+	enum hf_status st;
+
+	if (flags & ~(unsigned)HF_MLOCK_ONFAULT)
+		return HF_ERR_FLAGS;
+	if (flags)
+		locks |= HF_VMA_LOCKONFAULT;
+	hf_lock_shared(mm->phys, mm->lock);
+	st = whole ? hf_check_mapped(mm, lo, hi, 0) : HF_OK;
+	if (!st)
+		st = check_limit(mm, lo, hi);
+	if (!st)
+		st = prepare(mm, lo, hi, locks);
+	hf_unlock_shared(mm->phys, mm->lock);
+	return st ? st : change_locks(mm, lo, hi, locks, whole);
+}
+
+/* Widen [*va, *va + *len) to whole pages. */
+static enum hf_status widen(const struct hf_mm *mm, hf_va *va, uint64_t *len)
+{
+	uint64_t within = *va & (HF_PAGE_SIZE - 1);
+
+	if (!*len)
+		return HF_ERR_EMPTY;
+	if (*len + within < *len)
+		return HF_ERR_WRAP;
+	*va -= within;
+	*len += within;
+	return hf_check_pages(mm, *va, len);
+}
+
+enum hf_status hf_mlock(struct hf_mm *mm, hf_va va, uint64_t len, unsigned flags)
+{
+	enum hf_status st = flags & ~(unsigned)HF_MLOCK_ONFAULT ? HF_ERR_FLAGS : HF_OK;
+
+	if (!st)
+		st = widen(mm, &va, &len);
+	return st ? st : lock(mm, va, va + len, flags, true);
+}
+
+enum hf_status hf_munlock(struct hf_mm *mm, hf_va va, uint64_t len)
+{
+	enum hf_status st = widen(mm, &va, &len);
+
+	return st ? st : change_locks(mm, va, va + len, 0, true);
+}
+
+enum hf_status hf_mlock_all(struct hf_mm *mm, unsigned flags)
+{
+	return lock(mm, mm->va_lo, mm->va_hi, flags, false);
+}
+
+enum hf_status hf_munlock_all(struct hf_mm *mm)
+{
+	return change_locks(mm, mm->va_lo, mm->va_hi, 0, false);
+}
+
+enum hf_status hf_lock_future(struct hf_mm *mm, enum hf_lock_policy how)
+{
+	enum hf_status st;
+	struct hf_edit e;
+
+	if (how < HF_LOCK_FUTURE_OFF || how > HF_LOCK_FUTURE_ONFAULT)
+		return HF_ERR_INVAL;
+	e = hf_edit_begin(mm);
+	st = how ? hf_edit_own_locks(&e) : HF_OK;
+	if (!st)
+		mm->lock_future = how;
+	return hf_edit_end(&e, st);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who maps an object: found by going through the mappings of every space. Nothing is kept for it,
+ * so mapping, unmapping and fork pay nothing; the few calls that ask are those that also
+ * wait for a pager.
+ *
+ * phys->spaces_lock is held exclusively, so that no space and no child of one comes between.
+ */
+#ifndef HF_RMAP_H
+#define HF_RMAP_H
+
+#include "../space/range.h"
+
+/* What to do with a part of a mapping. mm lock held exclusively. */
+typedef enum hf_status hf_rmap_fn(struct hf_mm *mm, const struct hf_vma *part);
+
+/*
+ * Call `fn` for each mapping of [from, to) of the object, its part that leads there, in one space
+ * after the other, until one does not return HF_OK. Takes each space's lock, exclusively.
+ */
+enum hf_status hf_rmap_each(const struct hf_object *object, uint64_t from, uint64_t to,
+			    hf_rmap_fn *fn);
+
+/*
+ * The same for several steps that nothing must come between: hold every space that maps
+ * [from, to), in order of address as hf_copy does, call hf_rmap_each_held as often as need be,
+ * release them all.
+ */
+void hf_rmap_hold(const struct hf_object *object, uint64_t from, uint64_t to);
+enum hf_status hf_rmap_each_held(const struct hf_object *object, uint64_t from, uint64_t to,
+				 hf_rmap_fn *fn);
+void hf_rmap_release(const struct hf_object *object);
+
+#endif

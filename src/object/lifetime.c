@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/* Objects: begin, end, references; copies between an object and its host. */
+#include "object.h"
+
+#include "../space/mm.h"
+
+#define REFS_MAX ((uint64_t)INT32_MAX + 1)
+
+uint64_t hf_object_max(void)
+{
+	return hf_level_size(HF_TOP_LEVEL + 1);
+}
+
+static enum hf_status check_config(const struct hf_object_config *c)
+{
+	if (c->huge > HF_OBJECT_HUGE_1G || (c->pager && !c->pager->get))
+		return HF_ERR_INVAL;
+	return c->size > hf_object_max() ? HF_ERR_RANGE : HF_OK;
+}
+
+static void enlist(struct hf_object *o)
+{
+	struct hf_phys *phys = o->phys;
+
+	hf_phys_lock(phys);
+	o->next = phys->objects;
+	if (o->next)
+		o->next->prev = o;
+	phys->objects = o;
+	hf_phys_unlock(phys);
+}
+
+enum hf_status hf_object_create(struct hf_phys *phys, const struct hf_object_config *config,
+				struct hf_object **out)
+{
+	struct hf_reserve r = HF_RESERVE_EMPTY;
+	enum hf_status st = check_config(config);
+	struct hf_object *o;
+	hf_pfn self;
+
+	if (st)
+		return st;
+	if (!hf_reserve_fill(phys, &r, 1))
+		return HF_ERR_NOMEM;
+	self = hf_reserve_take(phys, &r);
+	hf_frame_set_kind(hf_frame(phys, self), HF_FRAME_OBJECT);
+	hf_frame(phys, self)->refs = 1;
+	o = hf_object_at(phys, self);
+	*o = (struct hf_object){
+		.phys = phys,
+		.self = self,
+		.pager = config->pager,
+		.host = config->host,
+		.huge = config->huge,
+		.size = config->size,
+		.root = { HF_NIL },
+		.place = { HF_NIL },
+		.held = 1,
+	};
+	enlist(o);
+	*out = o;
+	return HF_OK;
+}
+
+void hf_object_ref(struct hf_object *o)
+{
+	hf_phys_lock(o->phys);
+	hf_frame(o->phys, o->self)->refs++;
+	hf_phys_unlock(o->phys);
+}
+
+void hf_object_unref_locked(struct hf_object *o)
+{
+	struct hf_phys *phys = o->phys;
+
+	if (--hf_frame(phys, o->self)->refs)
+		return;
+	if (o->next)
+		o->next->prev = o->prev;
+	if (o->prev)
+		o->prev->next = o->next;
+	else
+		phys->objects = o->next;
+	o->next = phys->dead;
+	phys->dead = o;
+}
+
+void hf_object_unref(struct hf_object *o)
+{
+	struct hf_phys *phys = o->phys;
+
+	hf_phys_lock(phys);
+	hf_object_unref_locked(o);
+	hf_phys_unlock(phys);
+	hf_objects_reap(phys);
+}
+
+static struct hf_object *take_dead(struct hf_phys *phys)
+{
+	struct hf_object *o;
+
+	hf_phys_lock(phys);
+	o = phys->dead;
+	if (o)
+		phys->dead = o->next;
+	hf_phys_unlock(phys);
+	return o;
+}
+
+void hf_objects_reap(struct hf_phys *phys)
+{
+	struct hf_object *o;
+
+	while ((o = take_dead(phys))) {
+		hf_pfn self = o->self;
+
+		hf_pages_end(o);
+		hf_phys_lock(phys);
+		hf_frame_set_kind(hf_frame(phys, self), HF_FRAME_PLAIN);
+		hf_block_free_locked(phys, self, 0);
+		hf_phys_unlock(phys);
+	}
+}
+
+enum hf_status hf_object_get(struct hf_object *o)
+{
+	enum hf_status st = HF_ERR_OVERFLOW;
+
+	hf_phys_lock(o->phys);
+	if (o->held < REFS_MAX) {
+		hf_frame(o->phys, o->self)->refs++;
+		o->held++;
+		st = HF_OK;
+	}
+	hf_phys_unlock(o->phys);
+	return st;
+}
+
+void hf_object_put(struct hf_object *o)
+{
+	struct hf_phys *phys = o->phys;
+
+	hf_phys_lock(phys);
+	if (!o->held)
+		hf_panic(phys, "a reference to an object was given back that nobody had");
+	o->held--;
+	hf_object_unref_locked(o);
+	hf_phys_unlock(phys);
+	hf_objects_reap(phys);
+}
+
+uint64_t hf_object_size(struct hf_object *o)
+{
+	uint64_t size;
+
+	hf_lock(o->phys, &o->lock);
+	size = o->size;
+	hf_unlock(o->phys, &o->lock);
+	return size;
+}
+
+/* [offset, offset+len) lies in the object. object->lock held. */
+static enum hf_status check_bytes(const struct hf_object *o, uint64_t offset, uint64_t len)
+{
+	if (!len)
+		return HF_ERR_EMPTY;
+	if (offset + len < offset)
+		return HF_ERR_WRAP;
+	return offset + len > o->size ? HF_ERR_RANGE : HF_OK;
+}
+
+/* What of [offset, end) lies in one page, which is there or is to be read as zeros. */
+struct chunk {
+	char *at; /* NULL: zeros */
+	uint64_t len;
+};
+
+static struct chunk chunk_at(const struct hf_object *o, uint64_t offset, uint64_t end)
+{
+	struct hf_object_page page = { .level = HF_LEVEL_PTE };
+	struct chunk c = { NULL, 0 };
+	uint64_t base;
+
+	if (hf_pages_find(o, offset, &page))
+		c.at = hf_frame_ptr(o->phys, page.pfn);
+	base = hf_level_base(offset, page.level);
+	c.len = hf_min_va(end, base + hf_level_size(page.level)) - offset;
+	if (c.at)
+		c.at += offset - base;
+	return c;
+}
+
+/* Every page of the range is there, and dirty if it is to be written. object->lock held. */
+static enum hf_status prepare(struct hf_object *o, uint64_t offset, uint64_t end, bool write)
+{
+	while (offset < end) {
+		struct hf_object_page page;
+		enum hf_status st = hf_pages_get(o, offset, HF_LEVEL_PTE, write, &page);
+
+		if (st)
+			return st;
+		offset = hf_level_base(offset, page.level) + hf_level_size(page.level);
+	}
+	return HF_OK;
+}
+
+enum hf_status hf_object_read(struct hf_object *o, uint64_t offset, void *buf, uint64_t len)
+{
+	const uint64_t end = offset + len;
+	enum hf_status st;
+	char *to = buf;
+
+	hf_lock(o->phys, &o->lock);
+	st = check_bytes(o, offset, len);
+	if (!st && o->pager)
+		st = prepare(o, offset, end, false);
+	while (!st && offset < end) {
+		struct chunk c = chunk_at(o, offset, end);
+
+		if (c.at)
+			memcpy(to, c.at, c.len);
+		else
+			memset(to, 0, c.len);
+		offset += c.len;
+		to += c.len;
+	}
+	hf_unlock(o->phys, &o->lock);
+	return st;
+}
+
+enum hf_status hf_object_write(struct hf_object *o, uint64_t offset, const void *buf, uint64_t len)
+{
+	const uint64_t end = offset + len;
+	const char *from = buf;
+	enum hf_status st;
+
+	hf_lock(o->phys, &o->lock);
+	st = check_bytes(o, offset, len);
+	if (!st)
+		st = prepare(o, offset, end, true);
+	while (!st && offset < end) {
+		struct chunk c = chunk_at(o, offset, end);
+
+		memcpy(c.at, from, c.len);
+		offset += c.len;
+		from += c.len;
+	}
+	hf_unlock(o->phys, &o->lock);
+	return st;
+}

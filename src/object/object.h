@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Objects inside. An object lives in a frame of its own (HF_FRAME_OBJECT), whose `refs` count the
+ * host's references and the slots of mappings in the nodes of trees of mappings.
+ *
+ * Its pages are the leaves of a radix tree of ordinary tables, indexed by offset as a space's
+ * are by address. A leaf there counts as a mapping of its page. So a page of an object is never
+ * mapped once, and what asks that question (may this private mapping reuse the page?) needs
+ * not know of objects. No CPU walks these tables: in them "writable" says that the page is
+ * dirty, which is asked of objects with a pager only.
+ *
+ * A shared mapping's leaf is writable only while the object's page is dirty: so whoever
+ * takes the dirty mark off also takes W from every leaf that leads to the page.
+ *
+ * Lock order: object->change, phys->spaces_lock, mm lock, object->lock, phys->lock. Table
+ * locks are not held while object->lock is taken.
+ */
+#ifndef HF_OBJECT_H
+#define HF_OBJECT_H
+
+#include "../table/table.h"
+
+#include <holdfast/object.h>
+
+struct hf_object {
+	struct hf_phys *phys;
+	hf_pfn self; /* its frame */
+	const struct hf_pager *pager;
+	void *host;
+	enum hf_object_huge huge;
+	uint32_t change; /* lock of those who take pages out or marks off: one at a time */
+	uint32_t lock;	 /* guards what follows, and the tables */
+	uint64_t size;	 /* bytes */
+	hf_pfn root;	 /* the top table, HF_NIL while there is no page */
+	unsigned top;	 /* its level */
+	hf_pfn place;	 /* where the page of offset 0 would best lie, or HF_NIL */
+	/* Under phys->lock: */
+	uint64_t held;		       /* references that are the host's */
+	struct hf_object *next, *prev; /* in phys->objects; next also in phys->dead */
+};
+_Static_assert(sizeof(struct hf_object) <= HF_PAGE_SIZE, "an object is one frame");
+
+static inline struct hf_object *hf_object_at(const struct hf_phys *phys, hf_pfn pfn)
+{
+	return hf_frame_ptr(phys, pfn);
+}
+
+static inline bool hf_is_object(const struct hf_phys *phys, hf_pfn pfn)
+{
+	return hf_ram_of(phys, pfn) && hf_frame_kind(hf_frame(phys, pfn)) == HF_FRAME_OBJECT;
+}
+
+/* Writes to its pages have to be noticed, for they are to be written back. */
+static inline bool hf_object_tracks(const struct hf_object *object)
+{
+	return object->pager;
+}
+
+/* The end of the last page. object->lock held. */
+static inline uint64_t hf_object_end(const struct hf_object *object)
+{
+	return (object->size + HF_PAGE_SIZE - 1) & ~(HF_PAGE_SIZE - 1);
+}
+
+/* One reference more or one less, of a mapping. Take phys->lock; unref no other lock but mm's. */
+void hf_object_ref(struct hf_object *object);
+void hf_object_unref(struct hf_object *object);
+/* One less; the last one only marks the object dead. phys->lock held. */
+void hf_object_unref_locked(struct hf_object *object);
+/* End what was marked dead: calls pagers. No lock held but mm locks and spaces_lock. */
+void hf_objects_reap(struct hf_phys *phys);
+
+/* A page of an object. */
+struct hf_object_page {
+	hf_pfn pfn; /* its first frame */
+	unsigned level;
+	hf_pte *entry; /* the object's leaf */
+};
+
+/* The page that `offset` lies in, if the object has it. object->lock held. */
+bool hf_pages_find(const struct hf_object *object, uint64_t offset, struct hf_object_page *out);
+
+/*
+ * The page that `offset` lies in, made if the object does not have it, of level `want` or what
+ * the object says, whichever is larger, as far as possible. `write`: it is dirty from now on.
+ * object->lock held.
+ * HF_ERR_BUS: beyond the end, or the pager failed. HF_ERR_NOMEM.
+ */
+enum hf_status hf_pages_get(struct hf_object *object, uint64_t offset, unsigned want, bool write,
+			    struct hf_object_page *out);
+
+/* The same; takes object->lock. mm lock held, or the object's `change`: the page stays. */
+enum hf_status hf_object_page(struct hf_object *object, uint64_t offset, unsigned want, bool write,
+			      struct hf_object_page *out);
+
+/* Some frame of the page holds a pin. object->lock held. */
+bool hf_pages_pinned(const struct hf_object *object, const struct hf_object_page *page);
+/* A leaf's dirty mark, on and off. object->lock held. */
+void hf_pages_mark(struct hf_object *object, uint64_t offset);
+void hf_pages_unmark(const struct hf_object_page *page);
+/* The first dirty page that begins or lies in [*offset, end): *offset becomes its first. Same lock. */
+bool hf_pages_next_dirty(const struct hf_object *object, uint64_t *offset, uint64_t end,
+			 struct hf_object_page *out);
+
+/*
+ * Split the page that lies across `offset`, a multiple of 4 KiB, so that a page begins there. No
+ * larger leaf may lead to it. object->lock held. HF_ERR_NOMEM. HF_ERR_OVERFLOW.
+ */
+enum hf_status hf_pages_cut(struct hf_object *object, uint64_t offset);
+/* After hf_pages_cut: take out all pages from `offset` on. Nothing leads to them. Same lock. */
+void hf_pages_drop(struct hf_object *object, uint64_t offset);
+/* Clear what follows `offset` in its page, if the object has that. Same lock. */
+void hf_pages_clear_tail(struct hf_object *object, uint64_t offset);
+
+/* Take all pages out of an object that nobody refers to any more, and its tables. No lock. */
+void hf_pages_end(struct hf_object *object);
+
+#endif

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Frames: who uses each 4 KiB of RAM.
+ *
+ * A *block* at level L is the naturally aligned 4 KiB, 2 MiB or 1 GiB that a leaf at level
+ * L maps. For every block that lies whole in one RAM range we know, exactly:
+ *   maps    how many leaf entries at level L lead to it
+ *   inner   how many of its 512 sub-blocks are themselves mapped (maps or inner not 0)
+ *   whole   how many pins hold all of it, at 2 MiB
+ *   pinned  how many of its frames have pins of their own, and at 1 GiB also how many of its
+ *           parts have whole ones
+ * A frame is in use while a leaf covers it at any level or a pin holds it. There is no
+ * compound page to keep together: when the last leaf over a block goes, what nobody uses
+ * of it is free, frame by frame.
+ *
+ * A frame's pins are its own and those of its 2 MiB block: that is one number per frame,
+ * exact, at the price of one increment for a huge page that is pinned whole.
+ *
+ * The numbers of level 0 sit in the frame's own descriptor, those of the block at level L
+ * in the descriptor of its L-th frame, which a block of that size always has.
+ *
+ * Functions here end in _locked and want phys->lock held, unless they say otherwise.
+ */
+#ifndef HF_FRAME_H
+#define HF_FRAME_H
+
+#include "../lib/lock.h"
+#include "../lib/mem.h"
+
+#include <holdfast/phys.h>
+
+#define HF_NIL UINT32_MAX /* no frame, in links */
+
+enum hf_frame_kind {
+	HF_FRAME_PLAIN,	 /* data, or not the first frame of what it belongs to */
+	HF_FRAME_FREE,	 /* first frame of a free block of 2^order */
+	HF_FRAME_LOOSE,	 /* a free frame in phys->loose */
+	HF_FRAME_TABLE,	 /* a page table */
+	HF_FRAME_NODE,	 /* a node of a tree of mappings */
+	HF_FRAME_HOST,	 /* first frame of a block of hf_phys_alloc */
+	HF_FRAME_OBJECT, /* an object */
+	HF_FRAME_PAGE,	 /* first frame of an object's page of 2^order */
+	HF_FRAME_CACHED, /* data that the swap store has, too: see swap.h */
+};
+
+struct hf_frame {
+	uint32_t maps;
+	uint32_t pins;
+	uint32_t block_maps;
+	uint32_t block_whole;
+	uint32_t block_pinned;
+	union {
+		struct {
+			uint32_t next, prev; /* in a free list; next also in an hf_reserve */
+		};
+		struct {
+			uint32_t refs; /* entries that lead to this table, node or object */
+			uint32_t lock; /* a table's lock: guards its entries */
+		};
+		uint32_t slot; /* of a CACHED frame: where the store has it */
+	};
+	uint16_t block_inner;
+	uint8_t kind;	   /* by hf_frame_kind and hf_frame_set_kind */
+	uint8_t order : 7; /* of a FREE, HOST or PAGE block */
+	bool clean : 1;	   /* FREE: the block reads as zeros */
+};
+#define HF_ORDER_MASK 0x7f
+_Static_assert(sizeof(struct hf_frame) == HF_FRAME_META, "a frame's descriptor has 32 bytes");
+
+/*
+ * The allocator looks at the kind of a block's buddy, which may be a frame on its way from a
+ * reserve to a table, without a lock. Neither is FREE, and that is all it asks.
+ */
+static inline enum hf_frame_kind hf_frame_kind(const struct hf_frame *f)
+{
+	return (enum hf_frame_kind)hf_load_relaxed8(&f->kind);
+}
+
+static inline void hf_frame_set_kind(struct hf_frame *f, enum hf_frame_kind kind)
+{
+	hf_store_relaxed8(&f->kind, (uint8_t)kind);
+}
+
+/* The RAM range that holds `pfn`, or NULL. No lock. */
+static inline const struct hf_ram *hf_ram_of(const struct hf_phys *phys, hf_pfn pfn)
+{
+	uint64_t pa = (uint64_t)pfn.v << HF_PAGE_SHIFT;
+
+	for (size_t i = 0; i < phys->ram_count; i++)
+		if (pa - phys->ram[i].base.v < phys->ram[i].len)
+			return &phys->ram[i];
+	return NULL;
+}
+
+/* The descriptor of `pfn`, which must be RAM. No lock. */
+static inline struct hf_frame *hf_frame(const struct hf_phys *phys, hf_pfn pfn)
+{
+	const struct hf_ram *ram = hf_ram_of(phys, pfn);
+
+	return (struct hf_frame *)ram->meta + (pfn.v - (uint32_t)(ram->base.v >> HF_PAGE_SHIFT));
+}
+
+/* The direct-map address of `pfn`, which must be RAM. No lock. */
+static inline void *hf_frame_ptr(const struct hf_phys *phys, hf_pfn pfn)
+{
+	const struct hf_ram *ram = hf_ram_of(phys, pfn);
+
+	return (char *)ram->map + (((uint64_t)pfn.v << HF_PAGE_SHIFT) - ram->base.v);
+}
+
+/* The first frame of the block at `level` that `pfn` lies in. */
+static inline hf_pfn hf_block_base(hf_pfn pfn, unsigned level)
+{
+	return (hf_pfn){ pfn.v & ~((1u << hf_level_order(level)) - 1) };
+}
+
+/* The index-th sub-block, at level - 1, of a block at `level`. */
+static inline hf_pfn hf_block_part(hf_pfn base, unsigned level, unsigned index)
+{
+	return (hf_pfn){ base.v + (index << hf_level_order(level - 1)) };
+}
+
+static inline hf_pa hf_pfn_pa(hf_pfn pfn)
+{
+	return (hf_pa){ (uint64_t)pfn.v << HF_PAGE_SHIFT };
+}
+
+/* Take and give phys->lock. */
+static inline void hf_phys_lock(struct hf_phys *phys)
+{
+	hf_lock(phys, &phys->lock);
+}
+
+static inline void hf_phys_unlock(struct hf_phys *phys)
+{
+	hf_unlock(phys, &phys->lock);
+}
+
+/* A broken invariant: stops the host, does not return. No lock needed. */
+_Noreturn void hf_panic(const struct hf_phys *phys, const char *what);
+
+/*
+ * A block of 2^order frames. `want`, if not NULL, is where it had best lie; it is taken
+ * from elsewhere if that is not free. *clean tells that it reads as zeros.
+ */
+bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, const hf_pfn *want, hf_pfn *out,
+			   bool *clean);
+void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order);
+/* How many blocks of 2^order could be had, but no more than `most` are counted. */
+uint64_t hf_blocks_free_locked(struct hf_phys *phys, unsigned order, uint64_t most);
+/* Put the few free frames that were kept loose into the free lists. */
+void hf_loose_join_locked(struct hf_phys *phys);
+
+/* The bare count of leaves at `level` to a block, one more or less: no limit, nothing freed. */
+void hf_map_count_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool more);
+/* A leaf above `level` leads to more than the block and so to the block. */
+bool hf_covered_locked(const struct hf_phys *phys, hf_pfn pfn, unsigned level);
+/* One leaf entry at `level` more leads to the block. False, and no change, at the limit. */
+bool hf_map_get_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
+/* One less; what nobody uses any more becomes free. */
+void hf_map_put_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
+/*
+ * One leaf at `level` becomes 512 at level - 1. False, and no change, if one of the
+ * sub-blocks is at its limit.
+ */
+bool hf_map_split_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
+/* Exactly one leaf entry leads to the block and none to a part of it or to more than it. */
+bool hf_mapped_once_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
+/* `more` gets of the block would not be refused. */
+bool hf_map_room_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, uint64_t more);
+
+/* A pin more or less on each of `count` frames. Get: false and no change at the limit. */
+bool hf_pin_get_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count);
+/* Put: false and no change if a frame holds none. Frames are not freed. */
+bool hf_pin_put_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count);
+/* Free those of `count` frames that neither pin nor leaf holds. */
+void hf_frames_release_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count);
+/* Some frame of the block holds a pin. */
+bool hf_pinned_locked(const struct hf_phys *phys, hf_pfn pfn, unsigned level);
+/* How many pins hold a frame; how many frames of a block hold any. */
+uint32_t hf_pins_locked(const struct hf_phys *phys, hf_pfn pfn);
+uint64_t hf_pinned_frames_locked(const struct hf_phys *phys, hf_pfn pfn, unsigned level);
+
+/*
+ * The block's own numbers at `level`: the descriptor that keeps them, or NULL if the block
+ * is not whole in one RAM range. Level 0 has `maps` and `pins`, others `block_*`.
+ */
+struct hf_frame *hf_block(const struct hf_phys *phys, hf_pfn pfn, unsigned level);
+
+/*
+ * Tell the port of a block that has just been allocated for a leaf at `level`, or of so many
+ * frames of such blocks at PMD level, in one range of RAM. No lock needed.
+ */
+void hf_block_prepare(const struct hf_phys *phys, hf_pfn pfn, unsigned level);
+void hf_blocks_prepare(const struct hf_phys *phys, hf_pfn pfn, uint64_t frames);
+
+/* Fill a block with zeros, or copy one. The block is the caller's alone. No lock needed. */
+void hf_block_clear(const struct hf_phys *phys, hf_pfn pfn, unsigned order);
+void hf_block_copy(const struct hf_phys *phys, hf_pfn dst, hf_pfn src, unsigned order);
+
+/*
+ * The zero page to map at `level` (0 or 1), made on first use. The core itself counts as
+ * one mapper of it, so it is never exclusive and never freed. False: none to be had.
+ */
+bool hf_zero_get_locked(struct hf_phys *phys, unsigned level, hf_pfn *out);
+bool hf_is_zero_locked(const struct hf_phys *phys, hf_pfn pfn);
+
+/* The block becomes an object's page, or is none any more. */
+void hf_page_mark_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool page);
+/*
+ * The frame lies in an object's page, or in a zero page: where a private mapping leads to it, a
+ * child's fault finds the same again without being given it.
+ */
+bool hf_found_again_locked(const struct hf_phys *phys, hf_pfn pfn);
+
+/*
+ * Slots of the swap store (swap.h), as those see them who only count. One entry more names
+ * the slot: false, and no change, at the limit. One less: without entries it is free.
+ */
+bool hf_slot_room_locked(const struct hf_phys *phys, uint32_t slot);
+bool hf_slot_get_locked(struct hf_phys *phys, uint32_t slot);
+void hf_slot_put_locked(struct hf_phys *phys, uint32_t slot);
+/* The frame, if it is cached, is no longer the same as its slot, or no longer there. */
+void hf_slot_forget_locked(struct hf_phys *phys, hf_pfn pfn);
+
+/* Frames set aside so that what follows cannot fail for want of memory. Order 0. */
+struct hf_reserve {
+	uint32_t head; /* HF_NIL when empty */
+	uint64_t count;
+};
+#define HF_RESERVE_EMPTY ((struct hf_reserve){ .head = HF_NIL })
+
+/* Add `count` frames, or fail and leave the reserve as it was. Takes phys->lock. */
+bool hf_reserve_fill(struct hf_phys *phys, struct hf_reserve *r, uint64_t count);
+/* One frame out of it; panics when empty, for then the reckoning was wrong. No lock. */
+hf_pfn hf_reserve_take(struct hf_phys *phys, struct hf_reserve *r);
+/* Give what is left back. Takes phys->lock. */
+void hf_reserve_drain(struct hf_phys *phys, struct hf_reserve *r);
+
+#endif

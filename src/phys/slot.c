@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/* The swap store: its slots, and the end of it. What goes there is reclaim.c's to say. */
+#include "slot.h"
+
+static enum hf_status check_store(const struct hf_store *s)
+{
+	if (s->slots >= HF_NIL)
+		return HF_ERR_RANGE;
+	if (!s->slots)
+		return HF_OK;
+	if (!s->read || !s->write || !s->meta)
+		return HF_ERR_INVAL;
+	return (uintptr_t)s->meta & 7 ? HF_ERR_ALIGN : HF_OK;
+}
+
+uint64_t hf_store_meta_size(uint64_t slots)
+{
+	return slots * sizeof(struct hf_slot);
+}
+
+enum hf_status hf_swap_on(struct hf_phys *phys, const struct hf_store *store)
+{
+	enum hf_status st = check_store(store);
+	struct hf_slot *slots = store->meta;
+
+	if (st)
+		return st;
+	hf_phys_lock(phys);
+	if (phys->store) {
+		hf_phys_unlock(phys);
+		return HF_ERR_BUSY;
+	}
+	phys->store = store;
+	phys->slot_free = store->slots ? 0 : HF_NIL;
+	phys->slots_used = phys->slots_cached = phys->swap_outs = phys->swap_ins = 0;
+	for (uint32_t i = 0; i < store->slots; i++)
+		slots[i] = (struct hf_slot){ .link = i + 1 < store->slots ? i + 1 : HF_NIL };
+	hf_exchange32(&phys->swapping, 1);
+	hf_phys_unlock(phys);
+	hf_spare_fill(phys);
+	return HF_OK;
+}
+
+/* Frames that become tables of a huge page of 2 MiB, and of one of 1 GiB before. */
+#define SPARES 2
+
+void hf_spare_fill(struct hf_phys *phys)
+{
+	bool clean;
+	hf_pfn pfn;
+
+	hf_phys_lock(phys);
+	while (phys->store && phys->spares < SPARES &&
+	       hf_block_alloc_locked(phys, 0, NULL, &pfn, &clean)) {
+		struct hf_frame *f = hf_frame(phys, pfn);
+
+		hf_frame_set_kind(f, HF_FRAME_HOST); /* nobody's page, and not free */
+		f->order = 0;
+		f->next = phys->spare_head;
+		phys->spare_head = pfn.v;
+		phys->spares++;
+	}
+	hf_phys_unlock(phys);
+}
+
+bool hf_spare_take(struct hf_phys *phys, struct hf_reserve *r)
+{
+	hf_pfn pfn;
+	bool any;
+
+	hf_phys_lock(phys);
+	any = phys->spares;
+	if (any) {
+		pfn.v = phys->spare_head;
+		hf_frame_set_kind(hf_frame(phys, pfn), HF_FRAME_PLAIN);
+		phys->spare_head = hf_frame(phys, pfn)->next;
+		phys->spares--;
+		hf_frame(phys, pfn)->next = r->head;
+		r->head = pfn.v;
+		r->count++;
+	}
+	hf_phys_unlock(phys);
+	return any;
+}
+
+void hf_swap_stats(struct hf_phys *phys, struct hf_swap_stats *out)
+{
+	memset(out, 0, sizeof(*out));
+	hf_phys_lock(phys);
+	if (phys->store) {
+		out->slots = phys->store->slots;
+		out->used = phys->slots_used;
+		out->cached = phys->slots_cached;
+		out->outs = phys->swap_outs;
+		out->ins = phys->swap_ins;
+	}
+	hf_phys_unlock(phys);
+}
+
+bool hf_slot_room_locked(const struct hf_phys *phys, uint32_t slot)
+{
+	return hf_slot(phys, slot)->refs < phys->count_limit;
+}
+
+bool hf_slot_get_locked(struct hf_phys *phys, uint32_t slot)
+{
+	if (!hf_slot_room_locked(phys, slot))
+		return false;
+	hf_slot(phys, slot)->refs++;
+	return true;
+}
+
+/* The page is in the slot or in the frame, but no longer in both. */
+static void uncache(struct hf_phys *phys, struct hf_slot *s)
+{
+	hf_frame_set_kind(hf_frame(phys, (hf_pfn){ s->link }), HF_FRAME_PLAIN);
+	s->link = HF_NIL;
+	phys->slots_cached--;
+}
+
+void hf_slot_put_locked(struct hf_phys *phys, uint32_t slot)
+{
+	struct hf_slot *s = hf_slot(phys, slot);
+
+	if (!s->refs)
+		hf_panic(phys, "an entry named a slot that it was not counted in");
+	if (--s->refs)
+		return;
+	if (s->link != HF_NIL)
+		uncache(phys, s);
+	hf_slot_free_locked(phys, slot);
+}
+
+void hf_slot_forget_locked(struct hf_phys *phys, hf_pfn pfn)
+{
+	const struct hf_frame *f = hf_frame(phys, pfn);
+
+	if (hf_frame_kind(f) == HF_FRAME_CACHED)
+		uncache(phys, hf_slot(phys, f->slot));
+}
+
+bool hf_slot_alloc_locked(struct hf_phys *phys, uint32_t *out)
+{
+	struct hf_slot *s;
+
+	if (phys->slot_free == HF_NIL)
+		return false;
+	*out = phys->slot_free;
+	s = hf_slot(phys, *out);
+	phys->slot_free = s->link;
+	phys->slots_used++;
+	*s = (struct hf_slot){ .link = HF_NIL };
+	return true;
+}
+
+void hf_slot_free_locked(struct hf_phys *phys, uint32_t slot)
+{
+	hf_slot(phys, slot)->link = phys->slot_free;
+	phys->slot_free = slot;
+	phys->slots_used--;
+}
+
+void hf_slot_cache_locked(struct hf_phys *phys, uint32_t slot, hf_pfn pfn)
+{
+	struct hf_frame *f = hf_frame(phys, pfn);
+
+	hf_frame_set_kind(f, HF_FRAME_CACHED);
+	f->slot = slot;
+	hf_slot(phys, slot)->link = pfn.v;
+	phys->slots_cached++;
+}
+
+bool hf_slot_write(struct hf_phys *phys, uint32_t slot, hf_pfn pfn)
+{
+	const struct hf_store *store = phys->store;
+
+	return store->write(store->host, slot, hf_frame_ptr(phys, pfn));
+}
+
+enum hf_status hf_slot_map(struct hf_phys *phys, uint32_t slot, hf_pfn *pfn)
+{
+	enum hf_status st = HF_ERR_UNMAPPED;
+
+	hf_phys_lock(phys);
+	pfn->v = hf_slot(phys, slot)->link;
+	if (pfn->v != HF_NIL)
+		st = hf_map_get_locked(phys, *pfn, HF_LEVEL_PTE) ? HF_OK : HF_ERR_OVERFLOW;
+	hf_phys_unlock(phys);
+	return st;
+}
+
+enum hf_status hf_slot_read(struct hf_phys *phys, uint32_t slot, hf_pfn pfn)
+{
+	const struct hf_store *store = phys->store;
+	bool ok = store->read(store->host, slot, hf_frame_ptr(phys, pfn));
+
+	hf_phys_lock(phys);
+	if (ok)
+		phys->swap_ins++;
+	else
+		hf_map_put_locked(phys, pfn, HF_LEVEL_PTE);
+	hf_phys_unlock(phys);
+	return ok ? HF_OK : HF_ERR_STORE;
+}
+
+bool hf_slot_leave(struct hf_phys *phys, uint32_t slot, hf_pfn pfn)
+{
+	struct hf_slot *s = hf_slot(phys, slot);
+	bool alone;
+
+	hf_phys_lock(phys);
+	/* Two entries that come back at once may both have read the page: then each has its own. */
+	if (s->link == HF_NIL && s->refs > 1)
+		hf_slot_cache_locked(phys, slot, pfn);
+	hf_slot_put_locked(phys, slot);
+	alone = hf_mapped_once_locked(phys, pfn, HF_LEVEL_PTE) &&
+		hf_frame_kind(hf_frame(phys, pfn)) == HF_FRAME_PLAIN;
+	hf_phys_unlock(phys);
+	return alone;
+}
+
+/* Bring back what the table at the walk has away, up to `end`. *next: where to go on. */
+static enum hf_status empty_table(struct hf_fault *f, hf_va end, hf_va *next)
+{
+	struct hf_walk *w = &f->walk;
+	const hf_va size = hf_level_size(w->level);
+	hf_va va = hf_level_base(w->va, w->level);
+	hf_va stop = hf_min_va(end, hf_level_base(va, w->level + 1) + (size << HF_TABLE_BITS));
+	enum hf_status st = HF_OK;
+
+	for (; va < stop && !hf_pte_branch(hf_pte_get(w->entry), w->level); va += size) {
+		f->va = w->va = va;
+		if (hf_pte_away(hf_pte_get(w->entry)))
+			st = hf_fault_swap_in(f);
+		if (st)
+			break;
+		w->entry++;
+	}
+	*next = va;
+	return st;
+}
+
+/* The same for a space. phys->spaces_lock held exclusively. */
+static enum hf_status empty_space(struct hf_mm *mm)
+{
+	struct hf_fault f = { .mm = mm, .reserve = HF_RESERVE_EMPTY, .block = { HF_NIL } };
+	enum hf_status st = HF_OK;
+	hf_va va = 0;
+
+	hf_lock_shared(mm->phys, mm->lock);
+	while (!st && hf_vmas_next(mm->phys, mm->vmas, va, &f.vma)) {
+		va = hf_max_va(va, f.vma.start);
+		hf_walk_to(&f.walk, mm, va);
+		st = empty_table(&f, f.vma.end, &va);
+		hf_walk_end(&f.walk);
+	}
+	hf_unlock_shared(mm->phys, mm->lock);
+	return st;
+}
+
+enum hf_status hf_swap_off(struct hf_phys *phys)
+{
+	struct hf_reserve spares = HF_RESERVE_EMPTY;
+	enum hf_status st = HF_OK;
+
+	hf_lock_exclusive(phys, phys->spaces_lock);
+	for (struct hf_mm *mm = phys->spaces; mm && !st; mm = mm->next)
+		st = empty_space(mm);
+	hf_phys_lock(phys);
+	if (!st && phys->slots_used)
+		hf_panic(phys, "a slot is used that no entry names");
+	if (!st) {
+		phys->store = NULL;
+		hf_exchange32(&phys->swapping, 0);
+	}
+	hf_phys_unlock(phys);
+	while (!st && hf_spare_take(phys, &spares))
+		;
+	hf_reserve_drain(phys, &spares);
+	hf_unlock_exclusive(phys, phys->spaces_lock);
+	return st;
+}

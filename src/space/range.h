@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ranges of addresses and the tables below them. Everything that changes a range goes down
+ * the tables in the same way: the entries of a table that the range touches, each of which
+ * it covers whole or in part. All under the mm's exclusive lock.
+ */
+#ifndef HF_RANGE_H
+#define HF_RANGE_H
+
+#include "mm.h"
+
+struct hf_range {
+	struct hf_mm *mm;
+	hf_va lo, hi;
+	/*
+	 * An entry that the range covers whole is dealt with as one: but a branch above the
+	 * one level is entered, and a leaf above the other is split.
+	 */
+	unsigned branches, leaves;
+	/* Tables for these addresses stay, even if nothing is left in them. */
+	hf_va stay_lo, stay_hi;
+};
+
+/* What is covered whole stays whole. */
+static inline struct hf_range hf_range_ends(struct hf_mm *mm, hf_va lo, hf_va hi)
+{
+	return (struct hf_range){
+		.mm = mm, .lo = lo, .hi = hi, .branches = HF_TOP_LEVEL, .leaves = HF_TOP_LEVEL
+	};
+}
+
+/* Every table is entered; leaves stay whole. */
+static inline struct hf_range hf_range_deep(struct hf_mm *mm, hf_va lo, hf_va hi)
+{
+	return (struct hf_range){ .mm = mm, .lo = lo, .hi = hi, .leaves = HF_TOP_LEVEL };
+}
+
+/* The indices of the entries that it touches in the table at `level` that begins at `base`. */
+static inline unsigned hf_range_first(const struct hf_range *r, hf_va base, unsigned level)
+{
+	return hf_first_index(r->lo, base, level);
+}
+
+static inline unsigned hf_range_end(const struct hf_range *r, hf_va base, unsigned level)
+{
+	return hf_end_index(r->hi, base, level);
+}
+
+/* One entry of a table as a range sees it. */
+struct hf_spot {
+	hf_pte *entry;
+	hf_pte e; /* as it was read */
+	hf_va va; /* first address of the entry */
+	unsigned level;
+	bool whole; /* the range covers it and deals with it as one */
+};
+
+static inline struct hf_spot hf_spot(const struct hf_range *r, hf_pfn table, hf_va base,
+				     unsigned level, unsigned index)
+{
+	hf_pte *entry = hf_table_entries(r->mm->phys, table) + index;
+	hf_va va = base + index * hf_level_size(level);
+	hf_pte e = hf_pte_get(entry);
+
+	return (struct hf_spot){
+		.entry = entry,
+		.e = e,
+		.va = va,
+		.level = level,
+		.whole = r->lo <= va && va + hf_level_size(level) <= r->hi &&
+			 level <= (hf_pte_branch(e, level) ? r->branches : r->leaves),
+	};
+}
+
+/*
+ * Make tables and leaves end where a range does: make every table that it enters this space's
+ * own, and split every leaf that it does not deal with as one. Marks the branches it goes
+ * through that fork must look below, now that the mappings have changed. hf_isolate_need
+ * says how many frames that takes. mm lock held exclusively.
+ * HF_ERR_OVERFLOW: some may have been done, none shows.
+ */
+uint64_t hf_isolate_need(const struct hf_range *r);
+enum hf_status hf_isolate(const struct hf_range *r, struct hf_reserve *reserve);
+
+/*
+ * After hf_isolate: hide from the hardware what the range covers, and the tables of which nothing
+ * stays, and make every CPU forget it. The entries keep where they lead. Same lock.
+ */
+void hf_range_hide(const struct hf_range *r);
+
+/* Some of the entry's addresses are of a mapping that fork does not share. mm lock held. */
+bool hf_special_in(const struct hf_mm *mm, hf_va va, unsigned level);
+
+#endif

@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page faults. Phases:
+ *   1. find the mapping and ask it for permission;
+ *   2. go down the tables, making them ours if something is going to change;
+ *   3. where there is nothing: make a page (or map the zero page), or map the object's;
+ *   4. where there is a leaf: keep it, reuse it, copy it, or split it and go on down.
+ * Whatever may be needed below is reserved at the first entry that has to change, so from
+ * the first change on nothing can fail for want of memory.
+ */
+#include "../phys/slot.h"
+
+/* What a phase returns besides an error: */
+enum step {
+	DONE = 0,  /* the walk stands at the leaf that was wanted */
+	DOWN = 1,  /* look at the walk's entry, which is another one or has changed */
+	AGAIN = 2, /* begin again, making tables our own */
+	ASK = 3,   /* ask the object for its page, and begin again */
+};
+
+static bool writes(const struct hf_fault *f)
+{
+	return f->access == HF_ACCESS_WRITE;
+}
+
+/* Fork will have to look at what is being made. */
+static bool looks(const struct hf_fault *f)
+{
+	return f->unshare || (f->vma.flags & HF_VMA_LOOK);
+}
+
+/* Phase 1. mm lock held. */
+static enum hf_status find_vma(struct hf_fault *f)
+{
+	struct hf_mm *mm = f->mm;
+
+	if (f->va < mm->va_lo || f->va >= mm->va_hi)
+		return HF_ERR_RANGE;
+	if (!hf_vmas_next(mm->phys, mm->vmas, f->va, &f->vma) || f->vma.start > f->va)
+		return HF_ERR_UNMAPPED;
+	return hf_vma_allows(&f->vma, f->access) ? HF_OK : HF_ERR_ACCESS;
+}
+
+/*
+ * Set aside what the walk may need from here down: a table for each level below, and one
+ * page. Called with the table of the first entry that has to change locked.
+ */
+static int reserve(struct hf_fault *f)
+{
+	if (f->reserved)
+		return DONE;
+	if (!hf_reserve_fill(f->mm->phys, &f->reserve, f->walk.level + 1))
+		return HF_ERR_NOMEM;
+	f->reserved = true;
+	return DONE;
+}
+
+/* Phase 2, at a branch: into the table below it, ours if need be. */
+static int go_down(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	hf_pte e = hf_pte_get(w->entry);
+
+	if (f->own && !hf_branch_writable(e)) {
+		int st = hf_table_shared(f->mm->phys, hf_pte_pfn(e)) ? reserve(f) : DONE;
+
+		if (!st)
+			st = hf_table_own(f->mm, w->entry, w->level - 1, f->va, &f->reserve);
+		if (st)
+			return st;
+		e = hf_pte_get(w->entry);
+	} else if (hf_branch_unarmed(e)) {
+		hf_table_arm(f->mm->phys, w->entry, w->level - 1, w->ours);
+		e = hf_pte_get(w->entry);
+	}
+	if (looks(f) && w->ours && hf_branch_writable(e) && !hf_branch_look(e))
+		hf_pte_update(w->entry, hf_branch_mklook);
+	hf_walk_down(w);
+	return DOWN;
+}
+
+/* The leaf entry for a page of the fault's mapping that nobody else has. */
+static hf_pte private_leaf(const struct hf_fault *f, hf_pfn pfn, unsigned level)
+{
+	hf_pte e = hf_leaf_make(pfn, level, hf_vma_prot(&f->vma));
+
+	if (f->vma.flags & HF_PROT_WRITE)
+		e = hf_leaf_mkwrite(e);
+	return hf_leaf_mkaccessed(e, writes(f));
+}
+
+/*
+ * A block for the leaf at the walk's level, counted as mapped once. Small ones come out of
+ * the reserve when there is one and memory is full.
+ */
+static bool new_block(struct hf_fault *f, hf_pfn *pfn, bool *clean)
+{
+	struct hf_phys *phys = f->mm->phys;
+	unsigned level = f->walk.level;
+	bool ok = true;
+
+	if (f->block.v != HF_NIL) {
+		*pfn = f->block;
+		*clean = f->block_clean;
+		f->block.v = HF_NIL;
+		return true;
+	}
+	hf_phys_lock(phys);
+	if (!hf_place_alloc_locked(f->mm, &f->vma, f->va, level, pfn, clean)) {
+		ok = level == HF_LEVEL_PTE && f->reserve.count;
+		if (ok) {
+			*pfn = hf_reserve_take(phys, &f->reserve);
+			*clean = false;
+			hf_map_get_locked(phys, *pfn, level);
+		}
+	}
+	hf_phys_unlock(phys);
+	if (ok)
+		hf_block_prepare(phys, *pfn, level);
+	return ok;
+}
+
+/* The mapping wants a leaf of this size here, and it fits. */
+static bool leaf_fits(const struct hf_fault *f, unsigned level)
+{
+	static const uint32_t wants[HF_LEAF_LEVELS] = {
+		[HF_LEVEL_PTE] = ~0u,
+		[HF_LEVEL_PMD] = HF_VMA_HUGE,
+		[HF_LEVEL_PUD] = HF_VMA_HUGE_1G,
+	};
+	hf_va base = hf_level_base(f->va, level);
+
+	if (level == HF_LEVEL_PTE)
+		return true;
+	return level < HF_LEAF_LEVELS && (f->vma.flags & wants[level]) && base >= f->vma.start &&
+	       f->vma.end - base >= hf_level_size(level);
+}
+
+/* Read of memory that was never written: map the zero page, if there is one of this size. */
+static bool map_zero(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	struct hf_phys *phys = f->mm->phys;
+	hf_pfn zero;
+	bool ok;
+
+	if (writes(f) || f->unshare || w->level > HF_LEVEL_PMD)
+		return false;
+	hf_phys_lock(phys);
+	ok = hf_zero_get_locked(phys, w->level, &zero);
+	hf_phys_unlock(phys);
+	if (!ok)
+		return false;
+	hf_pte_set(w->entry,
+		   hf_leaf_mkaccessed(hf_leaf_make(zero, w->level, hf_vma_prot(&f->vma)), false));
+	f->did = HF_FAULT_ZERO;
+	return true;
+}
+
+/* Map fresh zeros at the walk's entry, which is empty. */
+static bool map_fresh(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	hf_pfn pfn;
+	bool clean;
+
+	if (!new_block(f, &pfn, &clean))
+		return false;
+	if (!clean)
+		hf_block_clear(f->mm->phys, pfn, hf_level_order(w->level));
+	hf_pte_set(w->entry, private_leaf(f, pfn, w->level));
+	f->did = HF_FAULT_FRESH;
+	return true;
+}
+
+/* The object's page can be mapped by a leaf at `level` here: it is no smaller, and congruent. */
+static bool page_fits(const struct hf_fault *f, unsigned level)
+{
+	hf_va base = hf_level_base(f->va, level);
+
+	return level <= f->page.level && base >= f->vma.start &&
+	       f->vma.end - base >= hf_level_size(level) &&
+	       !(hf_vma_offset(&f->vma, base) & (hf_level_size(level) - 1));
+}
+
+/*
+ * Map the part of the object's page that belongs to the walk's entry, which is empty. It stays the
+ * object's: with the mm lock held nobody takes it out (see truncate.c). Whether a private
+ * mapping's writer gets a copy, or a shared one's may write, is decided where there is a leaf.
+ */
+static int map_page(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	struct hf_phys *phys = f->mm->phys;
+	uint64_t offset = hf_vma_offset(&f->vma, hf_level_base(f->va, w->level));
+	uint64_t within = offset & (hf_level_size(f->page.level) - 1);
+	hf_pfn pfn = { f->page.pfn.v + (uint32_t)(within >> HF_PAGE_SHIFT) };
+	hf_pte e = hf_leaf_make(pfn, w->level, hf_vma_prot(&f->vma));
+	bool ok;
+
+	hf_phys_lock(phys);
+	ok = hf_map_get_locked(phys, pfn, w->level);
+	hf_phys_unlock(phys);
+	if (!ok)
+		return HF_ERR_OVERFLOW;
+	if (!hf_vma_is_cow(&f->vma) && (f->vma.flags & HF_PROT_WRITE) &&
+	    !hf_object_tracks(f->vma.object))
+		e = hf_leaf_mkwrite(e);
+	hf_pte_set(w->entry, hf_leaf_mkaccessed(e, false));
+	f->did = HF_FAULT_OBJECT;
+	return DOWN;
+}
+
+/* Without any table's lock: the object's page for the fault, dirty if it will be written to. */
+static int ask(struct hf_fault *f)
+{
+	unsigned want = HF_LEAF_LEVELS - 1;
+	bool write = writes(f) && !hf_vma_is_cow(&f->vma);
+	int st;
+
+	f->page.level = want;
+	while (want && !(leaf_fits(f, want) && page_fits(f, want)))
+		want--;
+	if (f->vma.object->pager)
+		want = HF_LEVEL_PTE; /* the pager's contract alone says how large */
+	st = hf_object_page(f->vma.object, hf_vma_offset(&f->vma, f->va), want, write, &f->page);
+	if (st)
+		f->page.pfn.v = HF_NIL;
+	return st ? st : ASK;
+}
+
+/* Phase 3: the entry is empty. */
+static int at_nothing(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	hf_pte branch;
+	int st;
+
+	if (!w->ours)
+		return AGAIN;
+	if (!hf_vma_is_anon(&f->vma)) {
+		if (f->page.pfn.v == HF_NIL)
+			return ASK;
+		if (page_fits(f, w->level))
+			return map_page(f);
+	} else if (w->level < HF_LEAF_LEVELS && leaf_fits(f, w->level)) {
+		/* A reading fault does not take 1 GiB of RAM to show zeros. */
+		bool too_large = w->level == HF_LEVEL_PUD && !writes(f) && !f->unshare;
+
+		if (!too_large && (map_zero(f) || map_fresh(f)))
+			return DONE;
+	}
+	if (w->level == HF_LEVEL_PTE)
+		return HF_ERR_NOMEM;
+	st = reserve(f);
+	if (st)
+		return st;
+	branch = hf_branch_make(hf_table_new(f->mm->phys, &f->reserve));
+	if (looks(f))
+		branch = hf_branch_mklook(branch);
+	hf_pte_set(w->entry, branch);
+	return DOWN;
+}
+
+enum hf_status hf_fault_swap_in(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	struct hf_phys *phys = f->mm->phys;
+	uint32_t slot = hf_away_slot(hf_pte_get(w->entry));
+	enum hf_status st;
+	hf_pte e;
+	hf_pfn pfn;
+	bool clean;
+
+	st = hf_slot_map(phys, slot, &pfn);
+	if (st == HF_ERR_UNMAPPED) {
+		if (!new_block(f, &pfn, &clean))
+			return HF_ERR_NOMEM;
+		st = hf_slot_read(phys, slot, pfn);
+	}
+	if (st)
+		return st;
+	e = hf_leaf_make(pfn, w->level, hf_vma_prot(&f->vma));
+	if (hf_slot_leave(phys, slot, pfn)) {
+		e = hf_leaf_mkdirty(e); /* it is nowhere else */
+		if (w->ours && (f->vma.flags & HF_PROT_WRITE))
+			e = hf_leaf_mkwrite(e);
+	}
+	hf_pte_set(w->entry, e);
+	f->did = HF_FAULT_SWAPIN;
+	return HF_OK;
+}
+
+/* The page is in the swap store. It comes back as it went, and then there is a leaf. */
+static int at_away(struct hf_fault *f)
+{
+	int st = hf_fault_swap_in(f);
+
+	return st ? st : DOWN;
+}
+
+/*
+ * Put a private copy of the leaf's block, or fresh zeros, in its place. No CPU may use the
+ * new page while another still uses the old one, so the entry is hidden until the flush is
+ * done; those that come meanwhile wait for the table's lock. Nor may the old page be freed, or
+ * reused by its other owner, before that.
+ */
+static bool copy_block(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	struct hf_phys *phys = f->mm->phys;
+	hf_pfn old = hf_pte_pfn(hf_pte_get(w->entry)), pfn;
+	bool clean;
+
+	if (!new_block(f, &pfn, &clean))
+		return false;
+	if (!f->from_zero)
+		hf_block_copy(phys, pfn, old, hf_level_order(w->level));
+	else if (!clean)
+		hf_block_clear(phys, pfn, hf_level_order(w->level));
+	hf_entry_replace(f->mm, w->entry, w->level, f->va, private_leaf(f, pfn, w->level),
+			 HF_FLUSH_LEAVES, true);
+	hf_phys_lock(phys);
+	hf_map_put_locked(phys, old, w->level);
+	hf_phys_unlock(phys);
+	f->did = HF_FAULT_COPY;
+	return true;
+}
+
+/* The leaf's page must become ours and is not: copy it, or split the leaf. */
+static int break_share(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	int st;
+
+	if (w->level == HF_LEVEL_PTE)
+		return copy_block(f) ? DONE : HF_ERR_NOMEM;
+	/* A 1 GiB page is shared and copied by its 2 MiB parts. */
+	if (w->level == HF_LEVEL_PMD && f->mm->huge_cow == HF_HUGE_COW_WHOLE && copy_block(f))
+		return DONE;
+	st = reserve(f);
+	if (!st)
+		st = hf_table_split(f->mm, w->entry, w->level, f->va, w->look, &f->reserve);
+	return st ? st : DOWN;
+}
+
+/*
+ * The leaf's block is this space's alone, and about to be written or pinned, so that a copy
+ * in the swap store is no longer the same. If not, and it is a small one, a page for the copy
+ * is taken in the same breath.
+ */
+static bool mapped_once(struct hf_fault *f, hf_pte e)
+{
+	struct hf_phys *phys = f->mm->phys;
+	unsigned level = f->walk.level;
+	bool once;
+
+	hf_phys_lock(phys);
+	once = hf_mapped_once_locked(phys, hf_pte_pfn(e), level);
+	f->from_zero = hf_is_zero_locked(phys, hf_pte_pfn(e));
+	if (once && level == HF_LEVEL_PTE)
+		hf_slot_forget_locked(phys, hf_pte_pfn(e));
+	if (!once && level == HF_LEVEL_PTE &&
+	    !hf_place_alloc_locked(f->mm, &f->vma, f->va, level, &f->block, &f->block_clean))
+		f->block.v = HF_NIL;
+	hf_phys_unlock(phys);
+	return once;
+}
+
+/*
+ * A write to shared memory: it is for all who map the page, so the page stays, whoever they are,
+ * and whatever its size. A pager has to learn of it first.
+ */
+static int write_shared(struct hf_fault *f)
+{
+	if (hf_object_tracks(f->vma.object) && f->page.pfn.v == HF_NIL)
+		return ASK;
+	hf_pte_update(f->walk.entry, hf_leaf_mkwrite);
+	if (f->did == HF_FAULT_NONE)
+		f->did = HF_FAULT_REUSE;
+	return DONE;
+}
+
+/* Phase 4: there is a leaf, present or held. */
+static int at_leaf(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	hf_pte e = hf_pte_get(w->entry);
+
+	if (!writes(f) && !f->unshare) {
+		if (!hf_pte_present(e))
+			hf_panic(f->mm->phys, "a held leaf in a mapping that allows access");
+		return DONE;
+	}
+	if (!w->ours)
+		return AGAIN;
+	if (hf_leaf_writable(e))
+		return DONE;
+	if (!hf_vma_is_cow(&f->vma))
+		return writes(f) ? write_shared(f) : DONE;
+	if (!mapped_once(f, e))
+		return break_share(f);
+	if (hf_leaf_lazy(e)) /* what is written or pinned is needed again */
+		hf_pte_update(w->entry, hf_leaf_clear_lazy);
+	if (writes(f)) {
+		hf_pte_update(w->entry, hf_leaf_mkwrite);
+		f->did = HF_FAULT_REUSE;
+	}
+	return DONE;
+}
+
+/*
+ * The leaf allows what is wanted. It has to be marked where the hardware does not mark it, or
+ * where the hardware that does is a port which keeps what `fill` tells it.
+ */
+static void mark_used(hf_pte *leaf)
+{
+	if (!hf_leaf_accessed(hf_pte_get(leaf)))
+		hf_pte_update(leaf, hf_leaf_mkread);
+}
+
+/* One walk from the root. On DONE the leaf's table stays locked, else nothing is. */
+static int descend(struct hf_fault *f)
+{
+	struct hf_walk *w = &f->walk;
+	int st;
+
+	hf_walk_start(w, f->mm, f->va, looks(f));
+	do {
+		hf_pte e = hf_pte_get(w->entry);
+
+		if (hf_pte_none(e))
+			st = at_nothing(f);
+		else if (hf_pte_away(e))
+			st = at_away(f);
+		else if (hf_pte_leaf(e, w->level))
+			st = at_leaf(f);
+		else
+			st = go_down(f);
+	} while (st == DOWN);
+	if (st == DONE)
+		mark_used(w->entry);
+	else
+		hf_walk_end(w);
+	return st;
+}
+
+/* Tell how the fault was resolved. */
+static void trace(const struct hf_fault *f)
+{
+	const struct hf_walk *w = &f->walk;
+
+	HF_TRACE(f->mm->phys, .what = HF_TRACE_FAULT, .kind = f->did, .level = w->level,
+		 .mm = f->mm, .va = hf_level_base(f->va, w->level), .len = hf_level_size(w->level));
+}
+
+enum hf_status hf_fault_begin(struct hf_fault *f)
+{
+	int st = find_vma(f);
+
+	if (st)
+		return (enum hf_status)st;
+	f->reserve = HF_RESERVE_EMPTY;
+	f->reserved = false;
+	f->block.v = HF_NIL;
+	f->did = HF_FAULT_NONE;
+	/* Writers and pinners always end on a path of their own. Readers seldom need one. */
+	f->own = writes(f) || f->unshare;
+	f->page.pfn.v = HF_NIL;
+	do {
+		st = descend(f);
+		if (st == AGAIN)
+			f->own = true;
+		else if (st == ASK)
+			st = ask(f);
+	} while (st > DONE);
+	hf_reserve_drain(f->mm->phys, &f->reserve);
+	if (!st)
+		trace(f);
+	return (enum hf_status)st;
+}
+
+void hf_fault_end(struct hf_fault *f)
+{
+	hf_walk_end(&f->walk);
+}
+
+enum hf_status hf_fault_range(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned access)
+{
+	hf_va va = lo;
+
+	while (va < hi) {
+		struct hf_fault f = { .mm = mm, .va = va, .access = access };
+		enum hf_status st = hf_fault_begin(&f);
+
+		if (st)
+			return st;
+		va = hf_level_base(va, f.walk.level) + hf_level_size(f.walk.level);
+		hf_fault_end(&f);
+	}
+	return HF_OK;
+}
+
+/* The neighbour `step` entries on continues the run of leaf `e`, in one range of RAM. */
+static bool continues(const struct hf_walk *w, hf_pte e, int step)
+{
+	hf_pte n = hf_pte_get(w->entry + step);
+	uint32_t frames = 1u << hf_level_order(w->level);
+	uint32_t pfn = hf_pte_pfn(e).v + (uint32_t)step * frames;
+
+	return hf_pte_leaf(n, w->level) && hf_pte_present(n) && hf_pte_pfn(n).v == pfn &&
+	       hf_ram_of(w->mm->phys, hf_pte_pfn(n)) == hf_ram_of(w->mm->phys, hf_pte_pfn(e)) &&
+	       hf_leaf_writable(n) == hf_leaf_writable(e) &&
+	       hf_leaf_executable(n) == hf_leaf_executable(e) && hf_leaf_accessed(n);
+}
+
+/* Tell the port of the longest run of leaves alike around the one just resolved. */
+static void fill(const struct hf_walk *w)
+{
+	struct hf_phys *phys = w->mm->phys;
+	struct hf_translation t = hf_walk_translation(w);
+	hf_pte e = hf_pte_get(w->entry);
+	int index = (int)hf_table_index(w->va, w->level), below = 0, above = 0;
+
+	while (index - below > 0 && continues(w, e, -(below + 1)))
+		below++;
+	while (index + above + 1 < (int)HF_TABLE_ENTRIES && continues(w, e, above + 1))
+		above++;
+	t.va -= (uint64_t)below * hf_level_size(w->level);
+	t.pa.v -= (uint64_t)below * hf_level_size(w->level);
+	t.len *= (uint64_t)(below + 1 + above);
+	phys->port->fill(phys->host, w->mm, w->va, &t);
+}
+
+enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access, struct hf_translation *out)
+{
+	struct hf_fault f = { .mm = mm, .va = va, .access = access };
+	enum hf_status st;
+	bool stack;
+
+	if (access != HF_ACCESS_READ && access != HF_ACCESS_WRITE && access != HF_ACCESS_EXEC)
+		return HF_ERR_INVAL;
+again:
+	hf_lock_shared(mm->phys, mm->lock);
+	st = hf_fault_begin(&f);
+	if (!st) {
+		if (out)
+			*out = hf_walk_translation(&f.walk);
+		if (mm->phys->port->fill)
+			fill(&f.walk);
+		hf_fault_end(&f);
+	}
+	stack = st == HF_ERR_UNMAPPED && hf_below_stack(mm, va);
+	hf_unlock_shared(mm->phys, mm->lock);
+	if (stack) {
+		st = hf_stack_grow(mm, va);
+		if (!st)
+			goto again;
+	}
+	return st;
+}

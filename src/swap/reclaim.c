@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reclaim: which pages go, and how. A clock's hand goes from table to table, over all
+ * mappings of all spaces. At each table it chooses (age what was accessed, hide what was not),
+ * flushes once, and lets go of what it has hidden: to the store, or, with HF_ADV_FREE, to nothing.
+ * A huge leaf is split instead, and its parts are next.
+ *
+ * Held at a visit: phys->spaces_lock exclusively, so no mapping changes and no space forks or
+ * ends; the lock of the space visited, shared; and the table's. Faults of others run on. What is
+ * hidden cannot gain a leaf, a pin or a writer, for all of them need the table's lock.
+ */
+#include "../phys/slot.h"
+
+/* Pages hidden at once: they share one flush, and wait for so many writes. */
+#define BATCH 32
+#define LOOK_MIN 8192
+#define LOOK_PER_PAGE 64
+
+enum way {
+	CLOCK,	/* what was not accessed goes, what was becomes old */
+	COLD,	/* all becomes old, of one space's own */
+	PAGEOUT /* all of that goes */
+};
+
+struct reclaim {
+	struct hf_phys *phys;
+	enum way way;
+	uint64_t want, done;
+	uint64_t looked; /* entries */
+	bool failed;	 /* the store refused a page: try no other */
+	bool full;	 /* a page needed a slot, and there was none */
+};
+
+/* What one visit has hidden, of one table. */
+struct batch {
+	struct hf_walk *walk;
+	const struct hf_vma *vma;
+	hf_va lo, hi; /* what to flush; hi is 0: nothing */
+	bool split;   /* the last one hidden is a huge leaf that is to be split */
+	unsigned count;
+	struct hidden {
+		hf_pte *entry;
+		hf_pte leaf; /* as it was */
+	} hidden[BATCH];
+};
+
+/*
+ * The leaf may be looked at at all. In a private mapping of an object only one whose page nobody else
+ * has: any other may be the object's, which counts as one who has it. phys->lock held.
+ */
+static bool concerns(const struct reclaim *r, const struct batch *b, hf_pte e)
+{
+	unsigned level = b->walk->level;
+	hf_pfn pfn = hf_pte_pfn(e);
+
+	if (hf_is_zero_locked(r->phys, pfn) || hf_covered_locked(r->phys, pfn, level))
+		return false;
+	if (hf_pinned_frames_locked(r->phys, pfn, level) == (uint64_t)1 << hf_level_order(level))
+		return false;
+	if (hf_leaf_lazy(e) && hf_pinned_locked(r->phys, pfn, level))
+		return false;
+	if (hf_vma_is_anon(b->vma) && r->way == CLOCK)
+		return true;
+	return hf_mapped_once_locked(r->phys, pfn, level);
+}
+
+/* The leaf goes now. */
+static bool goes(const struct reclaim *r, hf_pte e)
+{
+	return r->way == PAGEOUT || (r->way == CLOCK && (hf_leaf_lazy(e) || !hf_leaf_accessed(e)));
+}
+
+/* Look at one leaf: age it, hide it, or leave it alone. The table is locked. */
+static void look_at(const struct reclaim *r, struct batch *b, hf_pte *entry, hf_va va)
+{
+	hf_pte e = hf_pte_get(entry);
+	bool yes;
+
+	hf_phys_lock(r->phys);
+	yes = concerns(r, b, e);
+	hf_phys_unlock(r->phys);
+	if (!yes)
+		return;
+	if (!b->hi)
+		b->lo = va;
+	b->hi = va + hf_level_size(b->walk->level);
+	if (!goes(r, e)) {
+		hf_pte_update(entry, hf_leaf_mkold);
+		return;
+	}
+	b->hidden[b->count++] = (struct hidden){ entry, hf_pte_update(entry, hf_pte_mkheld) };
+	b->split = b->walk->level > HF_LEVEL_PTE && !hf_leaf_lazy(e);
+}
+
+/* No CPU may use what has been hidden or aged, in whichever space. */
+static void flush(const struct reclaim *r, const struct batch *b)
+{
+	struct hf_mm *mm = b->walk->mm;
+	bool moved = false;
+
+	if (!b->hi)
+		return;
+	if (b->walk->ours) {
+		hf_flush(mm, b->lo, b->hi - b->lo, HF_FLUSH_LEAVES);
+		return;
+	}
+	/* Others lead to this table, at the same addresses unless one has moved its. */
+	for (mm = r->phys->spaces; mm; mm = mm->next)
+		moved |= mm->moved;
+	for (mm = r->phys->spaces; mm; mm = mm->next) {
+		hf_va lo = moved ? mm->va_lo : hf_max_va(b->lo, mm->va_lo);
+		hf_va hi = moved ? mm->va_hi : hf_min_va(b->hi, mm->va_hi);
+
+		if (lo < hi)
+			hf_flush(mm, lo, hi - lo, HF_FLUSH_LEAVES);
+	}
+}
+
+/*
+ * The slot that is to hold the page, which counts one entry more already and has the
+ * page's contents. False: the page stays. The page is hidden.
+ */
+static bool to_slot(struct reclaim *r, hf_pfn pfn, uint32_t *slot)
+{
+	struct hf_phys *phys = r->phys;
+	struct hf_frame *f = hf_frame(phys, pfn);
+	bool cached, ok;
+
+	hf_phys_lock(phys);
+	cached = hf_frame_kind(f) == HF_FRAME_CACHED;
+	if (cached) {
+		*slot = f->slot;
+		ok = hf_slot_get_locked(phys, *slot);
+	} else {
+		ok = !r->failed && hf_slot_alloc_locked(phys, slot);
+		r->full |= !ok;
+	}
+	hf_phys_unlock(phys);
+	if (cached || !ok)
+		return ok;
+	/* It cannot change: one with several leaves is not writable, and of one the leaf is hidden. */
+	ok = hf_slot_write(phys, *slot, pfn);
+	r->failed |= !ok;
+	hf_phys_lock(phys);
+	if (ok) {
+		phys->swap_outs++;
+		hf_slot_get_locked(phys, *slot);
+		hf_slot_cache_locked(phys, *slot, pfn);
+	} else {
+		hf_slot_free_locked(phys, *slot);
+	}
+	hf_phys_unlock(phys);
+	return ok;
+}
+
+/* Let go of one hidden leaf, or make it what it was. After the flush. */
+static void let_go(struct reclaim *r, unsigned level, const struct hidden *h)
+{
+	struct hf_phys *phys = r->phys;
+	hf_pfn pfn = hf_pte_pfn(h->leaf);
+	hf_pte now = { 0 };
+	uint64_t free;
+	uint32_t slot;
+
+	if (!hf_leaf_lazy(h->leaf)) {
+		if (!to_slot(r, pfn, &slot)) {
+			hf_pte_set(h->entry, h->leaf);
+			return;
+		}
+		now = hf_away_make(slot);
+	}
+	hf_pte_set(h->entry, now);
+	hf_phys_lock(phys);
+	free = phys->free_frames;
+	hf_map_put_locked(phys, pfn, level); /* with the last leaf it is no longer cached */
+	r->done += phys->free_frames - free;
+	hf_phys_unlock(phys);
+}
+
+/*
+ * Split a hidden huge leaf. It was hidden and flushed for whoever may have it, and so its parts
+ * may be seen where it was. When no frame is free for the table there is a spare one. False: it
+ * is what it was.
+ */
+static bool split(struct reclaim *r, const struct hf_walk *w, const struct hidden *h)
+{
+	struct hf_reserve frame = HF_RESERVE_EMPTY;
+	enum hf_status st = HF_ERR_NOMEM;
+	hf_pte *parts;
+
+	if (hf_reserve_fill(r->phys, &frame, 1) || hf_spare_take(r->phys, &frame))
+		st = hf_table_split(w->mm, h->entry, w->level, w->va, w->ours && w->look, &frame);
+	hf_reserve_drain(r->phys, &frame);
+	if (st) {
+		hf_pte_set(h->entry, h->leaf);
+		return false;
+	}
+	/* In a shared table, what is new must not allow what the way there denies. */
+	if (!w->ours)
+		hf_pte_disarm(h->entry, w->level);
+	parts = hf_table_entries(r->phys, hf_pte_pfn(hf_pte_get(h->entry)));
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES && !hf_pte_held(h->leaf); i++)
+		hf_pte_set(&parts[i], hf_pte_mkshown(parts[i]));
+	return true;
+}
+
+/* Some space has locked memory in [lo, hi), and may have what the walk, not its own, stands at. */
+static bool locked_by_any(const struct reclaim *r, hf_va lo, hf_va hi)
+{
+	bool moved = false;
+	struct hf_vma v;
+
+	for (struct hf_mm *mm = r->phys->spaces; mm; mm = mm->next)
+		moved |= mm->moved;
+	for (struct hf_mm *mm = r->phys->spaces; mm; mm = mm->next) {
+		hf_va from = moved ? mm->va_lo : lo;
+
+		if (!mm->locks_stale &&
+		    hf_vmas_next_with(r->phys, mm->vmas, from, HF_VMA_LOCKED, &v) &&
+		    (moved || v.start < hi))
+			return true;
+	}
+	return false;
+}
+
+/* Visit [w->va, end) of the mapping as far as the walk's table goes. Returns where it ends. */
+static hf_va visit_table(struct reclaim *r, struct hf_walk *w, const struct hf_vma *vma, hf_va end)
+{
+	const hf_va size = hf_level_size(w->level);
+	hf_va va = hf_level_base(w->va, w->level);
+	hf_va stop = hf_min_va(end, hf_level_base(va, w->level + 1) + (size << HF_TABLE_BITS));
+	struct batch b = { .walk = w, .vma = vma };
+	const hf_va from = w->va;
+	hf_pte *entry = w->entry;
+	uint64_t before = r->done;
+
+	if (!w->ours && (r->way != CLOCK || locked_by_any(r, va, stop)))
+		return w->level == HF_LEVEL_PTE || r->way != CLOCK ? stop : va + size;
+	for (; va < stop && !hf_pte_branch(hf_pte_get(entry), w->level); va += size, entry++) {
+		if (b.split || b.count == BATCH || r->done + b.count >= r->want)
+			break;
+		r->looked++;
+		if (hf_pte_leaf(hf_pte_get(entry), w->level))
+			look_at(r, &b, entry, va);
+	}
+	flush(r, &b);
+	w->va = va - size;
+	if (b.split && split(r, w, &b.hidden[--b.count]))
+		va -= size; /* its parts are next */
+	for (unsigned i = 0; i < b.count; i++)
+		let_go(r, w->level, &b.hidden[i]);
+	if (r->done != before)
+		HF_TRACE(r->phys, .what = HF_TRACE_RECLAIM, .mm = w->mm, .va = b.lo,
+			 .len = (r->done - before) * HF_PAGE_SIZE);
+	return hf_max_va(va, from);
+}
+
+/* One table further. False: there is no space. */
+static bool advance(struct reclaim *r)
+{
+	struct hf_phys *phys = r->phys;
+	struct hf_mm *mm = phys->hand ? phys->hand : phys->spaces;
+	struct hf_walk w;
+	struct hf_vma v;
+
+	if (!mm)
+		return false;
+	phys->hand = mm;
+	hf_lock_shared(phys, mm->lock);
+	r->looked++;
+	if (!hf_vmas_next(phys, mm->vmas, phys->hand_va, &v)) {
+		phys->hand = mm->next;
+		phys->hand_va = 0;
+		phys->rounds += !mm->next;
+	} else if (hf_vma_is_locked(mm, &v) || !hf_vma_is_cow(&v)) {
+		phys->hand_va = v.end;
+	} else {
+		hf_walk_to(&w, mm, hf_max_va(phys->hand_va, v.start));
+		phys->hand_va = visit_table(r, &w, &v, v.end);
+		hf_walk_end(&w);
+	}
+	hf_unlock_shared(phys, mm->lock);
+	return true;
+}
+
+enum hf_status hf_reclaim(struct hf_phys *phys, uint64_t want, uint64_t *done)
+{
+	struct reclaim r = { .phys = phys, .way = CLOCK, .want = want };
+	uint64_t most = LOOK_MIN + (want < UINT32_MAX ? LOOK_PER_PAGE * want : UINT64_MAX / 2);
+	uint32_t first = 0, passed = 0;
+	bool any = true;
+
+	*done = 0;
+	if (!hf_load_relaxed32(&phys->swapping))
+		return HF_ERR_INVAL;
+	if (!want)
+		return HF_ERR_EMPTY;
+	for (bool begin = true; any && passed < 3; begin = false) {
+		if (r.done >= want || r.failed || r.looked >= most)
+			break;
+		hf_lock_exclusive(phys, phys->spaces_lock);
+		if (begin)
+			first = phys->rounds;
+		/* The store may have gone since. */
+		any = hf_load_relaxed32(&phys->swapping) && advance(&r);
+		passed = phys->rounds - first; /* the first time only what was left of a round */
+		hf_unlock_exclusive(phys, phys->spaces_lock);
+	}
+	hf_spare_fill(phys);
+	*done = r.done;
+	if (r.done >= want)
+		return HF_OK;
+	if (r.failed || r.full)
+		return HF_ERR_STORE;
+	return any && passed < 3 ? HF_OK : HF_ERR_AGAIN;
+}
+
+/* Mappings that reclaim would look at, and for PAGEOUT a store. mm lock held. */
+static enum hf_status check_advice(const struct hf_mm *mm, hf_va lo, hf_va hi, bool out)
+{
+	enum hf_status st = hf_check_mapped(mm, lo, hi, 0);
+
+	if (!st && out && !hf_load_relaxed32(&mm->phys->swapping))
+		st = HF_ERR_INVAL;
+
+	if (!st && (hf_any_locked(mm, lo, hi) || hf_any_with(mm, lo, hi, HF_VMA_SHARED)))
+		st = HF_ERR_INVAL;
+	return st;
+}
+
+enum hf_status hf_advise_unused(struct hf_mm *mm, hf_va va, uint64_t len, bool out)
+{
+	struct hf_phys *phys = mm->phys;
+	struct reclaim r = { .phys = phys, .way = out ? PAGEOUT : COLD, .want = UINT64_MAX };
+	enum hf_status st = HF_OK;
+	hf_va at = va;
+
+	while (!st && at < va + len && !r.failed) {
+		struct hf_walk w;
+		struct hf_vma v;
+
+		/* One table at a time: others may change the mappings in between. */
+		hf_lock_exclusive(phys, phys->spaces_lock);
+		hf_lock_shared(phys, mm->lock);
+		if (at == va)
+			st = check_advice(mm, va, va + len, out);
+		else if (out && !hf_load_relaxed32(&phys->swapping))
+			st = HF_ERR_INVAL; /* the store has gone since */
+		if (!hf_vmas_next(phys, mm->vmas, at, &v) || v.start >= va + len) {
+			at = va + len;
+		} else if (hf_vma_is_locked(mm, &v) || !hf_vma_is_cow(&v)) {
+			at = v.end;
+		} else if (!st) {
+			hf_walk_to(&w, mm, hf_max_va(at, v.start));
+			at = visit_table(&r, &w, &v, hf_min_va(v.end, va + len));
+			hf_walk_end(&w);
+		}
+		hf_unlock_shared(phys, mm->lock);
+		hf_unlock_exclusive(phys, phys->spaces_lock);
+	}
+	if (out)
+		hf_spare_fill(phys);
+	return !st && (r.failed || r.full) ? HF_ERR_STORE : st;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page tables. A table is a frame of 512 entries with a reference count, the number of
+ * branch entries that lead to it, and a lock that guards its entries whoever maps it.
+ *
+ * A table is *shared* while it has more than one reference. Shared tables change in these
+ * ways only: entries are marked accessed; hf_table_own and hf_table_arm take W out of them,
+ * and branches in them that are unarmed become armed;
+ * pages go to the swap store and come back; reclaim takes accessed marks off and splits huge
+ * leaves. All but what the hardware does is under the table's lock.
+ *
+ * Lock order: mm lock, table locks from parent to child, phys->lock. Reference counts are
+ * guarded by phys->lock.
+ */
+#ifndef HF_TABLE_H
+#define HF_TABLE_H
+
+#include "../arch/entry.h"
+#include "../phys/frame.h"
+#include "../lib/atomic.h"
+#include "../lib/trace.h"
+
+static inline hf_pte *hf_table_entries(const struct hf_phys *phys, hf_pfn table)
+{
+	return hf_frame_ptr(phys, table);
+}
+
+static inline unsigned hf_table_index(hf_va va, unsigned level)
+{
+	return (unsigned)(va >> (HF_PAGE_SHIFT + hf_level_order(level))) & (HF_TABLE_ENTRIES - 1);
+}
+
+/* First address of the entry at `level` that `va` lies in. */
+static inline hf_va hf_level_base(hf_va va, unsigned level)
+{
+	return va & ~(hf_level_size(level) - 1);
+}
+
+/*
+ * Of the table at `level` that spans the addresses from `base` on: the index of the first
+ * entry that ends above `lo`, and the index past the last that begins below `hi`. The
+ * table and [lo, hi) overlap.
+ */
+static inline unsigned hf_first_index(hf_va lo, hf_va base, unsigned level)
+{
+	return hf_table_index(lo > base ? lo : base, level);
+}
+
+static inline unsigned hf_end_index(hf_va hi, hf_va base, unsigned level)
+{
+	hf_va end = base + hf_level_size(level + 1);
+
+	return hf_table_index((hi < end ? hi : end) - 1, level) + 1;
+}
+
+static inline hf_pte hf_pte_get(const hf_pte *p)
+{
+	return (hf_pte){ hf_load64(&p->v) };
+}
+
+static inline void hf_pte_set(hf_pte *p, hf_pte e)
+{
+	hf_store64(&p->v, e.v);
+}
+
+/* Change an entry that a CPU may mark accessed or dirty meanwhile. Returns the old one. */
+static inline hf_pte hf_pte_update(hf_pte *p, hf_pte (*change)(hf_pte))
+{
+	hf_pte old = hf_pte_get(p);
+
+	while (!hf_cas64(&p->v, &old.v, change(old).v))
+		;
+	return old;
+}
+
+/* Take write permission out of an entry at `level`. Returns the entry as it was. */
+static inline hf_pte hf_pte_disarm(hf_pte *p, unsigned level)
+{
+	return hf_pte_update(p, hf_pte_leaf(hf_pte_get(p), level) ? hf_leaf_wrprotect
+								  : hf_branch_wrprotect);
+}
+
+/*
+ * What forgets write permission that went from branches, too: where they stop being valid
+ * for it, a cached one must not lead to leaves that are writable still.
+ */
+#define HF_FLUSH_DISARM \
+	(hf_format.unarmed ? (unsigned)HF_FLUSH_WRITE | HF_FLUSH_TABLES : (unsigned)HF_FLUSH_WRITE)
+
+static inline void hf_table_lock(struct hf_phys *phys, hf_pfn table)
+{
+	hf_lock(phys, &hf_frame(phys, table)->lock);
+}
+
+static inline void hf_table_unlock(struct hf_phys *phys, hf_pfn table)
+{
+	hf_unlock(phys, &hf_frame(phys, table)->lock);
+}
+
+/* Let every CPU forget [va, va+len) as `what` says. mm lock held. */
+static inline void hf_flush(struct hf_mm *mm, hf_va va, uint64_t len, unsigned what)
+{
+	HF_TRACE(mm->phys, .what = HF_TRACE_FLUSH, .kind = what, .mm = mm, .va = va, .len = len);
+	mm->phys->port->flush(mm->phys->host, mm, va, len, what);
+}
+
+/* An empty table with one reference, made of a frame of the reserve. */
+hf_pfn hf_table_new(struct hf_phys *phys, struct hf_reserve *r);
+
+/* More than one entry leads to the table. Takes phys->lock. */
+bool hf_table_shared(struct hf_phys *phys, hf_pfn table);
+
+/* One entry more leads to the table. False at the limit. phys->lock held. */
+bool hf_table_get_locked(struct hf_phys *phys, hf_pfn table);
+
+/*
+ * One entry less leads to the table at `level`; with the last, all that it leads to is let
+ * go as well. No CPU may use that entry any more. Takes phys->lock.
+ */
+void hf_table_put(struct hf_phys *phys, hf_pfn table, unsigned level);
+
+/*
+ * Put `now` in the place of the valid entry at `level` that `va` lies in, and flush what
+ * the old one gave (HF_FLUSH_*): on return no CPU uses it. `hide`: nobody may use the new
+ * one while another CPU still uses the old; AArch64 wants it so of every entry that leads
+ * elsewhere (break-before-make).
+ * => the table that *entry is in is exclusive, and locked or its mm locked exclusively.
+ */
+static inline void hf_entry_replace(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va,
+				    hf_pte now, unsigned what, bool hide)
+{
+	hide |= hf_format.break_first;
+	if (hide)
+		hf_pte_update(entry, hf_pte_mkheld);
+	else
+		hf_pte_set(entry, now);
+	hf_flush(mm, hf_level_base(va, level), hf_level_size(level), what);
+	if (hide)
+		hf_pte_set(entry, now);
+}
+
+/*
+ * Let the hardware through an unarmed branch to a table at `level`. If the table is this
+ * space's own again (`ours`: all above it is), by allowing all as before. Else by taking
+ * write permission out of every entry of the table, whose own branches are unarmed then.
+ * What was cached through this branch went when it became unarmed: there is nothing to flush.
+ * => the table that *branch is in is locked; it may be shared.
+ */
+void hf_table_arm(struct hf_phys *phys, hf_pte *branch, unsigned level, bool ours);
+
+/*
+ * Make the table behind *branch this space's own, so that it may be changed: by taking it
+ * over if nobody else leads to it, else by putting a copy (from the reserve, one frame)
+ * in its place. `level` is the table's own; `va` lies in it.
+ * => the table that *branch is in is exclusive, and locked or its mm locked exclusively.
+ * HF_ERR_OVERFLOW: nothing changed.
+ */
+enum hf_status hf_table_own(struct hf_mm *mm, hf_pte *branch, unsigned level, hf_va va,
+			    struct hf_reserve *r);
+
+/*
+ * Put a table of 512 leaves (one frame of the reserve) in the place of the leaf *entry at
+ * `level`, in which `va` lies. Addresses and permissions stay as they are, so there is
+ * nothing to flush, unless the format wants entries broken first.
+ * `look`: the new branch gets LOOK; it must if the branch above has it.
+ * => the table that *entry is in is exclusive, and locked or its mm locked exclusively; or
+ *    it is locked, and the leaf hidden and flushed in every space.
+ * HF_ERR_OVERFLOW: nothing changed.
+ */
+enum hf_status hf_table_split(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va, bool look,
+			      struct hf_reserve *r);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* Walks down the tables, and what a walk finds. */
+#include "../space/mm.h"
+
+static void enter(struct hf_walk *w, hf_pfn table, unsigned level)
+{
+	w->table = table;
+	w->level = level;
+	w->entry = hf_table_entries(w->mm->phys, table) + hf_table_index(w->va, level);
+}
+
+/*
+ * Through a branch that allows writing no lock is needed: nobody else leads to the table
+ * behind it, and only an operation with the mm lock held exclusively takes it away again.
+ */
+void hf_walk_start(struct hf_walk *w, struct hf_mm *mm, hf_va va, bool mark)
+{
+	struct hf_phys *phys = mm->phys;
+
+	*w = (struct hf_walk){ .mm = mm, .va = va, .ours = true, .look = true };
+	enter(w, mm->root, HF_TOP_LEVEL);
+	for (;;) {
+		hf_pte e = hf_pte_get(w->entry);
+
+		if (!hf_pte_branch(e, w->level) || !hf_branch_writable(e))
+			break;
+		if (mark && !hf_branch_look(e))
+			e = hf_branch_mklook(hf_pte_update(w->entry, hf_branch_mklook));
+		w->look = hf_branch_look(e);
+		enter(w, hf_pte_pfn(e), w->level - 1);
+	}
+	hf_table_lock(phys, w->table);
+}
+
+void hf_walk_down(struct hf_walk *w)
+{
+	struct hf_phys *phys = w->mm->phys;
+	hf_pte branch = hf_pte_get(w->entry);
+	hf_pfn parent = w->table;
+
+	w->ours = w->ours && hf_branch_writable(branch);
+	w->look = hf_branch_look(branch);
+	hf_table_lock(phys, hf_pte_pfn(branch));
+	enter(w, hf_pte_pfn(branch), w->level - 1);
+	hf_table_unlock(phys, parent);
+}
+
+void hf_walk_to(struct hf_walk *w, struct hf_mm *mm, hf_va va)
+{
+	hf_walk_start(w, mm, va, false);
+	while (hf_pte_branch(hf_pte_get(w->entry), w->level))
+		hf_walk_down(w);
+}
+
+void hf_walk_end(struct hf_walk *w)
+{
+	hf_table_unlock(w->mm->phys, w->table);
+}
+
+unsigned hf_leaf_access(hf_pte leaf, bool ours)
+{
+	unsigned access = 0;
+
+	if (hf_pte_present(leaf))
+		access = HF_ACCESS_READ;
+	if (ours && hf_leaf_writable(leaf))
+		access |= HF_ACCESS_WRITE;
+	if (hf_leaf_executable(leaf))
+		access |= HF_ACCESS_EXEC;
+	return access;
+}
+
+struct hf_translation hf_walk_translation(const struct hf_walk *w)
+{
+	hf_pte e = hf_pte_get(w->entry);
+
+	return (struct hf_translation){
+		.va = hf_level_base(w->va, w->level),
+		.pa = hf_pfn_pa(hf_pte_pfn(e)),
+		.len = hf_level_size(w->level),
+		.access = hf_leaf_access(e, w->ours),
+		.level = w->level,
+	};
+}
+
+enum hf_status hf_translate(struct hf_mm *mm, hf_va va, struct hf_translation *out)
+{
+	enum hf_status st = HF_ERR_UNMAPPED;
+	struct hf_walk w;
+
+	if (va < mm->va_lo || va >= mm->va_hi)
+		return HF_ERR_RANGE;
+	hf_lock_shared(mm->phys, mm->lock);
+	hf_walk_to(&w, mm, va);
+	if (hf_pte_leaf(hf_pte_get(w.entry), w.level)) {
+		*out = hf_walk_translation(&w);
+		st = HF_OK;
+	}
+	hf_walk_end(&w);
+	hf_unlock_shared(mm->phys, mm->lock);
+	return st;
+}
