@@ -9,7 +9,7 @@
  * one whose space has ended; nothing may access that any more.
  */
 #define _GNU_SOURCE
-#include "machine.h"
+#include "fault.h"
 
 #include <errno.h>
 #include <signal.h>

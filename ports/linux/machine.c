@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The machine and its spaces. */
 #define _GNU_SOURCE
-#include "machine.h"
-
 #include "../copy.h"
+#include "fault.h"
+#include "panic.h"
+#include "ram.h"
+#include "window.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -19,13 +21,6 @@
 
 /* The system's default, for where /proc is not mounted. */
 #define MAX_MAP_COUNT 65530
-
-_Noreturn void hf_linux_panic(void *host, const char *what)
-{
-	(void)host;
-	fprintf(stderr, "holdfast: %s\n", what);
-	abort();
-}
 
 static void cpu_pause(void *host)
 {
@@ -45,11 +40,6 @@ static void futex_wake(void *host, const uint32_t *word)
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 }
 
-static void panic(void *host, const char *what)
-{
-	hf_linux_panic(host, what);
-}
-
 static const struct hf_port port = {
 	.flush = hf_linux_flush,
 	.fill = hf_linux_fill,
@@ -59,7 +49,7 @@ static const struct hf_port port = {
 	.pause = cpu_pause,
 	.wait = futex_wait,
 	.wake = futex_wake,
-	.panic = panic,
+	.panic = hf_linux_panic,
 };
 
 static void trace(void *host, const struct hf_trace_event *event)

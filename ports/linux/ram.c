@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The memfd as RAM: the direct map, huge pages behind it, and giving memory back. */
 #define _GNU_SOURCE
-#include "machine.h"
+#include "ram.h"
 
 #include <errno.h>
 #include <fcntl.h>

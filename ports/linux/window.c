@@ -10,7 +10,10 @@
  * holds these locks, and no allocator's, makes one.
  */
 #define _GNU_SOURCE
-#include "machine.h"
+#include "window.h"
+
+#include "fault.h"
+#include "panic.h"
 
 #include <errno.h>
 #include <sys/syscall.h>

@@ -6,7 +6,11 @@
  * whenever somebody looks: at each walk, and at each flush before it forgets. An entry that
  * went through invalid and a flush on its way (break-before-make) is never seen.
  */
-#include "machine.h"
+#include "conflict.h"
+
+#include "panic.h"
+#include "ram.h"
+#include "tlb.h"
 
 #include <stdio.h>
 

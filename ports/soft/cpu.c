@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* CPUs: their life, and the accesses of a guest through their translations. */
-#include "machine.h"
+#include "flush.h"
+#include "ram.h"
+#include "tlb.h"
+#include "walk.h"
 
 #include <stdlib.h>
 #include <string.h>

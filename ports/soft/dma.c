@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The DMA engine: a thread that copies to and from physical addresses, in the order asked. */
-#include "machine.h"
+#include "ram.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The flush, and who owns a CPU: the rare side of the protocol in machine.h. */
+/* The flush, and who owns a CPU: the rare side of the protocol in port.h. */
 #define _GNU_SOURCE
-#include "machine.h"
+#include "flush.h"
+
+#include "conflict.h"
+#include "panic.h"
+#include "tlb.h"
 
 #include <linux/membarrier.h>
 #include <sched.h>
@@ -50,11 +54,9 @@ static void barrier(struct hf_soft *soft)
 
 static void await_idle(const struct hf_soft_cpu *cpu)
 {
-	const struct hf_port *port = hf_soft_port();
-
 	for (unsigned i = 0; __atomic_load_n(&cpu->busy, __ATOMIC_SEQ_CST); i++) {
 		if (i < SPINS)
-			port->pause(cpu->soft);
+			hf_soft_pause(cpu->soft);
 		else
 			sched_yield();
 	}

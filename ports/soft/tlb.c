@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a CPU remembers: leaves in the TLB, branches in the paging-structure cache. */
-#include "machine.h"
+#include "tlb.h"
 
 #include <string.h>
 

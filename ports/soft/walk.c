@@ -4,7 +4,12 @@
  * vol. 3A, 4.10.3; Arm ARM D8, "TLBs"; RISC-V privileged
  * architecture, 10.2.1.
  */
-#include "machine.h"
+#include "walk.h"
+
+#include "conflict.h"
+#include "panic.h"
+#include "ram.h"
+#include "tlb.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parts of the software machine, and how its threads keep out of each other's way.
+ * What the parts of the software machine share, and how its threads keep out of each other's way.
  *
  * A CPU's caches belong to the thread that drives it, and an access takes no lock. Others
  * come near them for one purpose, a flush. Two words of each CPU arrange that:
@@ -26,8 +26,8 @@
  * waits only for threads that are about to finish. soft->lock comes after all of the
  * core's locks, and nothing is called with it held that could take one.
  */
-#ifndef HF_SOFT_MACHINE_H
-#define HF_SOFT_MACHINE_H
+#ifndef HF_SOFT_PORT_H
+#define HF_SOFT_PORT_H
 
 #include "mmu.h"
 
@@ -112,9 +112,6 @@ struct hf_soft {
 	unsigned dma_count;
 };
 
-/* Its address names the calling thread; it has no value of interest. */
-extern _Thread_local char hf_soft_self __attribute__((tls_model("initial-exec")));
-
 /* How far right to shift an address so that the pages of a level count 0, 1, 2, ... */
 static inline unsigned level_shift(unsigned level)
 {
@@ -155,51 +152,13 @@ static inline void count(uint64_t *counter)
 	__atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
 }
 
-/* machine.c */
-
-/* Where [pa, pa+len) is, or NULL unless all of it is RAM of one range. */
-void *hf_soft_ram(const struct hf_soft *soft, uint64_t pa, uint64_t len);
-/* Say what is wrong with the machine's state, and abort. `host` is not used. */
-_Noreturn void hf_soft_panic(void *host, const char *what);
-/*
- * memcpy to or from memory that other guest threads or devices may write meanwhile, which
- * is theirs to arrange: ThreadSanitizer does not see it. No width of access is promised.
- */
-void hf_soft_copy(void *dst, const void *src, size_t len);
-
-/* tlb.c: called by the CPU's thread inside an access, or as a flush does. */
-
-/* Take the leaf of `level` that maps `va` to a page at `host`. */
-void hf_soft_fill(struct hf_soft_cpu *cpu, hf_va va, unsigned level, char *host, unsigned rights);
-/* The place in the paging-structure cache of the branch at `level` (1 and up) for `va`. */
-struct branch *hf_soft_branch(struct hf_soft_cpu *cpu, hf_va va, unsigned level);
-/* Forget what HF_FLUSH_* bits say about [va, va+len) and not a translation more. */
-void hf_soft_forget(struct hf_soft_cpu *cpu, hf_va va, uint64_t len, unsigned what);
-/* Forget everything about every address. */
-void hf_soft_forget_all(struct hf_soft_cpu *cpu);
-
-/* walk.c */
-
-/*
- * Walk the tables and fill the TLB. The host address of `va`, or NULL if the tables forbid
- * the access: a page fault. Called inside an access.
- */
-char *hf_soft_walk(struct hf_soft_cpu *cpu, hf_va va, enum kind kind);
-
-/* conflict.c */
-
-/*
- * Panic if the caches hold a translation of [va, va+len) beside which the tables have
- * another, valid one: a TLB conflict. For formats that have MMU_BREAK_FIRST. Called as
- * hf_soft_walk or as a flush does, before anything is forgotten.
- */
-void hf_soft_conflict(struct hf_soft_cpu *cpu, hf_va va, uint64_t len);
-
-/* flush.c */
-
-/* Become the owner of a CPU; waits for flushes. Called outside of an access. */
-void hf_soft_claim(struct hf_soft_cpu *cpu);
-/* struct hf_port's flush. */
-void hf_soft_flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned what);
+/* One polite spin. */
+static inline void hf_soft_pause(void *host)
+{
+	(void)host;
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#endif
+}
 
 #endif

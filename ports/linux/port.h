@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parts of the Linux machine.
+ * What the parts of the Linux machine share. Each uses only those below it:
  *
  *   machine.c	the machine, its spaces, struct hf_port
- *   ram.c	the memfd: direct map, huge pages, giving memory back
  *   window.c	windows: the host's mappings as the TLB
- *   record.c	what a window has mapped
+ *   ram.c	the memfd: direct map, huge pages, giving memory back
  *   fault.c	the SIGSEGV handler and how it finds the window
+ *   record.c	what a window has mapped
+ *   panic.c	the end
  *
  * Locks, outermost first: the core's, lin->lock, window->lock. Nothing that could take one
  * of the core's is called with one of ours held.
  */
-#ifndef HF_LINUX_MACHINE_H
-#define HF_LINUX_MACHINE_H
+#ifndef HF_LINUX_PORT_H
+#define HF_LINUX_PORT_H
 
 #include "record.h"
 
@@ -67,31 +68,5 @@ static inline uint64_t hf_linux_get(_Atomic uint64_t *counter)
 {
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
-
-/* ram.c */
-enum hf_status hf_linux_ram_open(struct hf_linux *lin, const struct hf_linux_config *config);
-void hf_linux_ram_close(struct hf_linux *lin);
-void hf_linux_prepare(void *host, hf_pa pa, uint64_t len);
-void hf_linux_discard(void *host, hf_pa pa, uint64_t len);
-/* Trim if much more memory is held than is in use. */
-void hf_linux_trim_excess(struct hf_linux *lin);
-
-/* window.c. Take: a window of `len` bytes with nothing mapped, or HF_ERR_HOST. */
-enum hf_status hf_linux_window_take(struct hf_linux *lin, uint64_t len,
-				    struct hf_linux_window **out);
-/* After a flush of all of it. */
-void hf_linux_window_give(struct hf_linux_window *w);
-/* Unmap the idle windows. */
-void hf_linux_window_reap(struct hf_linux *lin);
-void hf_linux_fill(void *host, struct hf_mm *mm, hf_va va, const struct hf_translation *t);
-void hf_linux_flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned what);
-
-/* fault.c. Install: HF_ERR_HOST. */
-enum hf_status hf_linux_handler_install(void);
-void hf_linux_handler_add(struct hf_linux_window *w);
-void hf_linux_handler_remove(struct hf_linux_window *w);
-
-/* machine.c. */
-_Noreturn void hf_linux_panic(void *host, const char *what);
 
 #endif

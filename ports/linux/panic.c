@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+#include "panic.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+_Noreturn void hf_linux_panic(void *host, const char *what)
+{
+	(void)host;
+	fprintf(stderr, "holdfast: %s\n", what);
+	abort();
+}
