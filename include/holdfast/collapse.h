@@ -24,7 +24,7 @@ struct hf_collapse_scan {
 	uint64_t passes; /* times that it came to the end, and began again */
 
 	/* What it has done, summed up. */
-	uint64_t looked;    /* parts looked at, and gaps passed over */
+	uint64_t inspected; /* parts looked at, and gaps passed over */
 	uint64_t collapsed; /* parts that have become huge pages */
 	uint64_t refused;   /* parts that would have, but are pinned or in the swap store in part */
 	uint64_t no_memory; /* parts that would have, but there was no huge page for them */

@@ -130,7 +130,7 @@ struct hf_mm {
 	uint32_t lock[2]; /* read/write lock: guards the fields below and the tables' shape */
 	hf_pfn root;	  /* the top table */
 	hf_pfn vmas;	  /* root of the tree of mappings */
-	bool held;	  /* by a truncation: see rmap.h */
+	bool truncating;  /* its lock is held by one: see rmap.h */
 	bool moved;	  /* a table was: one that is shared may lie elsewhere in another space */
 	bool locks_stale; /* what `vmas` says of locks was true of the space this one comes from */
 	enum hf_lock_policy lock_future;

@@ -20,7 +20,7 @@ struct hf_mm_stats {
 	/* leaf entries by level, PROT_NONE ones too, without the zero pages */
 	uint64_t leaves[HF_LEAF_LEVELS];
 	uint64_t zero_bytes;	/* where a zero page is mapped */
-	uint64_t away;		/* entries of 4 KiB pages that are in the swap store */
+	uint64_t swapped;	/* entries of 4 KiB pages that are in the swap store */
 	uint64_t pinned_frames; /* mapped frames that hold at least one pin */
 	uint64_t tables;	/* page tables reached, the root included */
 	/* of these, reached through an entry to a table with more than one reference */
@@ -64,7 +64,7 @@ struct hf_smaps {
 	uint64_t accessed;     /* resident and marked as accessed (Referenced) */
 	uint64_t lazy;	       /* resident, may be dropped until written (LazyFree) */
 	uint64_t pinned;       /* resident and held by a pin */
-	uint64_t away;	       /* in the swap store (Swap) */
+	uint64_t swapped;      /* in the swap store (Swap) */
 	uint64_t locked;       /* resident, in a locked mapping (Locked) */
 };
 
@@ -78,10 +78,10 @@ enum hf_status hf_mm_smaps(struct hf_mm *mm, hf_va va, struct hf_smaps *out);
 /* ---- By page ---- */
 
 enum hf_run_kind {
-	HF_RUN_HOLE, /* nothing yet: the first access will make it */
-	HF_RUN_PAGE, /* leaves that lead to RAM */
-	HF_RUN_ZERO, /* leaves that lead to a zero page, each to the same */
-	HF_RUN_AWAY, /* pages in the swap store */
+	HF_RUN_HOLE,	/* nothing yet: the first access will make it */
+	HF_RUN_PAGE,	/* leaves that lead to RAM */
+	HF_RUN_ZERO,	/* leaves that lead to a zero page, each to the same */
+	HF_RUN_SWAPPED, /* pages in the swap store */
 };
 
 /*
@@ -122,11 +122,11 @@ enum hf_status hf_mm_visit(struct hf_mm *mm, hf_va va, uint64_t len,
 
 /* What a fork takes. */
 struct hf_fork_cost {
-	uint64_t looked; /* tables of the parent that it reads, the root included */
-	uint64_t tables; /* tables that it makes: the child's own, and for SPLIT the parent's */
-	uint64_t small;	 /* pages of 4 KiB that it copies, */
-	uint64_t huge;	 /* and of 2 MiB */
-	uint64_t bytes;	 /* copied, of both */
+	uint64_t inspected; /* tables of the parent that it reads, the root included */
+	uint64_t tables;    /* tables that it makes: the child's own, and for SPLIT the parent's */
+	uint64_t small;	    /* pages of 4 KiB that it copies, */
+	uint64_t huge;	    /* and of 2 MiB */
+	uint64_t bytes;	    /* copied, of both */
 };
 
 /* Memory that fork copies, and why. */

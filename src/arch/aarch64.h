@@ -57,8 +57,8 @@ static const struct hf_format hf_format = {
 	.break_first = true,
 	.look = A64_BIT(A64_SOFT_55),
 	.lazy = A64_BIT(A64_SOFT_56),
-	.held = A64_BIT(A64_SOFT_57),
-	.away = A64_BIT(A64_SOFT_58),
+	.hidden = A64_BIT(A64_SOFT_57),
+	.swapped = A64_BIT(A64_SOFT_58),
 };
 
 #endif

@@ -49,27 +49,27 @@ static inline bool hf_pte_present(hf_pte e)
 }
 
 /* It may not, though the entry still leads where it did. */
-static inline bool hf_pte_held(hf_pte e)
+static inline bool hf_pte_hidden(hf_pte e)
 {
-	return e.v & hf_format.held;
+	return e.v & hf_format.hidden;
 }
 
 /* The page is in the swap store. */
-static inline bool hf_pte_away(hf_pte e)
+static inline bool hf_pte_swapped(hf_pte e)
 {
-	return e.v & hf_format.away;
+	return e.v & hf_format.swapped;
 }
 
 static inline bool hf_pte_branch(hf_pte e, unsigned level)
 {
-	return level > HF_LEVEL_PTE && e.v && !hf_pte_away(e) &&
+	return level > HF_LEVEL_PTE && e.v && !hf_pte_swapped(e) &&
 	       (e.v & hf_format.branch_bits) == hf_format.branch_is;
 }
 
-/* A leaf, present or held, when found in a table at `level`. */
+/* A leaf, present or hidden, when found in a table at `level`. */
 static inline bool hf_pte_leaf(hf_pte e, unsigned level)
 {
-	return e.v && !hf_pte_away(e) &&
+	return e.v && !hf_pte_swapped(e) &&
 	       (level == HF_LEVEL_PTE || (e.v & hf_format.branch_bits) != hf_format.branch_is);
 }
 
@@ -85,26 +85,26 @@ static inline uint64_t hf_pfn_bits(uint32_t pfn)
 }
 
 /* Keep the entry, take it from the hardware. */
-static inline hf_pte hf_pte_mkheld(hf_pte e)
+static inline hf_pte hf_pte_mkhidden(hf_pte e)
 {
-	return (hf_pte){ (e.v & ~hf_format.valid) | hf_format.held };
+	return (hf_pte){ (e.v & ~hf_format.valid) | hf_format.hidden };
 }
 
-/* Give a held entry back to it; a branch that was unarmed is so again. */
+/* Give a hidden entry back to it; a branch that was unarmed is so again. */
 static inline hf_pte hf_pte_mkshown(hf_pte e)
 {
-	return (hf_pte){ (e.v & ~hf_format.held) |
+	return (hf_pte){ (e.v & ~hf_format.hidden) |
 			 (e.v & hf_format.unarmed ? 0 : hf_format.valid) };
 }
 
 /* ---- A page in the swap store ---- */
 
-static inline hf_pte hf_away_make(uint32_t slot)
+static inline hf_pte hf_swapped_make(uint32_t slot)
 {
-	return (hf_pte){ hf_pfn_bits(slot) | hf_format.away };
+	return (hf_pte){ hf_pfn_bits(slot) | hf_format.swapped };
 }
 
-static inline uint32_t hf_away_slot(hf_pte e)
+static inline uint32_t hf_swapped_slot(hf_pte e)
 {
 	return hf_pte_pfn(e).v;
 }
@@ -171,7 +171,7 @@ static inline hf_pte hf_leaf_make(hf_pfn pfn, unsigned level, unsigned prot)
 {
 	hf_pte e = { hf_pfn_bits(pfn.v) | hf_format.leaf };
 
-	e.v |= prot == HF_PROT_NONE ? hf_format.held : hf_format.valid;
+	e.v |= prot == HF_PROT_NONE ? hf_format.hidden : hf_format.valid;
 	e.v |= level > HF_LEVEL_PTE ? hf_format.huge : hf_format.small;
 	e = hf_right_set(&hf_format.leaf_exec, e, prot & HF_PROT_EXEC);
 	return hf_right_set(&hf_format.leaf_write, e, false);
@@ -299,21 +299,21 @@ static inline hf_pte hf_pte_wrprotect(hf_pte e, unsigned level)
 
 /*
  * Whether `e` is an entry that this core can have made at `level`: no unknown bits, a
- * frame aligned to its size, and one of valid, held and away.
+ * frame aligned to its size, and one of valid, hidden and swapped.
  */
 static inline bool hf_pte_wellformed(hf_pte e, unsigned level)
 {
 	const struct hf_format *f = &hf_format;
 	const uint64_t in_branch = f->pfn_bits | f->valid | f->branch | f->branch_write.bits |
 				   f->look | f->branch_accessed;
-	const uint64_t in_leaf = f->pfn_bits | f->valid | f->held | f->leaf | f->leaf_write.bits |
+	const uint64_t in_leaf = f->pfn_bits | f->valid | f->hidden | f->leaf | f->leaf_write.bits |
 				 f->leaf_exec.bits | f->accessed | f->dirty | f->lazy;
 	uint64_t kind = level > HF_LEVEL_PTE ? f->huge : f->small;
 
 	if (hf_pte_none(e))
 		return true;
-	if (hf_pte_away(e))
-		return !(e.v & ~(f->away | f->pfn_bits));
+	if (hf_pte_swapped(e))
+		return !(e.v & ~(f->swapped | f->pfn_bits));
 	if (hf_pte_branch(e, level))
 		return !(e.v & ~in_branch) && (e.v & f->branch) == f->branch &&
 		       (hf_branch_unarmed(e) ? (e.v & f->branch_write.bits) == f->branch_write.deny
@@ -323,7 +323,7 @@ static inline bool hf_pte_wellformed(hf_pte e, unsigned level)
 	if (!f->marks && hf_leaf_writable(e) && !hf_leaf_dirty(e))
 		return false;
 	return !(e.v & ~(in_leaf | kind)) && (e.v & f->leaf) == f->leaf && (e.v & kind) == kind &&
-	       !(e.v & f->valid) != !(e.v & f->held);
+	       !(e.v & f->valid) != !(e.v & f->hidden);
 }
 
 #endif

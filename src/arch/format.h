@@ -6,8 +6,8 @@
  *
  *  - An entry of 0 is empty.
  *  - An entry without `valid` is no business of the hardware's, and its other bits are
- *    free. A leaf that keeps its frame but must fault is `held`; a branch may be held for a
- *    moment too, while its range is being unmapped. An entry that is `away` names a slot
+ *    free. A leaf that keeps its frame but must fault is `hidden`; a branch may be hidden for a
+ *    moment too, while its range is being unmapped. An entry that is `swapped` names a slot
  *    of the swap store in the place of a frame.
  */
 #ifndef HF_ARCH_FORMAT_H
@@ -61,7 +61,7 @@ struct hf_format {
 	/* Software's bits. */
 	uint64_t look; /* in a branch: fork must look below */
 	uint64_t lazy; /* in a leaf: its contents may be dropped until it is written (MADV_FREE) */
-	uint64_t held, away;
+	uint64_t hidden, swapped;
 };
 
 #endif

@@ -29,8 +29,8 @@ enum {
 };
 /* Where V is clear: */
 #define RISCV_UNARMED ((uint64_t)1 << 61)
-#define RISCV_AWAY ((uint64_t)1 << 62)
-#define RISCV_HELD ((uint64_t)1 << 63)
+#define RISCV_SWAPPED ((uint64_t)1 << 62)
+#define RISCV_HIDDEN ((uint64_t)1 << 63)
 
 static const struct hf_format hf_format = {
 /* User addresses are the half with the highest bit clear. */
@@ -63,8 +63,8 @@ static const struct hf_format hf_format = {
 	.unarmed = RISCV_UNARMED,
 	.look = RISCV_SOFT_8,
 	.lazy = RISCV_SOFT_8,
-	.held = RISCV_HELD,
-	.away = RISCV_AWAY,
+	.hidden = RISCV_HIDDEN,
+	.swapped = RISCV_SWAPPED,
 };
 
 #endif

@@ -49,8 +49,8 @@ static const struct hf_format hf_format = {
 	.marks = true,
 	.look = X86_SOFT_9,
 	.lazy = X86_SOFT_9,
-	.held = X86_SOFT_10,
-	.away = X86_SOFT_11,
+	.hidden = X86_SOFT_10,
+	.swapped = X86_SOFT_11,
 };
 
 #endif

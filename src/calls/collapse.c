@@ -17,7 +17,7 @@ static void look_at_page(struct hf_part *p, const struct hf_visited *v)
 	struct hf_phys *phys = p->mm->phys;
 	hf_pfn pfn = hf_pte_pfn(v->e);
 	uint64_t pages = (uint64_t)1 << hf_level_order(v->level);
-	bool once = hf_visited_alone_locked(phys, v);
+	bool once = hf_visited_exclusive_locked(phys, v);
 
 	if (v->va == p->va)
 		p->first = pfn;
@@ -35,8 +35,8 @@ static bool look_at_entry(void *arg, const struct hf_visited *v)
 	if (v->level >= p->level) { /* no table below: huge already, or nothing */
 		p->huge = hf_pte_leaf(v->e, v->level);
 		p->empty = hf_pte_none(v->e) ? (uint64_t)1 << hf_level_order(p->level) : 0;
-	} else if (hf_pte_away(v->e)) {
-		p->away = true;
+	} else if (hf_pte_swapped(v->e)) {
+		p->swapped = true;
 	} else if (hf_pte_none(v->e) || hf_is_zero_locked(p->mm->phys, hf_pte_pfn(v->e))) {
 		p->empty += (uint64_t)1 << hf_level_order(v->level);
 	} else {
@@ -45,7 +45,7 @@ static bool look_at_entry(void *arg, const struct hf_visited *v)
 	return true;
 }
 
-bool hf_part_look(struct hf_part *part, struct hf_mm *mm, hf_va va, unsigned level)
+bool hf_part_inspect(struct hf_part *part, struct hf_mm *mm, hf_va va, unsigned level)
 {
 	const struct hf_visitor visitor = { .entry = look_at_entry, .arg = part };
 	hf_va end = va + hf_level_size(level);
@@ -57,7 +57,8 @@ bool hf_part_look(struct hf_part *part, struct hf_mm *mm, hf_va va, unsigned lev
 		return false;
 	hf_phys_lock(mm->phys);
 	hf_visit_locked(mm, va, end, &visitor);
-	part->in_place = part->in_place && !part->empty && !part->away && part->first.v != HF_NIL &&
+	part->in_place = part->in_place && !part->empty && !part->swapped &&
+			 part->first.v != HF_NIL &&
 			 hf_block_base(part->first, level).v == part->first.v &&
 			 hf_block(mm->phys, part->first, level);
 	hf_phys_unlock(mm->phys);
@@ -142,7 +143,7 @@ static void collapse(const struct hf_part *p, hf_pfn block, bool clean)
 	struct move m = { .phys = mm->phys, .in_place = p->in_place, .clean = clean };
 	hf_pte *entry = entry_of(p), old, leaf;
 
-	old = hf_pte_update(entry, hf_pte_mkheld);
+	old = hf_pte_update(entry, hf_pte_mkhidden);
 	hf_flush(mm, p->va, hf_level_size(p->level), HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
 	move(&m, old, block, p->level);
 	leaf = hf_leaf_make(block, p->level, hf_vma_prot(&p->vma));
@@ -163,7 +164,7 @@ enum hf_status hf_part_collapse(struct hf_edit *e, const struct hf_part *p)
 
 	if (p->huge)
 		return HF_OK;
-	if (p->pinned || p->away)
+	if (p->pinned || p->swapped)
 		return HF_ERR_AGAIN;
 	if (!p->pages && !p->shared)
 		return HF_ERR_INVAL;

@@ -17,7 +17,7 @@ struct hf_part {
 
 	bool huge;     /* a leaf of this size or a larger one is there already */
 	bool pinned;   /* something in it is */
-	bool away;     /* some of it is in the swap store */
+	bool swapped;  /* some of it is in the swap store */
 	bool accessed; /* some leaf is marked so */
 	bool in_place; /* the pages are nobody else's, and lie together as the huge page would */
 	uint64_t pages, shared, empty; /* of 4 KiB: of its own, of others too, none or zero pages */
@@ -28,12 +28,12 @@ struct hf_part {
  * Look at the part at `va`, which is aligned to it. False: it is not whole in one private
  * anonymous mapping. mm lock held exclusively.
  */
-bool hf_part_look(struct hf_part *part, struct hf_mm *mm, hf_va va, unsigned level);
+bool hf_part_inspect(struct hf_part *part, struct hf_mm *mm, hf_va va, unsigned level);
 
 /*
  * Make the part one leaf; accessed, dirty and the right to write are what they were of any of
  * its pages. Pages that others have too are left to them.
- * HF_ERR_AGAIN: something is pinned or away. HF_ERR_INVAL: there is no page. HF_ERR_NOMEM,
+ * HF_ERR_AGAIN: something is pinned or swapped. HF_ERR_INVAL: there is no page. HF_ERR_NOMEM,
  * HF_ERR_OVERFLOW. After an error nothing has changed that shows. `e` is an edit of its mm.
  */
 enum hf_status hf_part_collapse(struct hf_edit *e, const struct hf_part *part);

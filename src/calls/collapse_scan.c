@@ -44,7 +44,7 @@ static void collapse_whole(struct hf_edit *e, struct hf_collapse_scan *scan, hf_
 	if (level != HF_LEVEL_PUD || !hf_pte_branch(entry, level) ||
 	    !all_leaves(mm->phys, hf_pte_pfn(entry), HF_LEVEL_PMD))
 		return;
-	if (hf_part_look(&part, e->mm, va, HF_LEVEL_PUD) && part.in_place &&
+	if (hf_part_inspect(&part, e->mm, va, HF_LEVEL_PUD) && part.in_place &&
 	    (part.vma.flags & HF_VMA_HUGE_1G) && !hf_part_collapse(e, &part))
 		scan->collapsed++;
 }
@@ -60,7 +60,7 @@ static void collapse_part(struct hf_edit *e, struct hf_collapse_scan *scan, hf_v
 {
 	struct hf_part part;
 
-	if (!hf_part_look(&part, e->mm, va, HF_LEVEL_PMD) || !worth_it(scan, &part))
+	if (!hf_part_inspect(&part, e->mm, va, HF_LEVEL_PMD) || !worth_it(scan, &part))
 		return;
 	switch (hf_part_collapse(e, &part)) {
 	case HF_OK:
@@ -98,7 +98,7 @@ static bool step(struct hf_mm *mm, struct hf_collapse_scan *scan)
 	if (more) {
 		hf_va va = (hf_max_va(scan->at, v.start) + size - 1) & ~(size - 1);
 
-		scan->looked++;
+		scan->inspected++;
 		if (va < v.end && v.end - va >= size)
 			look_at(&e, scan, va);
 		else

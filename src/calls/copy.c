@@ -36,18 +36,18 @@ static enum hf_status fetch(struct hf_mm *mm, hf_va va, uint64_t len)
 
 	while (va < end) {
 		struct hf_walk w;
-		bool away;
+		bool swapped;
 
 		hf_walk_to(&w, mm, va);
-		away = hf_pte_away(hf_pte_get(w.entry));
+		swapped = hf_pte_swapped(hf_pte_get(w.entry));
 		hf_walk_end(&w);
-		if (away) {
-			struct hf_fault f = { .mm = mm, .va = va, .access = HF_ACCESS_READ };
-			enum hf_status st = hf_fault_begin(&f);
+		if (swapped) {
+			struct hf_resolution f = { .mm = mm, .va = va, .access = HF_ACCESS_READ };
+			enum hf_status st = hf_resolve_begin(&f);
 
 			if (st)
 				return st;
-			hf_fault_end(&f);
+			hf_resolve_end(&f);
 		}
 		va = hf_level_base(va, w.level) + hf_level_size(w.level);
 	}
@@ -84,27 +84,27 @@ static enum hf_status prepare_read(struct hf_mm *mm, hf_va va, uint64_t len)
 
 	while (!st && hf_vmas_next_with(mm->phys, mm->vmas, v.end, HF_VMA_OBJECT, &v) &&
 	       v.start < va + len)
-		st = hf_fault_range(mm, hf_max_va(va, v.start), hf_min_va(va + len, v.end),
-				    HF_ACCESS_READ);
+		st = hf_resolve_range(mm, hf_max_va(va, v.start), hf_min_va(va + len, v.end),
+				      HF_ACCESS_READ);
 	return st;
 }
 
 enum hf_status hf_read(struct hf_mm *mm, hf_va va, void *buf, uint64_t len)
 {
 	enum hf_status st = hf_check_bytes(mm, va, len);
-	bool held;
+	bool blocked;
 
 	if (st)
 		return st;
-	held = hf_reclaim_hold(mm->phys);
+	blocked = hf_reclaim_block(mm->phys);
 	hf_lock_shared(mm->phys, mm->lock);
 	st = prepare_read(mm, va, len);
-	if (!st && held)
+	if (!st && blocked)
 		st = fetch(mm, va, len);
 	if (!st)
 		read_range(mm, va, buf, len);
 	hf_unlock_shared(mm->phys, mm->lock);
-	hf_reclaim_let(mm->phys, held);
+	hf_reclaim_unblock(mm->phys, blocked);
 	return st;
 }
 
@@ -113,18 +113,18 @@ static enum hf_status prepare(struct hf_mm *mm, hf_va va, uint64_t len)
 {
 	enum hf_status st = hf_check_mapped(mm, va, va + len, HF_ACCESS_WRITE);
 
-	return st ? st : hf_fault_range(mm, va, va + len, HF_ACCESS_WRITE);
+	return st ? st : hf_resolve_range(mm, va, va + len, HF_ACCESS_WRITE);
 }
 
 enum hf_status hf_write(struct hf_mm *mm, hf_va va, const void *buf, uint64_t len)
 {
 	enum hf_status st = hf_check_bytes(mm, va, len);
 	const char *from = buf;
-	bool held;
+	bool blocked;
 
 	if (st)
 		return st;
-	held = hf_reclaim_hold(mm->phys);
+	blocked = hf_reclaim_block(mm->phys);
 	hf_lock_shared(mm->phys, mm->lock);
 	st = prepare(mm, va, len);
 	while (len && !st) {
@@ -139,7 +139,7 @@ enum hf_status hf_write(struct hf_mm *mm, hf_va va, const void *buf, uint64_t le
 		len -= n;
 	}
 	hf_unlock_shared(mm->phys, mm->lock);
-	hf_reclaim_let(mm->phys, held);
+	hf_reclaim_unblock(mm->phys, blocked);
 	return st;
 }
 
@@ -164,7 +164,7 @@ enum hf_status hf_copy(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va
 		       uint64_t len)
 {
 	enum hf_status st;
-	bool held;
+	bool blocked;
 
 	if (dst->phys != src->phys)
 		return HF_ERR_INVAL;
@@ -176,10 +176,10 @@ enum hf_status hf_copy(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va
 	if (st)
 		return st;
 
-	held = hf_reclaim_hold(dst->phys);
+	blocked = hf_reclaim_block(dst->phys);
 	lock_both(dst, src);
 	st = prepare_read(src, src_va, len);
-	if (!st && held)
+	if (!st && blocked)
 		st = fetch(src, src_va, len);
 	if (!st)
 		st = prepare(dst, dst_va, len);
@@ -196,6 +196,6 @@ enum hf_status hf_copy(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va
 		len -= n;
 	}
 	unlock_both(dst, src);
-	hf_reclaim_let(dst->phys, held);
+	hf_reclaim_unblock(dst->phys, blocked);
 	return st;
 }

@@ -45,7 +45,7 @@ static enum hf_status populate(struct hf_mm *mm, hf_va va, uint64_t len, unsigne
 	hf_lock_shared(mm->phys, mm->lock);
 	st = hf_check_mapped(mm, va, va + len, access);
 	if (!st)
-		st = hf_fault_range(mm, va, va + len, access);
+		st = hf_resolve_range(mm, va, va + len, access);
 	hf_unlock_shared(mm->phys, mm->lock);
 	return st;
 }
@@ -76,7 +76,7 @@ static enum hf_status collapse_part(struct hf_mm *mm, hf_va va, unsigned level, 
 	struct hf_part part;
 
 	*huge = false;
-	if (hf_part_look(&part, mm, va, level) &&
+	if (hf_part_inspect(&part, mm, va, level) &&
 	    (level == HF_LEVEL_PMD || (part.vma.flags & HF_VMA_HUGE_1G))) {
 		st = hf_part_collapse(&e, &part);
 		*huge = !st;

@@ -23,14 +23,14 @@ bool hf_vma_is_locked(const struct hf_mm *mm, const struct hf_vma *vma)
 /* One page; *next is where the next one begins. */
 static enum hf_status lock_page(struct hf_mm *mm, hf_va va, unsigned access, hf_va *next)
 {
-	struct hf_fault f = { .mm = mm, .va = va, .access = access };
-	enum hf_status st = hf_fault_begin(&f);
+	struct hf_resolution f = { .mm = mm, .va = va, .access = access };
+	enum hf_status st = hf_resolve_begin(&f);
 
 	*next = va + HF_PAGE_SIZE;
 	if (st)
 		return st == HF_ERR_BUS ? HF_OK : st;
 	*next = hf_level_base(va, f.walk.level) + hf_level_size(f.walk.level);
-	hf_fault_end(&f);
+	hf_resolve_end(&f);
 	return HF_OK;
 }
 

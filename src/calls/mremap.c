@@ -116,7 +116,7 @@ static enum hf_status move(struct hf_edit *e, const struct remap *r)
 {
 	struct hf_mm *mm = e->mm;
 	hf_va left = r->old + hf_min_va(r->old_len, r->new_len), end = r->old + r->old_len;
-	struct hf_move m = hf_move(mm, r->old, left, r->to, &e->reserve);
+	struct hf_move m = hf_move_plan(mm, r->old, left, r->to, &e->reserve);
 	struct hf_range ranges[] = {
 		m.from,
 		hf_range_ends(mm, r->to, r->to + r->new_len),

@@ -45,7 +45,8 @@ static uint64_t frames(const struct hf_span *s)
 }
 
 /* Pin what lies in [va, end) of the leaf that the fault stands at; *next is where it ends. */
-static enum hf_status pin_leaf(const struct hf_fault *f, hf_va end, struct list *l, hf_va *next)
+static enum hf_status pin_leaf(const struct hf_resolution *f, hf_va end, struct list *l,
+			       hf_va *next)
 {
 	struct hf_phys *phys = f->mm->phys;
 	struct hf_translation t = hf_walk_translation(&f->walk);
@@ -73,13 +74,13 @@ static enum hf_status pin_range(struct hf_mm *mm, hf_va va, hf_va end, unsigned 
 				struct list *l)
 {
 	while (va < end) {
-		struct hf_fault f = { .mm = mm, .va = va, .access = access, .unshare = true };
-		enum hf_status st = hf_fault_begin(&f);
+		struct hf_resolution f = { .mm = mm, .va = va, .access = access, .unshare = true };
+		enum hf_status st = hf_resolve_begin(&f);
 
 		if (st)
 			return st;
 		st = pin_leaf(&f, end, l, &va);
-		hf_fault_end(&f);
+		hf_resolve_end(&f);
 		if (st)
 			return st;
 	}

@@ -46,7 +46,7 @@ static struct hf_mm *next_space(const struct hf_phys *phys, const struct hf_mm *
 static enum hf_status found(struct hf_mm *mm, const struct hf_vma *part)
 {
 	(void)part;
-	mm->held = true;
+	mm->truncating = true;
 	return HF_OK;
 }
 
@@ -57,18 +57,18 @@ void hf_rmap_hold(const struct hf_object *o, uint64_t from, uint64_t to)
 	while ((mm = next_space(o->phys, mm))) {
 		hf_lock_exclusive(mm->phys, mm->lock);
 		each_in(mm, o, from, to, found);
-		if (!mm->held)
+		if (!mm->truncating)
 			hf_unlock_exclusive(mm->phys, mm->lock);
 	}
 }
 
-enum hf_status hf_rmap_each_held(const struct hf_object *o, uint64_t from, uint64_t to,
-				 hf_rmap_fn *fn)
+enum hf_status hf_rmap_each_truncating(const struct hf_object *o, uint64_t from, uint64_t to,
+				       hf_rmap_fn *fn)
 {
 	enum hf_status st = HF_OK;
 
 	for (struct hf_mm *mm = o->phys->spaces; mm && !st; mm = mm->next)
-		if (mm->held)
+		if (mm->truncating)
 			st = each_in(mm, o, from, to, fn);
 	return st;
 }
@@ -76,9 +76,9 @@ enum hf_status hf_rmap_each_held(const struct hf_object *o, uint64_t from, uint6
 void hf_rmap_release(const struct hf_object *o)
 {
 	for (struct hf_mm *mm = o->phys->spaces; mm; mm = mm->next) {
-		if (!mm->held)
+		if (!mm->truncating)
 			continue;
-		mm->held = false;
+		mm->truncating = false;
 		hf_unlock_exclusive(mm->phys, mm->lock);
 	}
 }

@@ -23,12 +23,12 @@ enum hf_status hf_rmap_each(const struct hf_object *object, uint64_t from, uint6
 
 /*
  * The same for several steps that nothing must come between: hold every space that maps
- * [from, to), in order of address as hf_copy does, call hf_rmap_each_held as often as need be,
+ * [from, to), in order of address as hf_copy does, call hf_rmap_each_truncating as often as need be,
  * release them all.
  */
 void hf_rmap_hold(const struct hf_object *object, uint64_t from, uint64_t to);
-enum hf_status hf_rmap_each_held(const struct hf_object *object, uint64_t from, uint64_t to,
-				 hf_rmap_fn *fn);
+enum hf_status hf_rmap_each_truncating(const struct hf_object *object, uint64_t from, uint64_t to,
+				       hf_rmap_fn *fn);
 void hf_rmap_release(const struct hf_object *object);
 
 #endif

@@ -50,14 +50,14 @@ static enum hf_status shrink(struct hf_object *o, uint64_t from, uint64_t to)
 
 	hf_lock_exclusive(o->phys, o->phys->spaces_lock);
 	hf_rmap_hold(o, from, to);
-	st = hf_rmap_each_held(o, from, to, cut);
+	st = hf_rmap_each_truncating(o, from, to, cut);
 	if (!st) {
 		hf_lock(o->phys, &o->lock);
 		st = hf_pages_cut(o, from);
 		hf_unlock(o->phys, &o->lock);
 	}
 	if (!st)
-		hf_rmap_each_held(o, from, to, zap);
+		hf_rmap_each_truncating(o, from, to, zap);
 	hf_rmap_release(o);
 	hf_unlock_exclusive(o->phys, o->phys->spaces_lock);
 	return st;

@@ -23,7 +23,7 @@ enum hf_status hf_fork_forecast(struct hf_mm *mm, enum hf_fork_policy policy,
 	s.pins = pins;
 	s.cap = cap;
 	hf_lock_exclusive(phys, mm->lock);
-	hf_survey(&s);
+	hf_survey_make(&s);
 	hf_phys_lock(phys);
 	*out = hf_survey_cost(&s,
 			      hf_blocks_free_locked(phys, hf_level_order(HF_LEVEL_PMD), s.huge));

@@ -41,7 +41,7 @@ static void prepare(struct fork *f)
 		const struct hf_ram *ram = hf_ram_of(f->phys, (hf_pfn){ i });
 		uint32_t first = i, end = i + frames;
 
-		while ((i = hf_frame(f->phys, (hf_pfn){ i })->next) != HF_NIL &&
+		while ((i = hf_frame_at(f->phys, (hf_pfn){ i })->next) != HF_NIL &&
 		       (i + frames == first || i == end) &&
 		       hf_ram_of(f->phys, (hf_pfn){ i }) == ram) {
 			if (i == end)
@@ -64,7 +64,7 @@ static bool allocate(struct fork *f)
 
 	hf_phys_lock(f->phys);
 	while (huge && hf_block_alloc_locked(f->phys, order, NULL, &pfn, &clean)) {
-		hf_frame(f->phys, pfn)->next = f->huge_head;
+		hf_frame_at(f->phys, pfn)->next = f->huge_head;
 		f->huge_head = pfn.v;
 		huge--;
 	}
@@ -98,7 +98,7 @@ static void drain(struct fork *f)
 	while (f->huge_head != HF_NIL) {
 		hf_pfn pfn = { f->huge_head };
 
-		f->huge_head = hf_frame(f->phys, pfn)->next;
+		f->huge_head = hf_frame_at(f->phys, pfn)->next;
 		hf_block_free_locked(f->phys, pfn, hf_level_order(HF_LEVEL_PMD));
 	}
 	hf_phys_unlock(f->phys);
@@ -109,7 +109,7 @@ static enum hf_status reserve(struct fork *f)
 {
 	enum hf_status st;
 
-	hf_survey(&f->survey);
+	hf_survey_make(&f->survey);
 	if (f->survey.overflow)
 		return HF_ERR_OVERFLOW;
 	st = allocate(f) ? fork_vmas(f) : HF_ERR_NOMEM;
@@ -147,15 +147,15 @@ static void share(struct fork *f, hf_pte *parent, hf_pte *child, unsigned level)
 	hf_pte e = hf_pte_get(parent);
 	hf_pfn pfn = hf_pte_pfn(e);
 
-	if (hf_pte_away(e)) {
-		if (!hf_slot_get_locked(f->phys, hf_away_slot(e)))
+	if (hf_pte_swapped(e)) {
+		if (!hf_slot_get_locked(f->phys, hf_swapped_slot(e)))
 			hf_panic(f->phys, "fork: a slot's count passed its limit after the survey");
 		hf_pte_set(child, e);
 		return;
 	}
 	e = disarm(f, parent, level);
 	if (hf_pte_leaf(e, level)) {
-		if (hf_found_again_locked(f->phys, pfn))
+		if (hf_refaultable_locked(f->phys, pfn))
 			return;
 		must_get(f, pfn, level);
 	} else if (!hf_table_get_locked(f->phys, pfn)) {
@@ -192,7 +192,7 @@ static hf_pte copied_leaf(struct fork *f, hf_pte e, unsigned level)
 		return own_leaf(f, e, hf_reserve_take(f->phys, &f->frames), level);
 	if (level == HF_LEVEL_PMD && f->huge_head != HF_NIL) {
 		pfn.v = f->huge_head;
-		f->huge_head = hf_frame(f->phys, pfn)->next;
+		f->huge_head = hf_frame_at(f->phys, pfn)->next;
 		return own_leaf(f, e, pfn, level);
 	}
 	table = new_table(f);
@@ -216,20 +216,20 @@ static void arm(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigne
 /* One entry that needs more than sharing. No lock but the mm's. */
 static void arm_entry(struct fork *f, hf_pte *parent, hf_pte *child, hf_va va, unsigned level)
 {
-	enum hf_fate what;
+	enum hf_fork_action what;
 	hf_pfn table;
 
 	hf_phys_lock(f->phys);
-	what = hf_fate(&f->survey, hf_pte_get(parent), va, level);
-	if (what == HF_FATE_SHARE)
+	what = hf_fork_decide(&f->survey, hf_pte_get(parent), va, level);
+	if (what == HF_ACTION_SHARE)
 		share(f, parent, child, level);
-	else if (what == HF_FATE_COPY &&
+	else if (what == HF_ACTION_COPY &&
 		 (f->survey.policy == HF_FORK_COPY || level == HF_LEVEL_PTE))
 		hf_pte_set(child, copied_leaf(f, disarm(f, parent, level), level));
 	else
-		what = HF_FATE_LOOK;
+		what = HF_ACTION_INSPECT;
 	hf_phys_unlock(f->phys);
-	if (what != HF_FATE_LOOK)
+	if (what != HF_ACTION_INSPECT)
 		return;
 	/* HF_FORK_SPLIT: split the parent's huge leaf, and look at the small ones. */
 	if (hf_pte_leaf(hf_pte_get(parent), level)) {
@@ -251,23 +251,23 @@ static void arm(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigne
 	uint64_t rest[HF_TABLE_ENTRIES / 64] = { 0 };
 	unsigned first = hf_first_index(f->survey.lo, base, level),
 		 end = hf_end_index(f->survey.hi, base, level);
-	struct hf_vma special = f->survey.special;
+	struct hf_vma unshared = f->survey.unshared;
 
 	hf_phys_lock(f->phys);
 	for (unsigned i = first; i < end; i++) {
 		hf_pte e = hf_pte_get(&from[i]);
-		enum hf_fate what;
+		enum hf_fork_action what;
 
 		if (hf_pte_none(e))
 			continue;
-		what = hf_fate(&f->survey, e, base + i * size, level);
-		if (what == HF_FATE_SHARE)
+		what = hf_fork_decide(&f->survey, e, base + i * size, level);
+		if (what == HF_ACTION_SHARE)
 			share(f, &from[i], &to[i], level);
-		else if (what != HF_FATE_SKIP)
+		else if (what != HF_ACTION_SKIP)
 			rest[i / 64] |= (uint64_t)1 << (i % 64);
 	}
 	hf_phys_unlock(f->phys);
-	f->survey.special = special; /* begin again from the left */
+	f->survey.unshared = unshared; /* begin again from the left */
 	for (unsigned i = first; i < end; i++) {
 		if (!(rest[i / 64] >> (i % 64)))
 			i |= 63; /* nothing in what is left of this word */
@@ -365,7 +365,7 @@ static enum hf_status fork_locked(struct fork *f, struct hf_mm *child, void *chi
 	if (st)
 		return st;
 	f->root = new_table(f);
-	f->survey.special = f->survey.first;
+	f->survey.unshared = f->survey.first;
 	arm(f, parent->root, f->root, 0, HF_TOP_LEVEL);
 	if (f->armed)
 		hf_flush(parent, parent->va_lo, parent->va_hi - parent->va_lo, HF_FLUSH_DISARM);
@@ -373,7 +373,7 @@ static enum hf_status fork_locked(struct fork *f, struct hf_mm *child, void *chi
 		copy(f, parent->root, f->root, 0, HF_TOP_LEVEL);
 	drain(f);
 	publish(f, child, child_host);
-	f->cost.looked = f->survey.looked;
+	f->cost.inspected = f->survey.inspected;
 	HF_TRACE(f->phys, .what = HF_TRACE_FORK, .mm = parent, .va = parent->va_lo,
 		 .len = parent->va_hi - parent->va_lo, .fork = &f->cost);
 	return HF_OK;

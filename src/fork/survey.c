@@ -2,35 +2,36 @@
 #include "survey.h"
 
 /*
- * All that is mapped in [va, va+size) is of a kind that fork passes over. s->special is the
+ * All that is mapped in [va, va+size) is of a kind that fork passes over. s->unshared is the
  * next such mapping, and mostly there is none.
  */
-static bool is_special(struct hf_survey *s, hf_va va, uint64_t size)
+static bool is_unshared(struct hf_survey *s, hf_va va, uint64_t size)
 {
 	const struct hf_mm *mm = s->mm;
 
-	if (s->special.end <= va && s->special.start != UINT64_MAX &&
-	    !hf_vmas_next_with(mm->phys, mm->vmas, va, HF_VMA_LOOK, &s->special))
-		s->special = (struct hf_vma){ .start = UINT64_MAX };
+	if (s->unshared.end <= va && s->unshared.start != UINT64_MAX &&
+	    !hf_vmas_next_with(mm->phys, mm->vmas, va, HF_VMA_LOOK, &s->unshared))
+		s->unshared = (struct hf_vma){ .start = UINT64_MAX };
 	/* Most of what is passed over lies within one mapping. */
-	if (s->special.start <= va && s->special.end - va >= size)
+	if (s->unshared.start <= va && s->unshared.end - va >= size)
 		return true;
-	return s->special.start < va + size &&
+	return s->unshared.start < va + size &&
 	       hf_vmas_only(mm->phys, mm->vmas, va, va + size, HF_VMA_LOOK);
 }
 
-enum hf_fate hf_fate(struct hf_survey *s, hf_pte e, hf_va va, unsigned level)
+enum hf_fork_action hf_fork_decide(struct hf_survey *s, hf_pte e, hf_va va, unsigned level)
 {
-	if (is_special(s, va, hf_level_size(level)))
-		return HF_FATE_SKIP;
-	if (hf_pte_away(e))
-		return HF_FATE_SHARE;
+	if (is_unshared(s, va, hf_level_size(level)))
+		return HF_ACTION_SKIP;
+	if (hf_pte_swapped(e))
+		return HF_ACTION_SHARE;
 	if (hf_pte_branch(e, level))
-		return hf_branch_look(e) ? HF_FATE_LOOK : HF_FATE_SHARE;
+		return hf_branch_look(e) ? HF_ACTION_INSPECT : HF_ACTION_SHARE;
 	/* A pinned page of an object in a private mapping is nobody's own: it is not copied early. */
-	if (hf_found_again_locked(s->mm->phys, hf_pte_pfn(e)))
-		return HF_FATE_SHARE;
-	return hf_pinned_locked(s->mm->phys, hf_pte_pfn(e), level) ? HF_FATE_COPY : HF_FATE_SHARE;
+	if (hf_refaultable_locked(s->mm->phys, hf_pte_pfn(e)))
+		return HF_ACTION_SHARE;
+	return hf_pinned_locked(s->mm->phys, hf_pte_pfn(e), level) ? HF_ACTION_COPY
+								   : HF_ACTION_SHARE;
 }
 
 /* Room in a block's count for `more` leaves. phys->lock held. */
@@ -45,9 +46,9 @@ static void need_share(struct hf_survey *s, hf_pfn pfn, unsigned level, bool lea
 {
 	struct hf_phys *phys = s->mm->phys;
 
-	if (leaf && !hf_found_again_locked(phys, pfn))
+	if (leaf && !hf_refaultable_locked(phys, pfn))
 		need_leaves(s, pfn, level, 1);
-	else if (!leaf && hf_frame(phys, pfn)->refs >= phys->count_limit)
+	else if (!leaf && hf_frame_at(phys, pfn)->refs >= phys->count_limit)
 		s->overflow = true;
 }
 
@@ -101,7 +102,7 @@ static bool survey(struct hf_survey *s, hf_pfn table, hf_va base, unsigned level
 	unsigned end = hf_end_index(s->hi, base, level);
 	bool look = false;
 
-	s->looked++;
+	s->inspected++;
 	for (unsigned i = hf_first_index(s->lo, base, level); i < end; i++) {
 		hf_va va = base + i * hf_level_size(level);
 		hf_pte e = hf_pte_get(&entries[i]);
@@ -110,15 +111,15 @@ static bool survey(struct hf_survey *s, hf_pfn table, hf_va base, unsigned level
 
 		if (hf_pte_none(e))
 			continue;
-		switch (hf_fate(s, e, va, level)) {
-		case HF_FATE_SKIP:
+		switch (hf_fork_decide(s, e, va, level)) {
+		case HF_ACTION_SKIP:
 			look = true;
 			continue;
-		case HF_FATE_COPY:
+		case HF_ACTION_COPY:
 			look = true;
 			need_copy(s, pfn, va, level);
 			continue;
-		case HF_FATE_LOOK:
+		case HF_ACTION_INSPECT:
 			if (survey(s, pfn, va, level - 1)) {
 				look = true;
 				s->tables++;
@@ -126,20 +127,20 @@ static bool survey(struct hf_survey *s, hf_pfn table, hf_va base, unsigned level
 			}
 			s->overflow = overflow; /* of leaves that are not shared one by one now */
 			break;
-		case HF_FATE_SHARE:
+		case HF_ACTION_SHARE:
 			break;
 		}
 		if (!s->forecast && hf_pte_branch(e, level) && hf_branch_look(e))
 			hf_pte_update(&entries[i], hf_branch_clear_look);
-		if (hf_pte_away(e))
-			s->overflow |= !hf_slot_room_locked(s->mm->phys, hf_away_slot(e));
+		if (hf_pte_swapped(e))
+			s->overflow |= !hf_slot_room_locked(s->mm->phys, hf_swapped_slot(e));
 		else
 			need_share(s, pfn, level, hf_pte_leaf(e, level));
 	}
 	return look;
 }
 
-void hf_survey(struct hf_survey *s)
+void hf_survey_make(struct hf_survey *s)
 {
 	struct hf_phys *phys = s->mm->phys;
 
@@ -150,7 +151,7 @@ void hf_survey(struct hf_survey *s)
 	}
 	if (!hf_vmas_next_with(phys, s->mm->vmas, 0, HF_VMA_LOOK, &s->first))
 		s->first = (struct hf_vma){ .start = UINT64_MAX };
-	s->special = s->first;
+	s->unshared = s->first;
 	hf_phys_lock(phys);
 	survey(s, s->mm->root, 0, HF_TOP_LEVEL);
 	hf_phys_unlock(phys);
@@ -160,7 +161,7 @@ struct hf_fork_cost hf_survey_cost(const struct hf_survey *s, uint64_t huge)
 {
 	uint64_t broken = s->huge - huge;
 	struct hf_fork_cost cost = {
-		.looked = s->looked,
+		.inspected = s->inspected,
 		.tables = s->tables + broken,
 		.small = s->small + broken * HF_TABLE_ENTRIES,
 		.huge = huge,

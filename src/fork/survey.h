@@ -13,12 +13,12 @@
 struct hf_survey {
 	struct hf_mm *mm;
 	enum hf_fork_policy policy;
-	bool forecast;	       /* no fork follows: leave LOOK where it is */
-	hf_va lo, hi;	       /* from the first mapping to the end of the last */
-	struct hf_vma special; /* the next mapping that fork does not share, for hf_fate */
-	struct hf_vma first;   /* the first of these; start: UINT64_MAX if there is none */
+	bool forecast;		/* no fork follows: leave LOOK where it is */
+	hf_va lo, hi;		/* from the first mapping to the end of the last */
+	struct hf_vma unshared; /* the next mapping that fork does not share, for hf_fork_decide */
+	struct hf_vma first;	/* the first of these; start: UINT64_MAX if there is none */
 
-	uint64_t looked;	      /* tables read */
+	uint64_t inspected;	      /* tables read */
 	uint64_t tables, small, huge; /* frames for tables, blocks of 4 KiB and 2 MiB for copies */
 	bool overflow;		      /* a count has too little room */
 
@@ -28,11 +28,11 @@ struct hf_survey {
 	hf_va list_end; /* of the last that was listed */
 };
 
-enum hf_fate {
-	HF_FATE_SKIP,  /* the child does not get it */
-	HF_FATE_SHARE, /* parent and child share it as it is */
-	HF_FATE_LOOK,  /* a branch with something below that cannot be shared */
-	HF_FATE_COPY,  /* a pinned leaf */
+enum hf_fork_action {
+	HF_ACTION_SKIP,	   /* the child does not get it */
+	HF_ACTION_SHARE,   /* parent and child share it as it is */
+	HF_ACTION_INSPECT, /* a branch with something below that cannot be shared */
+	HF_ACTION_COPY,	   /* a pinned leaf */
 };
 
 /*
@@ -40,10 +40,10 @@ enum hf_fate {
  * to begin again from the left, put back the `special` of then. mm lock held exclusively,
  * phys->lock held.
  */
-enum hf_fate hf_fate(struct hf_survey *s, hf_pte e, hf_va va, unsigned level);
+enum hf_fork_action hf_fork_decide(struct hf_survey *s, hf_pte e, hf_va va, unsigned level);
 
 /* Find out for s->mm and s->policy; the rest of *s is zeros. mm lock held exclusively. */
-void hf_survey(struct hf_survey *s);
+void hf_survey_make(struct hf_survey *s);
 
 /*
  * What that comes to if `huge` of the 2 MiB blocks can be had; each of the others is made of

@@ -43,8 +43,8 @@ enum hf_status hf_object_create(struct hf_phys *phys, const struct hf_object_con
 	if (!hf_reserve_fill(phys, &r, 1))
 		return HF_ERR_NOMEM;
 	self = hf_reserve_take(phys, &r);
-	hf_frame_set_kind(hf_frame(phys, self), HF_FRAME_OBJECT);
-	hf_frame(phys, self)->refs = 1;
+	hf_frame_set_kind(hf_frame_at(phys, self), HF_FRAME_OBJECT);
+	hf_frame_at(phys, self)->refs = 1;
 	o = hf_object_at(phys, self);
 	*o = (struct hf_object){
 		.phys = phys,
@@ -55,7 +55,7 @@ enum hf_status hf_object_create(struct hf_phys *phys, const struct hf_object_con
 		.size = config->size,
 		.root = { HF_NIL },
 		.place = { HF_NIL },
-		.held = 1,
+		.host_refs = 1,
 	};
 	enlist(o);
 	*out = o;
@@ -65,7 +65,7 @@ enum hf_status hf_object_create(struct hf_phys *phys, const struct hf_object_con
 void hf_object_ref(struct hf_object *o)
 {
 	hf_phys_lock(o->phys);
-	hf_frame(o->phys, o->self)->refs++;
+	hf_frame_at(o->phys, o->self)->refs++;
 	hf_phys_unlock(o->phys);
 }
 
@@ -73,7 +73,7 @@ void hf_object_unref_locked(struct hf_object *o)
 {
 	struct hf_phys *phys = o->phys;
 
-	if (--hf_frame(phys, o->self)->refs)
+	if (--hf_frame_at(phys, o->self)->refs)
 		return;
 	if (o->next)
 		o->next->prev = o->prev;
@@ -116,7 +116,7 @@ void hf_objects_reap(struct hf_phys *phys)
 
 		hf_pages_end(o);
 		hf_phys_lock(phys);
-		hf_frame_set_kind(hf_frame(phys, self), HF_FRAME_PLAIN);
+		hf_frame_set_kind(hf_frame_at(phys, self), HF_FRAME_PLAIN);
 		hf_block_free_locked(phys, self, 0);
 		hf_phys_unlock(phys);
 	}
@@ -127,9 +127,9 @@ enum hf_status hf_object_get(struct hf_object *o)
 	enum hf_status st = HF_ERR_OVERFLOW;
 
 	hf_phys_lock(o->phys);
-	if (o->held < REFS_MAX) {
-		hf_frame(o->phys, o->self)->refs++;
-		o->held++;
+	if (o->host_refs < REFS_MAX) {
+		hf_frame_at(o->phys, o->self)->refs++;
+		o->host_refs++;
 		st = HF_OK;
 	}
 	hf_phys_unlock(o->phys);
@@ -141,9 +141,9 @@ void hf_object_put(struct hf_object *o)
 	struct hf_phys *phys = o->phys;
 
 	hf_phys_lock(phys);
-	if (!o->held)
+	if (!o->host_refs)
 		hf_panic(phys, "a reference to an object was given back that nobody had");
-	o->held--;
+	o->host_refs--;
 	hf_object_unref_locked(o);
 	hf_phys_unlock(phys);
 	hf_objects_reap(phys);

@@ -35,7 +35,7 @@ struct hf_object {
 	unsigned top;	 /* its level */
 	hf_pfn place;	 /* where the page of offset 0 would best lie, or HF_NIL */
 	/* Under phys->lock: */
-	uint64_t held;		       /* references that are the host's */
+	uint64_t host_refs;	       /* references that are the host's */
 	struct hf_object *next, *prev; /* in phys->objects; next also in phys->dead */
 };
 _Static_assert(sizeof(struct hf_object) <= HF_PAGE_SIZE, "an object is one frame");
@@ -47,7 +47,7 @@ static inline struct hf_object *hf_object_at(const struct hf_phys *phys, hf_pfn 
 
 static inline bool hf_is_object(const struct hf_phys *phys, hf_pfn pfn)
 {
-	return hf_ram_of(phys, pfn) && hf_frame_kind(hf_frame(phys, pfn)) == HF_FRAME_OBJECT;
+	return hf_ram_of(phys, pfn) && hf_frame_get_kind(hf_frame_at(phys, pfn)) == HF_FRAME_OBJECT;
 }
 
 /* Writes to its pages have to be noticed, for they are to be written back. */
@@ -90,8 +90,8 @@ enum hf_status hf_pages_get(struct hf_object *object, uint64_t offset, unsigned 
 			    struct hf_object_page *out);
 
 /* The same; takes object->lock. mm lock held, or the object's `change`: the page stays. */
-enum hf_status hf_object_page(struct hf_object *object, uint64_t offset, unsigned want, bool write,
-			      struct hf_object_page *out);
+enum hf_status hf_object_get_page(struct hf_object *object, uint64_t offset, unsigned want,
+				  bool write, struct hf_object_page *out);
 
 /* Some frame of the page holds a pin. object->lock held. */
 bool hf_pages_pinned(const struct hf_object *object, const struct hf_object_page *page);

@@ -217,8 +217,8 @@ static void stay_before_end(const struct hf_object *o, uint64_t offset, struct h
 	}
 }
 
-enum hf_status hf_object_page(struct hf_object *o, uint64_t offset, unsigned want, bool write,
-			      struct hf_object_page *out)
+enum hf_status hf_object_get_page(struct hf_object *o, uint64_t offset, unsigned want, bool write,
+				  struct hf_object_page *out)
 {
 	enum hf_status st;
 
@@ -444,7 +444,7 @@ void hf_object_stats(struct hf_object *o, struct hf_object_stats *out)
 	if (o->root.v != HF_NIL)
 		count(o, o->root, o->top, out);
 	hf_phys_lock(o->phys);
-	out->references = hf_frame(o->phys, o->self)->refs;
+	out->references = hf_frame_at(o->phys, o->self)->refs;
 	hf_phys_unlock(o->phys);
 	hf_unlock(o->phys, &o->lock);
 }

@@ -12,7 +12,7 @@
 /* phys->lock held. */
 static void push(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean)
 {
-	struct hf_frame *f = hf_frame(phys, pfn);
+	struct hf_frame *f = hf_frame_at(phys, pfn);
 	uint32_t next = phys->free_head[order];
 
 	hf_frame_set_kind(f, HF_FRAME_FREE);
@@ -21,7 +21,7 @@ static void push(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean)
 	f->prev = HF_NIL;
 	f->next = next;
 	if (next != HF_NIL)
-		hf_frame(phys, (hf_pfn){ next })->prev = pfn.v;
+		hf_frame_at(phys, (hf_pfn){ next })->prev = pfn.v;
 	phys->free_head[order] = pfn.v;
 }
 
@@ -29,9 +29,9 @@ static void push(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean)
 static void unlink_free(struct hf_phys *phys, struct hf_frame *f)
 {
 	if (f->next != HF_NIL)
-		hf_frame(phys, (hf_pfn){ f->next })->prev = f->prev;
+		hf_frame_at(phys, (hf_pfn){ f->next })->prev = f->prev;
 	if (f->prev != HF_NIL)
-		hf_frame(phys, (hf_pfn){ f->prev })->next = f->next;
+		hf_frame_at(phys, (hf_pfn){ f->prev })->next = f->next;
 	else
 		phys->free_head[f->order] = f->next;
 	hf_frame_set_kind(f, HF_FRAME_PLAIN);
@@ -41,7 +41,7 @@ static void unlink_free(struct hf_phys *phys, struct hf_frame *f)
 static bool find_free(struct hf_phys *phys, hf_pfn pfn, unsigned order, hf_pfn *out)
 {
 	/* Mostly it is the original, mapped, that a copy would like to lie at. */
-	if (!hf_ram_of(phys, pfn) || hf_frame(phys, pfn)->maps)
+	if (!hf_ram_of(phys, pfn) || hf_frame_at(phys, pfn)->maps)
 		return false;
 	for (unsigned o = order; o <= HF_MAX_ORDER; o++) {
 		hf_pfn base = { pfn.v & ~((1u << o) - 1) };
@@ -49,8 +49,8 @@ static bool find_free(struct hf_phys *phys, hf_pfn pfn, unsigned order, hf_pfn *
 
 		if (!hf_ram_of(phys, base))
 			return false;
-		f = hf_frame(phys, base);
-		if (hf_frame_kind(f) == HF_FRAME_FREE) {
+		f = hf_frame_at(phys, base);
+		if (hf_frame_get_kind(f) == HF_FRAME_FREE) {
 			*out = base;
 			return f->order >= o;
 		}
@@ -75,7 +75,7 @@ static bool find_any(struct hf_phys *phys, unsigned order, hf_pfn *out)
  */
 static void carve(struct hf_phys *phys, hf_pfn base, hf_pfn pfn, unsigned order)
 {
-	struct hf_frame *f = hf_frame(phys, base);
+	struct hf_frame *f = hf_frame_at(phys, base);
 	unsigned o = f->order;
 	bool clean = f->clean;
 
@@ -92,7 +92,7 @@ static void carve(struct hf_phys *phys, hf_pfn base, hf_pfn pfn, unsigned order)
 			push(phys, upper, o, clean);
 		}
 	}
-	hf_frame(phys, base)->clean = clean;
+	hf_frame_at(phys, base)->clean = clean;
 }
 
 /* Fault injection: whether this allocation has to fail. phys->lock held. */
@@ -116,8 +116,8 @@ static void join(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 
 		if (hf_ram_of(phys, buddy) != ram)
 			break;
-		f = hf_frame(phys, buddy);
-		if (hf_frame_kind(f) != HF_FRAME_FREE || f->order != order)
+		f = hf_frame_at(phys, buddy);
+		if (hf_frame_get_kind(f) != HF_FRAME_FREE || f->order != order)
 			break;
 		unlink_free(phys, f);
 		pfn.v &= ~(1u << order);
@@ -131,7 +131,7 @@ void hf_loose_join_locked(struct hf_phys *phys)
 	while (phys->loose_count) {
 		hf_pfn pfn = { phys->loose[--phys->loose_count] };
 
-		hf_frame_set_kind(hf_frame(phys, pfn), HF_FRAME_PLAIN);
+		hf_frame_set_kind(hf_frame_at(phys, pfn), HF_FRAME_PLAIN);
 		join(phys, pfn, 0);
 	}
 }
@@ -145,7 +145,7 @@ static uint64_t count_blocks(const struct hf_phys *phys, unsigned order, uint64_
 
 		while (i != HF_NIL && n < most) {
 			n += (uint64_t)1 << (o - order);
-			i = hf_frame(phys, (hf_pfn){ i })->next;
+			i = hf_frame_at(phys, (hf_pfn){ i })->next;
 		}
 	}
 	return n < most ? n : most;
@@ -162,7 +162,7 @@ uint64_t hf_blocks_free_locked(struct hf_phys *phys, unsigned order, uint64_t mo
 static hf_pfn take_loose(struct hf_phys *phys)
 {
 	hf_pfn pfn = { phys->loose[--phys->loose_count] };
-	struct hf_frame *f = hf_frame(phys, pfn);
+	struct hf_frame *f = hf_frame_at(phys, pfn);
 
 	hf_frame_set_kind(f, HF_FRAME_PLAIN);
 	f->clean = false;
@@ -198,7 +198,7 @@ bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, const hf_pfn *w
 {
 	if (must_fail(phys) || !take_block(phys, order, want, out))
 		return false;
-	*clean = hf_frame(phys, *out)->clean;
+	*clean = hf_frame_at(phys, *out)->clean;
 	phys->free_frames -= (uint64_t)1 << order;
 	phys->allocs++;
 	return true;
@@ -208,7 +208,7 @@ void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 {
 	phys->free_frames += (uint64_t)1 << order;
 	if (order == 0 && phys->loose_count < HF_LOOSE_MAX) {
-		hf_frame_set_kind(hf_frame(phys, pfn), HF_FRAME_LOOSE);
+		hf_frame_set_kind(hf_frame_at(phys, pfn), HF_FRAME_LOOSE);
 		phys->loose[phys->loose_count++] = pfn.v;
 	} else {
 		join(phys, pfn, order);
@@ -226,7 +226,7 @@ bool hf_reserve_fill(struct hf_phys *phys, struct hf_reserve *r, uint64_t count)
 
 		ok = hf_block_alloc_locked(phys, 0, NULL, &pfn, &clean);
 		if (ok) {
-			hf_frame(phys, pfn)->next = got.head;
+			hf_frame_at(phys, pfn)->next = got.head;
 			got.head = pfn.v;
 			got.count++;
 		}
@@ -239,7 +239,7 @@ bool hf_reserve_fill(struct hf_phys *phys, struct hf_reserve *r, uint64_t count)
 	while (got.count) {
 		hf_pfn pfn = hf_reserve_take(phys, &got);
 
-		hf_frame(phys, pfn)->next = r->head;
+		hf_frame_at(phys, pfn)->next = r->head;
 		r->head = pfn.v;
 		r->count++;
 	}
@@ -252,7 +252,7 @@ hf_pfn hf_reserve_take(struct hf_phys *phys, struct hf_reserve *r)
 
 	if (!r->count)
 		hf_panic(phys, "a reserve ran out: the need was reckoned too small");
-	r->head = hf_frame(phys, pfn)->next;
+	r->head = hf_frame_at(phys, pfn)->next;
 	r->count--;
 	return pfn;
 }

@@ -144,7 +144,7 @@ static uint32_t whole_pins(const struct hf_phys *phys, hf_pfn pfn)
 
 uint32_t hf_pins_locked(const struct hf_phys *phys, hf_pfn pfn)
 {
-	return hf_frame(phys, pfn)->pins + whole_pins(phys, pfn);
+	return hf_frame_at(phys, pfn)->pins + whole_pins(phys, pfn);
 }
 
 bool hf_pinned_locked(const struct hf_phys *phys, hf_pfn pfn, unsigned level)
@@ -186,7 +186,7 @@ static void tell_pinned(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool m
 /* One pin more or less on one frame, or on all of a 2 MiB block. */
 static void count_frame_pin(struct hf_phys *phys, hf_pfn pfn, bool more)
 {
-	struct hf_frame *f = hf_frame(phys, pfn);
+	struct hf_frame *f = hf_frame_at(phys, pfn);
 	bool before = f->pins;
 
 	f->pins += more ? 1u : -1u;
@@ -293,7 +293,7 @@ bool hf_pin_put_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count)
 			continue;
 		}
 		run.frames = 1;
-		if (!hf_frame(phys, pfn)->pins)
+		if (!hf_frame_at(phys, pfn)->pins)
 			break_whole(phys, pfn);
 		count_frame_pin(phys, pfn, false);
 	}
@@ -309,7 +309,7 @@ void hf_frames_release_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count)
 		if (run.block && (run.block->block_maps || run.block->block_whole))
 			continue;
 		run.frames = 1;
-		if (!hf_pins_locked(phys, pfn) && !hf_frame(phys, pfn)->maps &&
+		if (!hf_pins_locked(phys, pfn) && !hf_frame_at(phys, pfn)->maps &&
 		    !hf_covered_locked(phys, pfn, HF_LEVEL_PTE))
 			hf_block_free_locked(phys, pfn, 0);
 	}
@@ -352,19 +352,19 @@ bool hf_is_zero_locked(const struct hf_phys *phys, hf_pfn pfn)
 
 void hf_page_mark_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool page)
 {
-	struct hf_frame *f = hf_frame(phys, pfn);
+	struct hf_frame *f = hf_frame_at(phys, pfn);
 
 	hf_frame_set_kind(f, page ? HF_FRAME_PAGE : HF_FRAME_PLAIN);
 	f->order = hf_level_order(level) & HF_ORDER_MASK;
 }
 
-bool hf_found_again_locked(const struct hf_phys *phys, hf_pfn pfn)
+bool hf_refaultable_locked(const struct hf_phys *phys, hf_pfn pfn)
 {
 	for (unsigned level = 0; level < HF_LEAF_LEVELS; level++) {
 		hf_pfn base = hf_block_base(pfn, level);
-		const struct hf_frame *f = hf_ram_of(phys, base) ? hf_frame(phys, base) : NULL;
+		const struct hf_frame *f = hf_ram_of(phys, base) ? hf_frame_at(phys, base) : NULL;
 
-		if (f && hf_frame_kind(f) == HF_FRAME_PAGE && f->order == hf_level_order(level))
+		if (f && hf_frame_get_kind(f) == HF_FRAME_PAGE && f->order == hf_level_order(level))
 			return true;
 	}
 	return hf_is_zero_locked(phys, pfn);

@@ -71,7 +71,7 @@ _Static_assert(sizeof(struct hf_frame) == HF_FRAME_META, "a frame's descriptor h
  * The allocator looks at the kind of a block's buddy, which may be a frame on its way from a
  * reserve to a table, without a lock. Neither is FREE, and that is all it asks.
  */
-static inline enum hf_frame_kind hf_frame_kind(const struct hf_frame *f)
+static inline enum hf_frame_kind hf_frame_get_kind(const struct hf_frame *f)
 {
 	return (enum hf_frame_kind)hf_load_relaxed8(&f->kind);
 }
@@ -93,7 +93,7 @@ static inline const struct hf_ram *hf_ram_of(const struct hf_phys *phys, hf_pfn 
 }
 
 /* The descriptor of `pfn`, which must be RAM. No lock. */
-static inline struct hf_frame *hf_frame(const struct hf_phys *phys, hf_pfn pfn)
+static inline struct hf_frame *hf_frame_at(const struct hf_phys *phys, hf_pfn pfn)
 {
 	const struct hf_ram *ram = hf_ram_of(phys, pfn);
 
@@ -211,7 +211,7 @@ void hf_page_mark_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool 
  * The frame lies in an object's page, or in a zero page: where a private mapping leads to it, a
  * child's fault finds the same again without being given it.
  */
-bool hf_found_again_locked(const struct hf_phys *phys, hf_pfn pfn);
+bool hf_refaultable_locked(const struct hf_phys *phys, hf_pfn pfn);
 
 /*
  * Slots of the swap store (swap.h), as those see them who only count. One entry more names

@@ -133,7 +133,7 @@ enum hf_status hf_phys_alloc(struct hf_phys *phys, unsigned order, hf_pa *out)
 	hf_phys_lock(phys);
 	ok = hf_block_alloc_locked(phys, order, NULL, &pfn, &clean);
 	if (ok) {
-		struct hf_frame *f = hf_frame(phys, pfn);
+		struct hf_frame *f = hf_frame_at(phys, pfn);
 
 		hf_frame_set_kind(f, HF_FRAME_HOST);
 		f->order = order & HF_ORDER_MASK;
@@ -153,9 +153,9 @@ enum hf_status hf_phys_free(struct hf_phys *phys, hf_pa pa, unsigned order)
 
 	if (!hf_phys_ptr(phys, pa))
 		return HF_ERR_RANGE;
-	f = hf_frame(phys, pfn);
+	f = hf_frame_at(phys, pfn);
 	hf_phys_lock(phys);
-	if (!(pa.v & (HF_PAGE_SIZE - 1)) && hf_frame_kind(f) == HF_FRAME_HOST &&
+	if (!(pa.v & (HF_PAGE_SIZE - 1)) && hf_frame_get_kind(f) == HF_FRAME_HOST &&
 	    f->order == order) {
 		hf_frame_set_kind(f, HF_FRAME_PLAIN);
 		hf_block_free_locked(phys, pfn, order);
@@ -197,7 +197,7 @@ void hf_phys_stats(struct hf_phys *phys, struct hf_phys_stats *out)
 
 		while (i != HF_NIL) {
 			out->free_blocks[o]++;
-			i = hf_frame(phys, (hf_pfn){ i })->next;
+			i = hf_frame_at(phys, (hf_pfn){ i })->next;
 		}
 	}
 	hf_phys_unlock(phys);
@@ -215,7 +215,7 @@ uint64_t hf_phys_trim(struct hf_phys *phys, unsigned min_order)
 		uint32_t i = phys->free_head[o];
 
 		while (i != HF_NIL) {
-			struct hf_frame *f = hf_frame(phys, (hf_pfn){ i });
+			struct hf_frame *f = hf_frame_at(phys, (hf_pfn){ i });
 
 			if (!f->clean) {
 				phys->port->discard(phys->host, hf_pfn_pa((hf_pfn){ i }),

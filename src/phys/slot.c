@@ -52,7 +52,7 @@ void hf_spare_fill(struct hf_phys *phys)
 	hf_phys_lock(phys);
 	while (phys->store && phys->spares < SPARES &&
 	       hf_block_alloc_locked(phys, 0, NULL, &pfn, &clean)) {
-		struct hf_frame *f = hf_frame(phys, pfn);
+		struct hf_frame *f = hf_frame_at(phys, pfn);
 
 		hf_frame_set_kind(f, HF_FRAME_HOST); /* nobody's page, and not free */
 		f->order = 0;
@@ -72,10 +72,10 @@ bool hf_spare_take(struct hf_phys *phys, struct hf_reserve *r)
 	any = phys->spares;
 	if (any) {
 		pfn.v = phys->spare_head;
-		hf_frame_set_kind(hf_frame(phys, pfn), HF_FRAME_PLAIN);
-		phys->spare_head = hf_frame(phys, pfn)->next;
+		hf_frame_set_kind(hf_frame_at(phys, pfn), HF_FRAME_PLAIN);
+		phys->spare_head = hf_frame_at(phys, pfn)->next;
 		phys->spares--;
-		hf_frame(phys, pfn)->next = r->head;
+		hf_frame_at(phys, pfn)->next = r->head;
 		r->head = pfn.v;
 		r->count++;
 	}
@@ -99,28 +99,28 @@ void hf_swap_stats(struct hf_phys *phys, struct hf_swap_stats *out)
 
 bool hf_slot_room_locked(const struct hf_phys *phys, uint32_t slot)
 {
-	return hf_slot(phys, slot)->refs < phys->count_limit;
+	return hf_slot_at(phys, slot)->refs < phys->count_limit;
 }
 
 bool hf_slot_get_locked(struct hf_phys *phys, uint32_t slot)
 {
 	if (!hf_slot_room_locked(phys, slot))
 		return false;
-	hf_slot(phys, slot)->refs++;
+	hf_slot_at(phys, slot)->refs++;
 	return true;
 }
 
 /* The page is in the slot or in the frame, but no longer in both. */
 static void uncache(struct hf_phys *phys, struct hf_slot *s)
 {
-	hf_frame_set_kind(hf_frame(phys, (hf_pfn){ s->link }), HF_FRAME_PLAIN);
+	hf_frame_set_kind(hf_frame_at(phys, (hf_pfn){ s->link }), HF_FRAME_PLAIN);
 	s->link = HF_NIL;
 	phys->slots_cached--;
 }
 
 void hf_slot_put_locked(struct hf_phys *phys, uint32_t slot)
 {
-	struct hf_slot *s = hf_slot(phys, slot);
+	struct hf_slot *s = hf_slot_at(phys, slot);
 
 	if (!s->refs)
 		hf_panic(phys, "an entry named a slot that it was not counted in");
@@ -133,10 +133,10 @@ void hf_slot_put_locked(struct hf_phys *phys, uint32_t slot)
 
 void hf_slot_forget_locked(struct hf_phys *phys, hf_pfn pfn)
 {
-	const struct hf_frame *f = hf_frame(phys, pfn);
+	const struct hf_frame *f = hf_frame_at(phys, pfn);
 
-	if (hf_frame_kind(f) == HF_FRAME_CACHED)
-		uncache(phys, hf_slot(phys, f->slot));
+	if (hf_frame_get_kind(f) == HF_FRAME_CACHED)
+		uncache(phys, hf_slot_at(phys, f->slot));
 }
 
 bool hf_slot_alloc_locked(struct hf_phys *phys, uint32_t *out)
@@ -146,7 +146,7 @@ bool hf_slot_alloc_locked(struct hf_phys *phys, uint32_t *out)
 	if (phys->slot_free == HF_NIL)
 		return false;
 	*out = phys->slot_free;
-	s = hf_slot(phys, *out);
+	s = hf_slot_at(phys, *out);
 	phys->slot_free = s->link;
 	phys->slots_used++;
 	*s = (struct hf_slot){ .link = HF_NIL };
@@ -155,18 +155,18 @@ bool hf_slot_alloc_locked(struct hf_phys *phys, uint32_t *out)
 
 void hf_slot_free_locked(struct hf_phys *phys, uint32_t slot)
 {
-	hf_slot(phys, slot)->link = phys->slot_free;
+	hf_slot_at(phys, slot)->link = phys->slot_free;
 	phys->slot_free = slot;
 	phys->slots_used--;
 }
 
 void hf_slot_cache_locked(struct hf_phys *phys, uint32_t slot, hf_pfn pfn)
 {
-	struct hf_frame *f = hf_frame(phys, pfn);
+	struct hf_frame *f = hf_frame_at(phys, pfn);
 
 	hf_frame_set_kind(f, HF_FRAME_CACHED);
 	f->slot = slot;
-	hf_slot(phys, slot)->link = pfn.v;
+	hf_slot_at(phys, slot)->link = pfn.v;
 	phys->slots_cached++;
 }
 
@@ -182,7 +182,7 @@ enum hf_status hf_slot_map(struct hf_phys *phys, uint32_t slot, hf_pfn *pfn)
 	enum hf_status st = HF_ERR_UNMAPPED;
 
 	hf_phys_lock(phys);
-	pfn->v = hf_slot(phys, slot)->link;
+	pfn->v = hf_slot_at(phys, slot)->link;
 	if (pfn->v != HF_NIL)
 		st = hf_map_get_locked(phys, *pfn, HF_LEVEL_PTE) ? HF_OK : HF_ERR_OVERFLOW;
 	hf_phys_unlock(phys);
@@ -205,7 +205,7 @@ enum hf_status hf_slot_read(struct hf_phys *phys, uint32_t slot, hf_pfn pfn)
 
 bool hf_slot_leave(struct hf_phys *phys, uint32_t slot, hf_pfn pfn)
 {
-	struct hf_slot *s = hf_slot(phys, slot);
+	struct hf_slot *s = hf_slot_at(phys, slot);
 	bool alone;
 
 	hf_phys_lock(phys);
@@ -214,13 +214,13 @@ bool hf_slot_leave(struct hf_phys *phys, uint32_t slot, hf_pfn pfn)
 		hf_slot_cache_locked(phys, slot, pfn);
 	hf_slot_put_locked(phys, slot);
 	alone = hf_mapped_once_locked(phys, pfn, HF_LEVEL_PTE) &&
-		hf_frame_kind(hf_frame(phys, pfn)) == HF_FRAME_PLAIN;
+		hf_frame_get_kind(hf_frame_at(phys, pfn)) == HF_FRAME_PLAIN;
 	hf_phys_unlock(phys);
 	return alone;
 }
 
-/* Bring back what the table at the walk has away, up to `end`. *next: where to go on. */
-static enum hf_status empty_table(struct hf_fault *f, hf_va end, hf_va *next)
+/* Bring back what the table at the walk has there, up to `end`. *next: where to go on. */
+static enum hf_status empty_table(struct hf_resolution *f, hf_va end, hf_va *next)
 {
 	struct hf_walk *w = &f->walk;
 	const hf_va size = hf_level_size(w->level);
@@ -230,8 +230,8 @@ static enum hf_status empty_table(struct hf_fault *f, hf_va end, hf_va *next)
 
 	for (; va < stop && !hf_pte_branch(hf_pte_get(w->entry), w->level); va += size) {
 		f->va = w->va = va;
-		if (hf_pte_away(hf_pte_get(w->entry)))
-			st = hf_fault_swap_in(f);
+		if (hf_pte_swapped(hf_pte_get(w->entry)))
+			st = hf_resolve_swapped(f);
 		if (st)
 			break;
 		w->entry++;
@@ -243,7 +243,7 @@ static enum hf_status empty_table(struct hf_fault *f, hf_va end, hf_va *next)
 /* The same for a space. phys->spaces_lock held exclusively. */
 static enum hf_status empty_space(struct hf_mm *mm)
 {
-	struct hf_fault f = { .mm = mm, .reserve = HF_RESERVE_EMPTY, .block = { HF_NIL } };
+	struct hf_resolution f = { .mm = mm, .reserve = HF_RESERVE_EMPTY, .block = { HF_NIL } };
 	enum hf_status st = HF_OK;
 	hf_va va = 0;
 

@@ -5,7 +5,7 @@
  *   link   the frame, if the page is in memory as well: the slot is *cached*
  *
  *               all leaves are entries now
- *     present ------------------------------> away
+ *     present ------------------------------> swapped
  *        |  ^                                 |  ^
  *  some  |  | written, pinned, or no    some  |  | no leaf
  *        v  | entry is left             back  v  | is left
@@ -28,7 +28,7 @@ struct hf_slot {
 	uint32_t link; /* free: the next free slot; else the cached frame, or HF_NIL */
 };
 
-static inline struct hf_slot *hf_slot(const struct hf_phys *phys, uint32_t slot)
+static inline struct hf_slot *hf_slot_at(const struct hf_phys *phys, uint32_t slot)
 {
 	return (struct hf_slot *)phys->store->meta + slot;
 }

@@ -34,9 +34,9 @@ static bool check_pages(struct check *c, const struct hf_object *o, hf_pfn table
 
 	if (!hf_ram_of(c->phys, table))
 		return fail(c, "entry-leads-to-ram", base, table);
-	if (hf_frame_kind(hf_frame(c->phys, table)) != HF_FRAME_TABLE)
+	if (hf_frame_get_kind(hf_frame_at(c->phys, table)) != HF_FRAME_TABLE)
 		return fail(c, "branch-leads-to-table", base, table);
-	if (hf_frame(c->phys, table)->refs != 1)
+	if (hf_frame_at(c->phys, table)->refs != 1)
 		return fail(c, "reference-counts", base, table);
 	entries = hf_table_entries(c->phys, table);
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
@@ -45,7 +45,7 @@ static bool check_pages(struct check *c, const struct hf_object *o, hf_pfn table
 
 		if (hf_pte_none(entries[i]))
 			continue;
-		if (!hf_pte_wellformed(entries[i], level) || hf_pte_away(entries[i]))
+		if (!hf_pte_wellformed(entries[i], level) || hf_pte_swapped(entries[i]))
 			return fail(c, "entry-wellformed", offset, pfn);
 		if (hf_pte_branch(entries[i], level)) {
 			if (!check_pages(c, o, pfn, offset, level - 1))
@@ -56,8 +56,8 @@ static bool check_pages(struct check *c, const struct hf_object *o, hf_pfn table
 			return fail(c, "entry-leads-to-ram", offset, pfn);
 		if (offset + hf_level_size(level) > hf_object_end(o))
 			return fail(c, "page-before-end", offset, pfn);
-		if (hf_frame_kind(hf_frame(c->phys, pfn)) != HF_FRAME_PAGE ||
-		    hf_frame(c->phys, pfn)->order != hf_level_order(level))
+		if (hf_frame_get_kind(hf_frame_at(c->phys, pfn)) != HF_FRAME_PAGE ||
+		    hf_frame_at(c->phys, pfn)->order != hf_level_order(level))
 			return fail(c, "page-marked", offset, pfn);
 		c->pages++;
 	}
@@ -83,10 +83,10 @@ static bool check_objects(struct check *c)
 
 /* What the way from the root to a table says about it. */
 struct path {
-	bool ours;    /* no table on it is shared */
-	bool look;    /* every branch on it has LOOK */
-	bool special; /* fork passes it over: see check_branch */
-	bool armed;   /* write permission is taken away below, not by the branch above */
+	bool exclusive; /* no table on it is shared */
+	bool look;	/* every branch on it has LOOK */
+	bool unshared;	/* fork passes it over: see check_branch */
+	bool armed;	/* write permission is taken away below, not by the branch above */
 };
 
 static bool check_vmas(struct check *c)
@@ -118,7 +118,7 @@ static bool check_vmas(struct check *c)
 /* How many leaf entries lead to a frame, at any level. */
 static uint64_t leaves_to(const struct hf_phys *phys, hf_pfn pfn)
 {
-	uint64_t n = hf_frame(phys, pfn)->maps;
+	uint64_t n = hf_frame_at(phys, pfn)->maps;
 
 	for (unsigned level = 1; level < HF_LEAF_LEVELS; level++) {
 		const struct hf_frame *b = hf_block(phys, pfn, level);
@@ -133,7 +133,7 @@ static bool check_pinned(struct check *c, const struct path *p, hf_pfn pfn, unsi
 {
 	if (!hf_pinned_locked(c->phys, pfn, level))
 		return true;
-	if (!p->ours)
+	if (!p->exclusive)
 		return fail(c, "pinned-implies-exclusive", va, pfn);
 	if (!p->look)
 		return fail(c, "look-on-path", va, pfn);
@@ -185,23 +185,23 @@ static bool check_leaf(struct check *c, const struct path *p, hf_pte e, unsigned
 		return fail(c, "writable-implies-dirty", va, pfn);
 	if (hf_leaf_lazy(e) && (hf_leaf_writable(e) || hf_pinned_locked(c->phys, pfn, level)))
 		return fail(c, "lazy-is-unwritten", va, pfn);
-	if (hf_leaf_writable(e) && hf_frame_kind(hf_frame(c->phys, pfn)) == HF_FRAME_CACHED)
+	if (hf_leaf_writable(e) && hf_frame_get_kind(hf_frame_at(c->phys, pfn)) == HF_FRAME_CACHED)
 		return fail(c, "cached-is-unchanged", va, pfn);
-	if ((v.flags & HF_VMA_LOOK) && !(p->ours && p->look) && !p->special)
+	if ((v.flags & HF_VMA_LOOK) && !(p->exclusive && p->look) && !p->unshared)
 		return fail(c, "look-on-path", va, pfn);
 	/* Whoever maps an object's page, a pin holds it for all of them. */
 	return objects || check_pinned(c, p, pfn, level, va);
 }
 
-/* A page that is away belongs to a private mapping, and its slot is one of the store's. */
-static bool check_away(struct check *c, hf_pte e, unsigned level, hf_va va)
+/* A page that is swapped belongs to a private mapping, and its slot is one of the store's. */
+static bool check_swapped(struct check *c, hf_pte e, unsigned level, hf_va va)
 {
 	struct hf_vma v;
 
 	if (level != HF_LEVEL_PTE)
 		return fail(c, "entry-wellformed", va, hf_pte_pfn(e));
-	if (!c->phys->store || hf_away_slot(e) >= c->phys->store->slots ||
-	    !hf_slot(c->phys, hf_away_slot(e))->refs)
+	if (!c->phys->store || hf_swapped_slot(e) >= c->phys->store->slots ||
+	    !hf_slot_at(c->phys, hf_swapped_slot(e))->refs)
 		return fail(c, "entry-names-a-slot", va, (hf_pfn){ 0 });
 	if (!hf_vmas_next(c->phys, c->mm->vmas, va, &v) || v.start > va || !hf_vma_is_cow(&v))
 		return fail(c, "leaf-in-one-mapping", va, (hf_pfn){ 0 });
@@ -219,19 +219,19 @@ static bool check_branch(struct check *c, const struct path *p, hf_pte e, unsign
 
 	if (!hf_ram_of(c->phys, table))
 		return fail(c, "entry-leads-to-ram", va, table);
-	f = hf_frame(c->phys, table);
-	if (hf_frame_kind(f) != HF_FRAME_TABLE || !f->refs)
+	f = hf_frame_at(c->phys, table);
+	if (hf_frame_get_kind(f) != HF_FRAME_TABLE || !f->refs)
 		return fail(c, "branch-leads-to-table", va, table);
 	if (hf_branch_writable(e) && f->refs > 1)
 		return fail(c, "writable-implies-exclusive", va, table);
-	if (hf_branch_look(e) && !(p->ours && hf_branch_writable(e)))
+	if (hf_branch_look(e) && !(p->exclusive && hf_branch_writable(e)))
 		return fail(c, "shared-without-look", va, table);
-	below.ours &= f->refs == 1;
+	below.exclusive &= f->refs == 1;
 	below.armed = hf_format.unarmed && hf_pte_present(e) && !hf_branch_writable(e);
 	below.look &= hf_branch_look(e);
 	/* Fork comes as far as this entry, and finds nothing in it that the child gets. */
-	below.special |=
-		p->ours && p->look &&
+	below.unshared |=
+		p->exclusive && p->look &&
 		hf_vmas_only(c->phys, c->mm->vmas, va, va + hf_level_size(level), HF_VMA_LOOK);
 	return check_table(c, &below, table, level - 1, va);
 }
@@ -254,8 +254,8 @@ static bool check_table(struct check *c, const struct path *p, hf_pfn table, uns
 			ok = check_leaf(c, p, e, level, va);
 		else if (hf_pte_branch(e, level))
 			ok = check_branch(c, p, e, level, va);
-		else if (hf_pte_away(e))
-			ok = check_away(c, e, level, va);
+		else if (hf_pte_swapped(e))
+			ok = check_swapped(c, e, level, va);
 		if (!ok)
 			return false;
 	}
@@ -264,7 +264,7 @@ static bool check_table(struct check *c, const struct path *p, hf_pfn table, uns
 
 static bool check_space(struct check *c)
 {
-	const struct path root = { .ours = true, .look = true };
+	const struct path root = { .exclusive = true, .look = true };
 
 	return check_vmas(c) && check_table(c, &root, c->mm->root, HF_TOP_LEVEL, 0);
 }
@@ -278,15 +278,15 @@ static bool free_of(const struct hf_phys *phys, uint32_t link, unsigned order)
 
 	if (!hf_ram_of(phys, (hf_pfn){ link }))
 		return false;
-	f = hf_frame(phys, (hf_pfn){ link });
-	return hf_frame_kind(f) == HF_FRAME_FREE && f->order == order;
+	f = hf_frame_at(phys, (hf_pfn){ link });
+	return hf_frame_get_kind(f) == HF_FRAME_FREE && f->order == order;
 }
 
 /* A free block: rightly linked, as large as can be, and used by nobody. */
 static bool check_free(struct check *c, const struct hf_ram *ram, hf_pfn pfn)
 {
 	struct hf_phys *phys = c->phys;
-	struct hf_frame *f = hf_frame(phys, pfn), *buddy;
+	struct hf_frame *f = hf_frame_at(phys, pfn), *buddy;
 	uint32_t frames = 1u << (f->order & 31);
 	hf_pfn other = { pfn.v ^ frames };
 
@@ -295,20 +295,20 @@ static bool check_free(struct check *c, const struct hf_ram *ram, hf_pfn pfn)
 		return fail(c, "free-block-whole", 0, pfn);
 	if (f->prev == HF_NIL ? phys->free_head[f->order] != pfn.v
 			      : !free_of(phys, f->prev, f->order) ||
-					hf_frame(phys, (hf_pfn){ f->prev })->next != pfn.v)
+					hf_frame_at(phys, (hf_pfn){ f->prev })->next != pfn.v)
 		return fail(c, "free-list-linked", 0, pfn);
 	if (f->next != HF_NIL && (!free_of(phys, f->next, f->order) ||
-				  hf_frame(phys, (hf_pfn){ f->next })->prev != pfn.v))
+				  hf_frame_at(phys, (hf_pfn){ f->next })->prev != pfn.v))
 		return fail(c, "free-list-linked", 0, pfn);
-	buddy = hf_ram_of(phys, other) == ram ? hf_frame(phys, other) : NULL;
-	if (f->order < HF_MAX_ORDER && buddy && hf_frame_kind(buddy) == HF_FRAME_FREE &&
+	buddy = hf_ram_of(phys, other) == ram ? hf_frame_at(phys, other) : NULL;
+	if (f->order < HF_MAX_ORDER && buddy && hf_frame_get_kind(buddy) == HF_FRAME_FREE &&
 	    buddy->order == f->order)
 		return fail(c, "free-block-coalesced", 0, pfn);
 	for (uint32_t i = 0; i < frames; i++) {
 		hf_pfn frame = { pfn.v + i };
 
 		if (hf_pins_locked(phys, frame) || leaves_to(phys, frame) ||
-		    (i && hf_frame_kind(&f[i]) != HF_FRAME_PLAIN))
+		    (i && hf_frame_get_kind(&f[i]) != HF_FRAME_PLAIN))
 			return fail(c, "free-means-unused", 0, frame);
 	}
 	return true;
@@ -324,7 +324,7 @@ static bool check_block_pins(struct check *c, hf_pfn base, unsigned level)
 	if (!b || hf_block_base(base, level).v != base.v)
 		return true;
 	for (uint32_t i = 0; i < frames; i++)
-		pinned += hf_frame(c->phys, (hf_pfn){ base.v + i })->pins != 0;
+		pinned += hf_frame_at(c->phys, (hf_pfn){ base.v + i })->pins != 0;
 	for (uint32_t i = 0; level == HF_LEVEL_PUD && i < HF_TABLE_ENTRIES; i++)
 		pinned += hf_block(c->phys, hf_block_part(base, level, i), 1)->block_whole != 0;
 	return pinned == b->block_pinned || fail(c, "pin-counts", 0, base);
@@ -347,7 +347,7 @@ static bool check_loose(struct check *c, hf_pfn pfn)
 /* A block of hf_phys_alloc is no space's. */
 static bool check_host(struct check *c, hf_pfn pfn)
 {
-	for (uint32_t i = 0; i < 1u << hf_frame(c->phys, pfn)->order; i++) {
+	for (uint32_t i = 0; i < 1u << hf_frame_at(c->phys, pfn)->order; i++) {
 		hf_pfn frame = { pfn.v + i };
 
 		if (hf_pins_locked(c->phys, frame) || leaves_to(c->phys, frame))
@@ -360,12 +360,12 @@ static bool check_host(struct check *c, hf_pfn pfn)
 static bool check_cached(struct check *c, hf_pfn pfn)
 {
 	const struct hf_phys *phys = c->phys;
-	const struct hf_frame *f = hf_frame(phys, pfn);
+	const struct hf_frame *f = hf_frame_at(phys, pfn);
 	const struct hf_slot *s;
 
 	if (!phys->store || f->slot >= phys->store->slots)
 		return fail(c, "cached-both-ways", 0, pfn);
-	s = hf_slot(phys, f->slot);
+	s = hf_slot_at(phys, f->slot);
 	if (!s->refs || s->link != pfn.v)
 		return fail(c, "cached-both-ways", 0, pfn);
 	if (!f->maps || hf_covered_locked(phys, pfn, HF_LEVEL_PTE) || hf_pins_locked(phys, pfn))
@@ -383,10 +383,10 @@ static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *fr
 		    !check_block_pins(c, (hf_pfn){ i }, 2))
 			return false;
 	while (pfn < end) {
-		const struct hf_frame *f = hf_frame(c->phys, (hf_pfn){ pfn });
+		const struct hf_frame *f = hf_frame_at(c->phys, (hf_pfn){ pfn });
 		uint32_t frames = 1;
 
-		switch (hf_frame_kind(f)) {
+		switch (hf_frame_get_kind(f)) {
 		case HF_FRAME_FREE:
 			if (!check_free(c, ram, (hf_pfn){ pfn }))
 				return false;
@@ -432,21 +432,22 @@ static bool check_slots(struct check *c)
 	uint64_t slots = phys->store ? phys->store->slots : 0, free = 0, cached = 0;
 
 	for (uint32_t i = 0; i < slots; i++) {
-		const struct hf_slot *s = hf_slot(phys, i);
+		const struct hf_slot *s = hf_slot_at(phys, i);
 		hf_pfn pfn = { s->link };
 
 		if (!s->refs || s->link == HF_NIL)
 			continue;
 		cached++;
 		if (!hf_ram_of(phys, pfn) ||
-		    hf_frame_kind(hf_frame(phys, pfn)) != HF_FRAME_CACHED ||
-		    hf_frame(phys, pfn)->slot != i)
+		    hf_frame_get_kind(hf_frame_at(phys, pfn)) != HF_FRAME_CACHED ||
+		    hf_frame_at(phys, pfn)->slot != i)
 			return fail(c, "cached-both-ways", 0, pfn);
 	}
 	if (cached != phys->slots_cached)
 		return fail(c, "slots-counted", 0, (hf_pfn){ 0 });
-	for (uint32_t i = slots ? phys->slot_free : HF_NIL; i != HF_NIL; i = hf_slot(phys, i)->link)
-		if (i >= slots || hf_slot(phys, i)->refs || ++free > slots)
+	for (uint32_t i = slots ? phys->slot_free : HF_NIL; i != HF_NIL;
+	     i = hf_slot_at(phys, i)->link)
+		if (i >= slots || hf_slot_at(phys, i)->refs || ++free > slots)
 			return fail(c, "free-slots-linked", 0, (hf_pfn){ 0 });
 	return free + phys->slots_used == slots || !slots ||
 	       fail(c, "slots-counted", 0, (hf_pfn){ 0 });
@@ -459,15 +460,15 @@ static void uncount(struct hf_phys *phys, hf_pfn table, unsigned level)
 {
 	const hf_pte *entries = hf_table_entries(phys, table);
 
-	if (--hf_frame(phys, table)->refs)
+	if (--hf_frame_at(phys, table)->refs)
 		return;
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
 		if (hf_pte_branch(entries[i], level))
 			uncount(phys, hf_pte_pfn(entries[i]), level - 1);
 		else if (hf_pte_leaf(entries[i], level))
 			hf_map_count_locked(phys, hf_pte_pfn(entries[i]), level, false);
-		else if (hf_pte_away(entries[i]))
-			hf_slot(phys, hf_away_slot(entries[i]))->refs--;
+		else if (hf_pte_swapped(entries[i]))
+			hf_slot_at(phys, hf_swapped_slot(entries[i]))->refs--;
 	}
 }
 
@@ -475,15 +476,15 @@ static void recount(struct hf_phys *phys, hf_pfn table, unsigned level)
 {
 	const hf_pte *entries = hf_table_entries(phys, table);
 
-	if (++hf_frame(phys, table)->refs != 1)
+	if (++hf_frame_at(phys, table)->refs != 1)
 		return;
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
 		if (hf_pte_branch(entries[i], level))
 			recount(phys, hf_pte_pfn(entries[i]), level - 1);
 		else if (hf_pte_leaf(entries[i], level))
 			hf_map_count_locked(phys, hf_pte_pfn(entries[i]), level, true);
-		else if (hf_pte_away(entries[i]))
-			hf_slot(phys, hf_away_slot(entries[i]))->refs++;
+		else if (hf_pte_swapped(entries[i]))
+			hf_slot_at(phys, hf_swapped_slot(entries[i]))->refs++;
 	}
 }
 
@@ -502,10 +503,11 @@ static bool no_reference_left(struct check *c, const struct hf_ram *ram)
 	uint32_t end = pfn + (uint32_t)(ram->len >> HF_PAGE_SHIFT);
 
 	for (; pfn < end; pfn++) {
-		const struct hf_frame *f = hf_frame(c->phys, (hf_pfn){ pfn });
+		const struct hf_frame *f = hf_frame_at(c->phys, (hf_pfn){ pfn });
 
-		if ((hf_frame_kind(f) == HF_FRAME_TABLE || hf_frame_kind(f) == HF_FRAME_NODE ||
-		     hf_frame_kind(f) == HF_FRAME_OBJECT) &&
+		if ((hf_frame_get_kind(f) == HF_FRAME_TABLE ||
+		     hf_frame_get_kind(f) == HF_FRAME_NODE ||
+		     hf_frame_get_kind(f) == HF_FRAME_OBJECT) &&
 		    f->refs)
 			return fail(c, "reference-counts", 0, (hf_pfn){ pfn });
 	}
@@ -520,7 +522,7 @@ static bool no_mapping_left(struct check *c, const struct hf_ram *ram)
 	uint32_t block = HF_NIL;
 
 	for (; pfn < end; pfn++) {
-		const struct hf_frame *f = hf_frame(c->phys, (hf_pfn){ pfn });
+		const struct hf_frame *f = hf_frame_at(c->phys, (hf_pfn){ pfn });
 
 		if (f->maps)
 			return fail(c, "mapping-counts", 0, (hf_pfn){ pfn });
@@ -534,7 +536,7 @@ static bool no_mapping_left(struct check *c, const struct hf_ram *ram)
 static void uncount_objects(struct hf_phys *phys)
 {
 	for (struct hf_object *o = phys->objects; o; o = o->next) {
-		hf_frame(phys, o->self)->refs -= (uint32_t)o->held;
+		hf_frame_at(phys, o->self)->refs -= (uint32_t)o->host_refs;
 		if (o->root.v != HF_NIL)
 			uncount(phys, o->root, o->top);
 	}
@@ -543,7 +545,7 @@ static void uncount_objects(struct hf_phys *phys)
 static void recount_objects(struct hf_phys *phys)
 {
 	for (struct hf_object *o = phys->objects; o; o = o->next) {
-		hf_frame(phys, o->self)->refs += (uint32_t)o->held;
+		hf_frame_at(phys, o->self)->refs += (uint32_t)o->host_refs;
 		if (o->root.v != HF_NIL)
 			recount(phys, o->root, o->top);
 	}
@@ -554,7 +556,7 @@ static bool no_entry_left(struct check *c)
 	uint64_t slots = c->phys->store ? c->phys->store->slots : 0;
 
 	for (uint32_t i = 0; i < slots; i++)
-		if (hf_slot(c->phys, i)->refs)
+		if (hf_slot_at(c->phys, i)->refs)
 			return fail(c, "slot-counts", 0, (hf_pfn){ 0 });
 	return true;
 }

@@ -29,7 +29,7 @@ static bool resident(struct hf_mm *mm, const struct hf_vma *v, hf_va va, hf_va *
 	*next = hf_level_base(va, w.level) + hf_level_size(w.level);
 	hf_walk_end(&w);
 	if (!hf_pte_none(e) || hf_vma_is_anon(v))
-		return !hf_pte_none(e) && !hf_pte_away(e);
+		return !hf_pte_none(e) && !hf_pte_swapped(e);
 	*next = va + HF_PAGE_SIZE;
 	return in_object(v, va);
 }

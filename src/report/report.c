@@ -17,15 +17,15 @@ static void count_table(void *arg, hf_pfn table, unsigned level)
 
 	(void)level;
 	c->out->tables++;
-	c->out->shared_tables += hf_frame(c->phys, table)->refs > 1;
+	c->out->shared_tables += hf_frame_at(c->phys, table)->refs > 1;
 }
 
 static bool count_entry(void *arg, const struct hf_visited *v)
 {
 	struct counting *c = arg;
 
-	if (hf_pte_away(v->e))
-		c->out->away++;
+	if (hf_pte_swapped(v->e))
+		c->out->swapped++;
 	if (!hf_pte_leaf(v->e, v->level))
 		return true;
 	if (hf_is_zero_locked(c->phys, hf_pte_pfn(v->e))) {
@@ -82,8 +82,8 @@ static bool sum_up(void *arg, const struct hf_visited *v)
 	uint64_t size = hf_level_size(v->level);
 	hf_pfn pfn = hf_pte_pfn(v->e);
 
-	if (hf_pte_away(v->e))
-		out->away += size;
+	if (hf_pte_swapped(v->e))
+		out->swapped += size;
 	if (!hf_pte_leaf(v->e, v->level))
 		return true;
 	if (hf_is_zero_locked(m->phys, pfn)) {
@@ -92,7 +92,7 @@ static bool sum_up(void *arg, const struct hf_visited *v)
 	}
 	out->resident += size;
 	out->leaf[v->level] += size;
-	sort_leaf(out, v, !hf_visited_alone_locked(m->phys, v));
+	sort_leaf(out, v, !hf_visited_exclusive_locked(m->phys, v));
 	out->accessed += hf_leaf_accessed(v->e) ? size : 0;
 	out->lazy += hf_leaf_lazy(v->e) ? size : 0;
 	out->pinned += hf_pinned_frames_locked(m->phys, pfn, v->level) * HF_PAGE_SIZE;

@@ -4,14 +4,14 @@
 
 struct hf_edit hf_edit_begin(struct hf_mm *mm)
 {
-	bool held = hf_reclaim_hold(mm->phys);
+	bool blocked = hf_reclaim_block(mm->phys);
 
 	hf_lock_exclusive(mm->phys, mm->lock);
 	hf_vmas_get(mm->phys, mm->vmas);
 	return (struct hf_edit){
 		.mm = mm,
 		.old = mm->vmas,
-		.held = held,
+		.reclaim_blocked = blocked,
 		.reserve = HF_RESERVE_EMPTY,
 		.mapped = mm->mapped_bytes,
 		.locked = mm->locked_bytes,
@@ -43,7 +43,7 @@ enum hf_status hf_edit_end(struct hf_edit *e, enum hf_status st)
 	hf_vmas_put(mm->phys, drop);
 	hf_reserve_drain(mm->phys, &e->reserve);
 	hf_unlock_exclusive(mm->phys, mm->lock);
-	hf_reclaim_let(mm->phys, e->held);
+	hf_reclaim_unblock(mm->phys, e->reclaim_blocked);
 	if (!st && e->fill_hi)
 		fill(mm, e->fill_lo, e->fill_hi);
 	return st;

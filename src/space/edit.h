@@ -15,8 +15,8 @@
 
 struct hf_edit {
 	struct hf_mm *mm;
-	hf_pfn old; /* the mappings as they were */
-	bool held;  /* reclaim is kept out */
+	hf_pfn old;	      /* the mappings as they were */
+	bool reclaim_blocked; /* reclaim is kept out */
 	struct hf_reserve reserve;
 	uint64_t mapped, locked; /* the space's bytes when it is done */
 	bool locks_stale;	 /* and whether what the tree says of locks is still another's */

@@ -37,7 +37,7 @@ void hf_mm_enlist(struct hf_mm *mm);
  * Keep reclaim out while what is mapped or present must not change under this call: takes
  * phys->spaces_lock shared if there is a swap store, and returns whether. Before any mm lock.
  */
-static inline bool hf_reclaim_hold(struct hf_phys *phys)
+static inline bool hf_reclaim_block(struct hf_phys *phys)
 {
 	bool hold = hf_load_relaxed32(&phys->swapping);
 
@@ -46,9 +46,9 @@ static inline bool hf_reclaim_hold(struct hf_phys *phys)
 	return hold;
 }
 
-static inline void hf_reclaim_let(struct hf_phys *phys, bool held)
+static inline void hf_reclaim_unblock(struct hf_phys *phys, bool blocked)
 {
-	if (held)
+	if (blocked)
 		hf_unlock_shared(phys, phys->spaces_lock);
 }
 
@@ -106,7 +106,7 @@ struct hf_walk {
 	hf_pfn table;
 	unsigned level; /* of `table` and `entry` */
 	hf_pte *entry;	/* the one for `va` */
-	bool ours;	/* every branch above allows writing: no table on the path is shared */
+	bool exclusive; /* every branch above allows writing: no table on the path is shared */
 	bool look;	/* the branch above has LOOK */
 };
 
@@ -121,8 +121,8 @@ void hf_walk_down(struct hf_walk *w);
 void hf_walk_to(struct hf_walk *w, struct hf_mm *mm, hf_va va);
 void hf_walk_end(struct hf_walk *w);
 
-/* HF_ACCESS_* that a leaf gives; `ours`: every branch above allows writing. */
-unsigned hf_leaf_access(hf_pte leaf, bool ours);
+/* HF_ACCESS_* that a leaf gives; `exclusive`: every branch above allows writing. */
+unsigned hf_leaf_access(hf_pte leaf, bool exclusive);
 
 /* The leaf at *w->entry as a translation, not widened. */
 struct hf_translation hf_walk_translation(const struct hf_walk *w);
@@ -141,7 +141,7 @@ void hf_place_block_locked(const struct hf_phys *phys, hf_pfn *out);
 void hf_place_move(struct hf_mm *mm, hf_va lo, hf_va hi, hf_va to);
 
 /* A fault: what is wanted, and where the walk for it has come to. */
-struct hf_fault {
+struct hf_resolution {
 	struct hf_mm *mm;
 	hf_va va;
 	unsigned access; /* one HF_ACCESS_* */
@@ -149,8 +149,8 @@ struct hf_fault {
 
 	struct hf_vma vma;
 	struct hf_walk walk;
-	bool own;      /* make every table on the way this space's own */
-	bool reserved; /* the reserve has been filled: nothing can fail for memory now */
+	bool exclusive; /* make every table on the way this space's own */
+	bool reserved;	/* the reserve has been filled: nothing can fail for memory now */
 	struct hf_reserve reserve;
 	hf_pfn block; /* taken for the copy of a small page, else HF_NIL */
 	bool block_clean;
@@ -161,18 +161,18 @@ struct hf_fault {
 
 /*
  * Resolve the fault. On HF_OK the walk stands at a present leaf that allows the access
- * (and leads to an exclusive page, if `unshare`), its table locked, until hf_fault_end.
+ * (and leads to an exclusive page, if `unshare`), its table locked, until hf_resolve_end.
  * On an error everything is released. mm lock held, shared or exclusive.
  */
-enum hf_status hf_fault_begin(struct hf_fault *f);
-void hf_fault_end(struct hf_fault *f);
+enum hf_status hf_resolve_begin(struct hf_resolution *f);
+void hf_resolve_end(struct hf_resolution *f);
 /*
  * The walk stands at an entry that is AWAY: bring the page back, as a leaf there. In a shared
- * table that is for all who share it. HF_ERR_NOMEM, HF_ERR_STORE, HF_ERR_OVERFLOW: it stays away.
+ * table that is for all who share it. HF_ERR_NOMEM, HF_ERR_STORE, HF_ERR_OVERFLOW: it stays there.
  */
-enum hf_status hf_fault_swap_in(struct hf_fault *f);
+enum hf_status hf_resolve_swapped(struct hf_resolution *f);
 /* Fault in every page of [lo, hi), which is mapped and allows it. */
-enum hf_status hf_fault_range(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned access);
+enum hf_status hf_resolve_range(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned access);
 
 /* After hf_isolate (range.h): take all pages out of [lo, hi). mm lock held exclusively. */
 void hf_zap(struct hf_mm *mm, hf_va lo, hf_va hi);

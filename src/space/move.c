@@ -12,7 +12,8 @@
  */
 #include "move.h"
 
-struct hf_move hf_move(struct hf_mm *mm, hf_va lo, hf_va hi, hf_va to, struct hf_reserve *reserve)
+struct hf_move hf_move_plan(struct hf_mm *mm, hf_va lo, hf_va hi, hf_va to,
+			    struct hf_reserve *reserve)
 {
 	unsigned level = HF_TOP_LEVEL;
 
@@ -86,7 +87,7 @@ static void need_for_table(struct need *n, hf_pfn table, hf_va base, unsigned le
 	unsigned end = hf_range_end(r, base, level);
 
 	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
-		struct hf_spot s = hf_spot(r, table, base, level, i);
+		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 
 		if (hf_pte_none(s.e))
 			continue;
@@ -147,7 +148,7 @@ static void put(struct hf_move *m, hf_pte e, hf_va va, unsigned level, bool look
 	} else if (hf_pte_leaf(e, level)) {
 		e = shown(m, e, va);
 	}
-	look |= m->special && hf_special_in(m->from.mm, va, level);
+	look |= m->unshared && hf_unshared_in(m->from.mm, va, level);
 	hf_pte_set(place_for(m, va, level, look), e);
 }
 
@@ -157,17 +158,17 @@ static void move(struct hf_move *m, hf_pfn table, hf_va base, unsigned level, bo
 	unsigned end = hf_range_end(r, base, level);
 
 	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
-		struct hf_spot s = hf_spot(r, table, base, level, i);
+		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 
 		if (hf_pte_none(s.e))
 			continue;
 		if (!s.whole)
 			move(m, hf_pte_pfn(s.e), s.va, level - 1, hf_branch_look(s.e));
-		if (s.whole || hf_pte_held(s.e))
+		if (s.whole || hf_pte_hidden(s.e))
 			hf_pte_set(s.entry, (hf_pte){ 0 });
 		if (s.whole)
 			put(m, s.e, moved(m, s.va), level, look);
-		else if (hf_pte_held(s.e))
+		else if (hf_pte_hidden(s.e))
 			hf_table_put(r->mm->phys, hf_pte_pfn(s.e), level - 1);
 	}
 }
@@ -177,7 +178,7 @@ void hf_move_tables(struct hf_move *m)
 	struct hf_mm *mm = m->from.mm;
 	struct hf_vma v;
 
-	m->special = hf_vmas_next_with(mm->phys, mm->vmas, m->to, HF_VMA_LOOK, &v);
+	m->unshared = hf_vmas_next_with(mm->phys, mm->vmas, m->to, HF_VMA_LOOK, &v);
 	hf_range_hide(&m->from);
 	move(m, mm->root, 0, HF_TOP_LEVEL, true);
 	hf_place_move(mm, m->from.lo, m->from.hi, m->to);

@@ -9,12 +9,13 @@ struct hf_move {
 	struct hf_range from; /* an entry that can go as it is counts as whole, no other */
 	hf_va to;	      /* where from.lo goes */
 	struct hf_reserve *reserve;
-	bool special;	   /* mappings that fork does not share are there, or further up */
+	bool unshared;	   /* mappings that fork does not share are there, or further up */
 	struct hf_vma vma; /* the mapping that was last looked up, where it is now */
 };
 
 /* The move of [lo, hi) to `to`, which do not overlap. */
-struct hf_move hf_move(struct hf_mm *mm, hf_va lo, hf_va hi, hf_va to, struct hf_reserve *reserve);
+struct hf_move hf_move_plan(struct hf_mm *mm, hf_va lo, hf_va hi, hf_va to,
+			    struct hf_reserve *reserve);
 
 /* Frames for the tables that the new addresses may need. mm lock held exclusively. */
 uint64_t hf_move_need(const struct hf_move *m);

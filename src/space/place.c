@@ -9,7 +9,7 @@
 #include "mm.h"
 
 /* How many free blocks to look at for the lowest. */
-#define LOOK_AT 64
+#define CANDIDATES 64
 
 /* The lowest of the largest free blocks. phys->lock held. */
 static bool largest_block(const struct hf_phys *phys, hf_pfn *out, unsigned *order)
@@ -17,9 +17,9 @@ static bool largest_block(const struct hf_phys *phys, hf_pfn *out, unsigned *ord
 	for (unsigned o = HF_MAX_ORDER + 1; o--;) {
 		uint32_t lowest = HF_NIL, i = phys->free_head[o];
 
-		for (unsigned n = 0; i != HF_NIL && n < LOOK_AT; n++) {
+		for (unsigned n = 0; i != HF_NIL && n < CANDIDATES; n++) {
 			lowest = i < lowest ? i : lowest;
-			i = hf_frame(phys, (hf_pfn){ i })->next;
+			i = hf_frame_at(phys, (hf_pfn){ i })->next;
 		}
 		if (lowest != HF_NIL) {
 			out->v = lowest;

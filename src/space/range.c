@@ -29,7 +29,7 @@ static uint64_t need_for_table(const struct hf_range *r, hf_pfn table, hf_va bas
 	uint64_t need = 0;
 
 	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
-		struct hf_spot s = hf_spot(r, table, base, level, i);
+		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 
 		if (s.whole)
 			continue;
@@ -50,7 +50,7 @@ uint64_t hf_isolate_need(const struct hf_range *r)
 	return need_for_table(r, r->mm->root, 0, HF_TOP_LEVEL, false);
 }
 
-bool hf_special_in(const struct hf_mm *mm, hf_va va, unsigned level)
+bool hf_unshared_in(const struct hf_mm *mm, hf_va va, unsigned level)
 {
 	return hf_any_with(mm, va, va + hf_level_size(level), HF_VMA_LOOK);
 }
@@ -66,7 +66,7 @@ static enum hf_status isolate(const struct hf_range *r, hf_pfn table, hf_va base
 	enum hf_status st = HF_OK;
 
 	for (unsigned i = hf_range_first(r, base, level); i < end && !st; i++) {
-		struct hf_spot s = hf_spot(r, table, base, level, i);
+		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 		hf_pte e;
 
 		if (hf_pte_none(s.e) || s.whole)
@@ -74,10 +74,10 @@ static enum hf_status isolate(const struct hf_range *r, hf_pfn table, hf_va base
 		if (hf_pte_leaf(s.e, level))
 			st = hf_table_split(r->mm, s.entry, level, s.va, look, reserve);
 		else
-			st = hf_table_own(r->mm, s.entry, level - 1, s.va, reserve);
+			st = hf_table_make_exclusive(r->mm, s.entry, level - 1, s.va, reserve);
 		if (st)
 			break;
-		if (hf_special_in(r->mm, s.va, level))
+		if (hf_unshared_in(r->mm, s.va, level))
 			hf_pte_update(s.entry, hf_branch_mklook);
 		e = hf_pte_get(s.entry);
 		st = isolate(r, hf_pte_pfn(e), s.va, level - 1, hf_branch_look(e), reserve);
@@ -106,7 +106,7 @@ static bool hide(const struct hf_range *r, hf_pfn table, hf_va base, unsigned le
 	bool goes = true;
 
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
-		struct hf_spot s = hf_spot(r, table, base, level, i);
+		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 		bool out = false;
 
 		if (hf_pte_none(s.e))
@@ -114,11 +114,11 @@ static bool hide(const struct hf_range *r, hf_pfn table, hf_va base, unsigned le
 		if (i >= first && i < end)
 			out = s.whole ||
 			      (hide(r, hf_pte_pfn(s.e), s.va, level - 1, changed) && !stays(r, &s));
-		if (out && hf_pte_away(s.e))
+		if (out && hf_pte_swapped(s.e))
 			continue;
 		if (out) {
-			*changed |= !hf_pte_held(s.e); /* even if unarmed: leaves may be cached */
-			hf_pte_update(s.entry, hf_pte_mkheld);
+			*changed |= !hf_pte_hidden(s.e); /* even if unarmed: leaves may be cached */
+			hf_pte_update(s.entry, hf_pte_mkhidden);
 		} else {
 			goes = false;
 		}
@@ -142,11 +142,11 @@ static void release(const struct hf_range *r, hf_pfn table, hf_va base, unsigned
 	unsigned end = hf_range_end(r, base, level);
 
 	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
-		struct hf_spot s = hf_spot(r, table, base, level, i);
+		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 
 		if (hf_pte_none(s.e))
 			continue;
-		if (hf_pte_branch(s.e, level) && !hf_pte_held(s.e)) {
+		if (hf_pte_branch(s.e, level) && !hf_pte_hidden(s.e)) {
 			release(r, hf_pte_pfn(s.e), s.va, level - 1);
 			continue;
 		}
@@ -156,8 +156,8 @@ static void release(const struct hf_range *r, hf_pfn table, hf_va base, unsigned
 			continue;
 		}
 		hf_phys_lock(phys);
-		if (hf_pte_away(s.e))
-			hf_slot_put_locked(phys, hf_away_slot(s.e));
+		if (hf_pte_swapped(s.e))
+			hf_slot_put_locked(phys, hf_swapped_slot(s.e));
 		else
 			hf_map_put_locked(phys, hf_pte_pfn(s.e), level);
 		hf_phys_unlock(phys);
@@ -188,7 +188,7 @@ static unsigned protect(const struct hf_range *r, hf_pfn table, hf_va base, unsi
 	unsigned end = hf_range_end(r, base, level), what = 0;
 
 	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
-		struct hf_spot s = hf_spot(r, table, base, level, i);
+		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 		hf_pte old = s.e, now;
 
 		if (hf_pte_branch(old, level)) {
@@ -222,7 +222,7 @@ static bool wrprotect(const struct hf_range *r, hf_pfn table, hf_va base, unsign
 	bool changed = false;
 
 	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
-		struct hf_spot s = hf_spot(r, table, base, level, i);
+		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 
 		if (hf_pte_branch(s.e, level)) {
 			changed |= wrprotect(r, hf_pte_pfn(s.e), s.va, level - 1);

@@ -55,8 +55,8 @@ struct hf_spot {
 	bool whole; /* the range covers it and deals with it as one */
 };
 
-static inline struct hf_spot hf_spot(const struct hf_range *r, hf_pfn table, hf_va base,
-				     unsigned level, unsigned index)
+static inline struct hf_spot hf_spot_at(const struct hf_range *r, hf_pfn table, hf_va base,
+					unsigned level, unsigned index)
 {
 	hf_pte *entry = hf_table_entries(r->mm->phys, table) + index;
 	hf_va va = base + index * hf_level_size(level);
@@ -89,6 +89,6 @@ enum hf_status hf_isolate(const struct hf_range *r, struct hf_reserve *reserve);
 void hf_range_hide(const struct hf_range *r);
 
 /* Some of the entry's addresses are of a mapping that fork does not share. mm lock held. */
-bool hf_special_in(const struct hf_mm *mm, hf_va va, unsigned level);
+bool hf_unshared_in(const struct hf_mm *mm, hf_va va, unsigned level);
 
 #endif

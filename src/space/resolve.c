@@ -2,7 +2,7 @@
 /*
  * Page faults. Phases:
  *   1. find the mapping and ask it for permission;
- *   2. go down the tables, making them ours if something is going to change;
+ *   2. go down the tables, making them exclusive if something is going to change;
  *   3. where there is nothing: make a page (or map the zero page), or map the object's;
  *   4. where there is a leaf: keep it, reuse it, copy it, or split it and go on down.
  * Whatever may be needed below is reserved at the first entry that has to change, so from
@@ -18,19 +18,19 @@ enum step {
 	ASK = 3,   /* ask the object for its page, and begin again */
 };
 
-static bool writes(const struct hf_fault *f)
+static bool writes(const struct hf_resolution *f)
 {
 	return f->access == HF_ACCESS_WRITE;
 }
 
 /* Fork will have to look at what is being made. */
-static bool looks(const struct hf_fault *f)
+static bool looks(const struct hf_resolution *f)
 {
 	return f->unshare || (f->vma.flags & HF_VMA_LOOK);
 }
 
 /* Phase 1. mm lock held. */
-static enum hf_status find_vma(struct hf_fault *f)
+static enum hf_status find_vma(struct hf_resolution *f)
 {
 	struct hf_mm *mm = f->mm;
 
@@ -45,7 +45,7 @@ static enum hf_status find_vma(struct hf_fault *f)
  * Set aside what the walk may need from here down: a table for each level below, and one
  * page. Called with the table of the first entry that has to change locked.
  */
-static int reserve(struct hf_fault *f)
+static int reserve(struct hf_resolution *f)
 {
 	if (f->reserved)
 		return DONE;
@@ -55,32 +55,33 @@ static int reserve(struct hf_fault *f)
 	return DONE;
 }
 
-/* Phase 2, at a branch: into the table below it, ours if need be. */
-static int go_down(struct hf_fault *f)
+/* Phase 2, at a branch: into the table below it, exclusive if need be. */
+static int go_down(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
 	hf_pte e = hf_pte_get(w->entry);
 
-	if (f->own && !hf_branch_writable(e)) {
+	if (f->exclusive && !hf_branch_writable(e)) {
 		int st = hf_table_shared(f->mm->phys, hf_pte_pfn(e)) ? reserve(f) : DONE;
 
 		if (!st)
-			st = hf_table_own(f->mm, w->entry, w->level - 1, f->va, &f->reserve);
+			st = hf_table_make_exclusive(f->mm, w->entry, w->level - 1, f->va,
+						     &f->reserve);
 		if (st)
 			return st;
 		e = hf_pte_get(w->entry);
 	} else if (hf_branch_unarmed(e)) {
-		hf_table_arm(f->mm->phys, w->entry, w->level - 1, w->ours);
+		hf_table_arm(f->mm->phys, w->entry, w->level - 1, w->exclusive);
 		e = hf_pte_get(w->entry);
 	}
-	if (looks(f) && w->ours && hf_branch_writable(e) && !hf_branch_look(e))
+	if (looks(f) && w->exclusive && hf_branch_writable(e) && !hf_branch_look(e))
 		hf_pte_update(w->entry, hf_branch_mklook);
 	hf_walk_down(w);
 	return DOWN;
 }
 
 /* The leaf entry for a page of the fault's mapping that nobody else has. */
-static hf_pte private_leaf(const struct hf_fault *f, hf_pfn pfn, unsigned level)
+static hf_pte private_leaf(const struct hf_resolution *f, hf_pfn pfn, unsigned level)
 {
 	hf_pte e = hf_leaf_make(pfn, level, hf_vma_prot(&f->vma));
 
@@ -93,7 +94,7 @@ static hf_pte private_leaf(const struct hf_fault *f, hf_pfn pfn, unsigned level)
  * A block for the leaf at the walk's level, counted as mapped once. Small ones come out of
  * the reserve when there is one and memory is full.
  */
-static bool new_block(struct hf_fault *f, hf_pfn *pfn, bool *clean)
+static bool new_block(struct hf_resolution *f, hf_pfn *pfn, bool *clean)
 {
 	struct hf_phys *phys = f->mm->phys;
 	unsigned level = f->walk.level;
@@ -121,7 +122,7 @@ static bool new_block(struct hf_fault *f, hf_pfn *pfn, bool *clean)
 }
 
 /* The mapping wants a leaf of this size here, and it fits. */
-static bool leaf_fits(const struct hf_fault *f, unsigned level)
+static bool leaf_fits(const struct hf_resolution *f, unsigned level)
 {
 	static const uint32_t wants[HF_LEAF_LEVELS] = {
 		[HF_LEVEL_PTE] = ~0u,
@@ -137,7 +138,7 @@ static bool leaf_fits(const struct hf_fault *f, unsigned level)
 }
 
 /* Read of memory that was never written: map the zero page, if there is one of this size. */
-static bool map_zero(struct hf_fault *f)
+static bool map_zero(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
 	struct hf_phys *phys = f->mm->phys;
@@ -158,7 +159,7 @@ static bool map_zero(struct hf_fault *f)
 }
 
 /* Map fresh zeros at the walk's entry, which is empty. */
-static bool map_fresh(struct hf_fault *f)
+static bool map_fresh(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
 	hf_pfn pfn;
@@ -174,7 +175,7 @@ static bool map_fresh(struct hf_fault *f)
 }
 
 /* The object's page can be mapped by a leaf at `level` here: it is no smaller, and congruent. */
-static bool page_fits(const struct hf_fault *f, unsigned level)
+static bool page_fits(const struct hf_resolution *f, unsigned level)
 {
 	hf_va base = hf_level_base(f->va, level);
 
@@ -188,7 +189,7 @@ static bool page_fits(const struct hf_fault *f, unsigned level)
  * object's: with the mm lock held nobody takes it out (see truncate.c). Whether a private
  * mapping's writer gets a copy, or a shared one's may write, is decided where there is a leaf.
  */
-static int map_page(struct hf_fault *f)
+static int map_page(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
 	struct hf_phys *phys = f->mm->phys;
@@ -212,7 +213,7 @@ static int map_page(struct hf_fault *f)
 }
 
 /* Without any table's lock: the object's page for the fault, dirty if it will be written to. */
-static int ask(struct hf_fault *f)
+static int ask(struct hf_resolution *f)
 {
 	unsigned want = HF_LEAF_LEVELS - 1;
 	bool write = writes(f) && !hf_vma_is_cow(&f->vma);
@@ -223,20 +224,21 @@ static int ask(struct hf_fault *f)
 		want--;
 	if (f->vma.object->pager)
 		want = HF_LEVEL_PTE; /* the pager's contract alone says how large */
-	st = hf_object_page(f->vma.object, hf_vma_offset(&f->vma, f->va), want, write, &f->page);
+	st = hf_object_get_page(f->vma.object, hf_vma_offset(&f->vma, f->va), want, write,
+				&f->page);
 	if (st)
 		f->page.pfn.v = HF_NIL;
 	return st ? st : ASK;
 }
 
 /* Phase 3: the entry is empty. */
-static int at_nothing(struct hf_fault *f)
+static int at_nothing(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
 	hf_pte branch;
 	int st;
 
-	if (!w->ours)
+	if (!w->exclusive)
 		return AGAIN;
 	if (!hf_vma_is_anon(&f->vma)) {
 		if (f->page.pfn.v == HF_NIL)
@@ -262,11 +264,11 @@ static int at_nothing(struct hf_fault *f)
 	return DOWN;
 }
 
-enum hf_status hf_fault_swap_in(struct hf_fault *f)
+enum hf_status hf_resolve_swapped(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
 	struct hf_phys *phys = f->mm->phys;
-	uint32_t slot = hf_away_slot(hf_pte_get(w->entry));
+	uint32_t slot = hf_swapped_slot(hf_pte_get(w->entry));
 	enum hf_status st;
 	hf_pte e;
 	hf_pfn pfn;
@@ -283,7 +285,7 @@ enum hf_status hf_fault_swap_in(struct hf_fault *f)
 	e = hf_leaf_make(pfn, w->level, hf_vma_prot(&f->vma));
 	if (hf_slot_leave(phys, slot, pfn)) {
 		e = hf_leaf_mkdirty(e); /* it is nowhere else */
-		if (w->ours && (f->vma.flags & HF_PROT_WRITE))
+		if (w->exclusive && (f->vma.flags & HF_PROT_WRITE))
 			e = hf_leaf_mkwrite(e);
 	}
 	hf_pte_set(w->entry, e);
@@ -292,9 +294,9 @@ enum hf_status hf_fault_swap_in(struct hf_fault *f)
 }
 
 /* The page is in the swap store. It comes back as it went, and then there is a leaf. */
-static int at_away(struct hf_fault *f)
+static int at_swapped(struct hf_resolution *f)
 {
-	int st = hf_fault_swap_in(f);
+	int st = hf_resolve_swapped(f);
 
 	return st ? st : DOWN;
 }
@@ -305,7 +307,7 @@ static int at_away(struct hf_fault *f)
  * done; those that come meanwhile wait for the table's lock. Nor may the old page be freed, or
  * reused by its other owner, before that.
  */
-static bool copy_block(struct hf_fault *f)
+static bool copy_block(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
 	struct hf_phys *phys = f->mm->phys;
@@ -327,8 +329,8 @@ static bool copy_block(struct hf_fault *f)
 	return true;
 }
 
-/* The leaf's page must become ours and is not: copy it, or split the leaf. */
-static int break_share(struct hf_fault *f)
+/* The leaf's page must become exclusive and is not: copy it, or split the leaf. */
+static int break_share(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
 	int st;
@@ -349,7 +351,7 @@ static int break_share(struct hf_fault *f)
  * in the swap store is no longer the same. If not, and it is a small one, a page for the copy
  * is taken in the same breath.
  */
-static bool mapped_once(struct hf_fault *f, hf_pte e)
+static bool mapped_once(struct hf_resolution *f, hf_pte e)
 {
 	struct hf_phys *phys = f->mm->phys;
 	unsigned level = f->walk.level;
@@ -371,7 +373,7 @@ static bool mapped_once(struct hf_fault *f, hf_pte e)
  * A write to shared memory: it is for all who map the page, so the page stays, whoever they are,
  * and whatever its size. A pager has to learn of it first.
  */
-static int write_shared(struct hf_fault *f)
+static int write_shared(struct hf_resolution *f)
 {
 	if (hf_object_tracks(f->vma.object) && f->page.pfn.v == HF_NIL)
 		return ASK;
@@ -381,18 +383,18 @@ static int write_shared(struct hf_fault *f)
 	return DONE;
 }
 
-/* Phase 4: there is a leaf, present or held. */
-static int at_leaf(struct hf_fault *f)
+/* Phase 4: there is a leaf, present or hidden. */
+static int at_leaf(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
 	hf_pte e = hf_pte_get(w->entry);
 
 	if (!writes(f) && !f->unshare) {
 		if (!hf_pte_present(e))
-			hf_panic(f->mm->phys, "a held leaf in a mapping that allows access");
+			hf_panic(f->mm->phys, "a hidden leaf in a mapping that allows access");
 		return DONE;
 	}
-	if (!w->ours)
+	if (!w->exclusive)
 		return AGAIN;
 	if (hf_leaf_writable(e))
 		return DONE;
@@ -420,7 +422,7 @@ static void mark_used(hf_pte *leaf)
 }
 
 /* One walk from the root. On DONE the leaf's table stays locked, else nothing is. */
-static int descend(struct hf_fault *f)
+static int descend(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
 	int st;
@@ -431,8 +433,8 @@ static int descend(struct hf_fault *f)
 
 		if (hf_pte_none(e))
 			st = at_nothing(f);
-		else if (hf_pte_away(e))
-			st = at_away(f);
+		else if (hf_pte_swapped(e))
+			st = at_swapped(f);
 		else if (hf_pte_leaf(e, w->level))
 			st = at_leaf(f);
 		else
@@ -446,7 +448,7 @@ static int descend(struct hf_fault *f)
 }
 
 /* Tell how the fault was resolved. */
-static void trace(const struct hf_fault *f)
+static void trace(const struct hf_resolution *f)
 {
 	const struct hf_walk *w = &f->walk;
 
@@ -454,7 +456,7 @@ static void trace(const struct hf_fault *f)
 		 .mm = f->mm, .va = hf_level_base(f->va, w->level), .len = hf_level_size(w->level));
 }
 
-enum hf_status hf_fault_begin(struct hf_fault *f)
+enum hf_status hf_resolve_begin(struct hf_resolution *f)
 {
 	int st = find_vma(f);
 
@@ -465,12 +467,12 @@ enum hf_status hf_fault_begin(struct hf_fault *f)
 	f->block.v = HF_NIL;
 	f->did = HF_FAULT_NONE;
 	/* Writers and pinners always end on a path of their own. Readers seldom need one. */
-	f->own = writes(f) || f->unshare;
+	f->exclusive = writes(f) || f->unshare;
 	f->page.pfn.v = HF_NIL;
 	do {
 		st = descend(f);
 		if (st == AGAIN)
-			f->own = true;
+			f->exclusive = true;
 		else if (st == ASK)
 			st = ask(f);
 	} while (st > DONE);
@@ -480,23 +482,23 @@ enum hf_status hf_fault_begin(struct hf_fault *f)
 	return (enum hf_status)st;
 }
 
-void hf_fault_end(struct hf_fault *f)
+void hf_resolve_end(struct hf_resolution *f)
 {
 	hf_walk_end(&f->walk);
 }
 
-enum hf_status hf_fault_range(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned access)
+enum hf_status hf_resolve_range(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned access)
 {
 	hf_va va = lo;
 
 	while (va < hi) {
-		struct hf_fault f = { .mm = mm, .va = va, .access = access };
-		enum hf_status st = hf_fault_begin(&f);
+		struct hf_resolution f = { .mm = mm, .va = va, .access = access };
+		enum hf_status st = hf_resolve_begin(&f);
 
 		if (st)
 			return st;
 		va = hf_level_base(va, f.walk.level) + hf_level_size(f.walk.level);
-		hf_fault_end(&f);
+		hf_resolve_end(&f);
 	}
 	return HF_OK;
 }
@@ -534,7 +536,7 @@ static void fill(const struct hf_walk *w)
 
 enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access, struct hf_translation *out)
 {
-	struct hf_fault f = { .mm = mm, .va = va, .access = access };
+	struct hf_resolution f = { .mm = mm, .va = va, .access = access };
 	enum hf_status st;
 	bool stack;
 
@@ -542,13 +544,13 @@ enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access, struct hf_t
 		return HF_ERR_INVAL;
 again:
 	hf_lock_shared(mm->phys, mm->lock);
-	st = hf_fault_begin(&f);
+	st = hf_resolve_begin(&f);
 	if (!st) {
 		if (out)
 			*out = hf_walk_translation(&f.walk);
 		if (mm->phys->port->fill)
 			fill(&f.walk);
-		hf_fault_end(&f);
+		hf_resolve_end(&f);
 	}
 	stack = st == HF_ERR_UNMAPPED && hf_below_stack(mm, va);
 	hf_unlock_shared(mm->phys, mm->lock);

@@ -59,7 +59,7 @@ static void get_objects(struct hf_phys *phys, const struct node *n)
 {
 	for (unsigned i = 0; i < n->count; i++)
 		if (n->slots[i].object != HF_NIL)
-			hf_frame(phys, (hf_pfn){ n->slots[i].object })->refs++;
+			hf_frame_at(phys, (hf_pfn){ n->slots[i].object })->refs++;
 }
 
 static void put_objects(struct hf_phys *phys, const struct node *n)
@@ -74,14 +74,14 @@ void hf_vmas_get(struct hf_phys *phys, hf_pfn root)
 	if (root.v == HF_NIL)
 		return;
 	hf_phys_lock(phys);
-	hf_frame(phys, root)->refs++;
+	hf_frame_at(phys, root)->refs++;
 	hf_phys_unlock(phys);
 }
 
 static void put_locked(struct hf_phys *phys, hf_pfn pfn)
 {
 	struct node *n = node_of(phys, pfn);
-	struct hf_frame *f = hf_frame(phys, pfn);
+	struct hf_frame *f = hf_frame_at(phys, pfn);
 
 	if (--f->refs)
 		return;
@@ -231,14 +231,14 @@ static bool new_node(struct hf_phys *phys, uint32_t height, hf_pfn *out)
 	if (!hf_reserve_fill(phys, &r, 1))
 		return false;
 	*out = hf_reserve_take(phys, &r);
-	f = hf_frame(phys, *out);
+	f = hf_frame_at(phys, *out);
 	hf_frame_set_kind(f, HF_FRAME_NODE);
 	f->refs = 1;
 	*node_of(phys, *out) = (struct node){ .height = height };
 	return true;
 }
 
-/* Make *pfn a node of this tree alone: itself, or a copy. Its parent is ours already. */
+/* Make *pfn a node of this tree alone: itself, or a copy. Its parent is exclusive already. */
 static bool own_node(struct hf_phys *phys, hf_pfn *pfn)
 {
 	const struct node *old = node_of(phys, *pfn);
@@ -247,7 +247,7 @@ static bool own_node(struct hf_phys *phys, hf_pfn *pfn)
 	bool shared;
 
 	hf_phys_lock(phys);
-	shared = hf_frame(phys, *pfn)->refs > 1;
+	shared = hf_frame_at(phys, *pfn)->refs > 1;
 	hf_phys_unlock(phys);
 	if (!shared)
 		return true;
@@ -259,7 +259,7 @@ static bool own_node(struct hf_phys *phys, hf_pfn *pfn)
 	if (!n->height)
 		get_objects(phys, n);
 	for (unsigned i = 0; n->height && i < n->count; i++)
-		hf_frame(phys, (hf_pfn){ n->slots[i].child })->refs++;
+		hf_frame_at(phys, (hf_pfn){ n->slots[i].child })->refs++;
 	put_locked(phys, *pfn);
 	hf_phys_unlock(phys);
 	*pfn = copy;
@@ -299,7 +299,7 @@ static struct slot summary(const struct hf_phys *phys, hf_pfn pfn)
 	return s;
 }
 
-/* Put a slot into a node of ours. If it overflows, *right is its new upper half, else HF_NIL. */
+/* Put a slot into a node of exclusive. If it overflows, *right is its new upper half, else HF_NIL. */
 static bool put_slot(struct hf_phys *phys, hf_pfn pfn, unsigned at, const struct slot *s,
 		     hf_pfn *right)
 {
@@ -324,7 +324,7 @@ static bool put_slot(struct hf_phys *phys, hf_pfn pfn, unsigned at, const struct
 	return true;
 }
 
-/* Insert below *pfn, which becomes ours. *right as in put_slot. */
+/* Insert below *pfn, which becomes exclusive. *right as in put_slot. */
 static bool insert(struct hf_phys *phys, hf_pfn *pfn, const struct slot *s, hf_pfn *right)
 {
 	struct slot upper;
@@ -412,7 +412,7 @@ static bool merge_children(struct hf_phys *phys, struct node *n, unsigned at)
 	return true;
 }
 
-/* Remove the mapping at `va` below *pfn, which becomes ours and may become empty. */
+/* Remove the mapping at `va` below *pfn, which becomes exclusive and may become empty. */
 static bool take_out(struct hf_phys *phys, hf_pfn *pfn, hf_va va)
 {
 	struct node *n;
@@ -547,7 +547,7 @@ static bool node_is_whole(const struct hf_phys *phys, hf_pfn pfn, uint32_t heigh
 {
 	const struct node *n;
 
-	if (!hf_ram_of(phys, pfn) || hf_frame_kind(hf_frame(phys, pfn)) != HF_FRAME_NODE)
+	if (!hf_ram_of(phys, pfn) || hf_frame_get_kind(hf_frame_at(phys, pfn)) != HF_FRAME_NODE)
 		return false;
 	n = node_of(phys, pfn);
 	if (n->height != height || !n->count || n->count > CAPACITY)
@@ -583,14 +583,14 @@ static void check_objects(struct hf_phys *phys, const struct node *n, uint32_t m
 {
 	for (unsigned i = 0; i < n->count; i++)
 		if (n->slots[i].object != HF_NIL)
-			hf_frame(phys, (hf_pfn){ n->slots[i].object })->refs += more;
+			hf_frame_at(phys, (hf_pfn){ n->slots[i].object })->refs += more;
 }
 
 void hf_vmas_check_uncount(struct hf_phys *phys, hf_pfn root)
 {
 	const struct node *n;
 
-	if (root.v == HF_NIL || --hf_frame(phys, root)->refs)
+	if (root.v == HF_NIL || --hf_frame_at(phys, root)->refs)
 		return;
 	n = node_of(phys, root);
 	if (!n->height)
@@ -603,7 +603,7 @@ void hf_vmas_check_recount(struct hf_phys *phys, hf_pfn root)
 {
 	const struct node *n;
 
-	if (root.v == HF_NIL || ++hf_frame(phys, root)->refs != 1)
+	if (root.v == HF_NIL || ++hf_frame_at(phys, root)->refs != 1)
 		return;
 	n = node_of(phys, root);
 	if (!n->height)

@@ -24,11 +24,11 @@ static bool may_be_dropped(struct hf_phys *phys, hf_pte e, unsigned level)
 	return yes;
 }
 
-static void drop_away(struct hf_phys *phys, const struct hf_spot *s)
+static void drop_swapped(struct hf_phys *phys, const struct hf_spot *s)
 {
 	hf_pte_set(s->entry, (hf_pte){ 0 });
 	hf_phys_lock(phys);
-	hf_slot_put_locked(phys, hf_away_slot(s->e));
+	hf_slot_put_locked(phys, hf_swapped_slot(s->e));
 	hf_phys_unlock(phys);
 }
 
@@ -40,10 +40,10 @@ static bool mark(const struct hf_range *r, hf_pfn table, hf_va base, unsigned le
 	bool armed = false;
 
 	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
-		struct hf_spot s = hf_spot(r, table, base, level, i);
+		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 
-		if (hf_pte_away(s.e))
-			drop_away(phys, &s);
+		if (hf_pte_swapped(s.e))
+			drop_swapped(phys, &s);
 		else if (hf_pte_branch(s.e, level) && hf_branch_writable(s.e))
 			armed |= mark(r, hf_pte_pfn(s.e), s.va, level - 1);
 		else if (hf_pte_leaf(s.e, level) && s.whole && may_be_dropped(phys, s.e, level))

@@ -13,8 +13,8 @@
 
 /* Pages hidden at once: they share one flush, and wait for so many writes. */
 #define BATCH 32
-#define LOOK_MIN 8192
-#define LOOK_PER_PAGE 64
+#define INSPECT_MIN 8192
+#define INSPECT_PER_PAGE 64
 
 enum way {
 	CLOCK,	/* what was not accessed goes, what was becomes old */
@@ -26,9 +26,9 @@ struct reclaim {
 	struct hf_phys *phys;
 	enum way way;
 	uint64_t want, done;
-	uint64_t looked; /* entries */
-	bool failed;	 /* the store refused a page: try no other */
-	bool full;	 /* a page needed a slot, and there was none */
+	uint64_t inspected; /* entries */
+	bool failed;	    /* the store refused a page: try no other */
+	bool full;	    /* a page needed a slot, and there was none */
 };
 
 /* What one visit has hidden, of one table. */
@@ -88,7 +88,7 @@ static void look_at(const struct reclaim *r, struct batch *b, hf_pte *entry, hf_
 		hf_pte_update(entry, hf_leaf_mkold);
 		return;
 	}
-	b->hidden[b->count++] = (struct hidden){ entry, hf_pte_update(entry, hf_pte_mkheld) };
+	b->hidden[b->count++] = (struct hidden){ entry, hf_pte_update(entry, hf_pte_mkhidden) };
 	b->split = b->walk->level > HF_LEVEL_PTE && !hf_leaf_lazy(e);
 }
 
@@ -100,7 +100,7 @@ static void flush(const struct reclaim *r, const struct batch *b)
 
 	if (!b->hi)
 		return;
-	if (b->walk->ours) {
+	if (b->walk->exclusive) {
 		hf_flush(mm, b->lo, b->hi - b->lo, HF_FLUSH_LEAVES);
 		return;
 	}
@@ -123,11 +123,11 @@ static void flush(const struct reclaim *r, const struct batch *b)
 static bool to_slot(struct reclaim *r, hf_pfn pfn, uint32_t *slot)
 {
 	struct hf_phys *phys = r->phys;
-	struct hf_frame *f = hf_frame(phys, pfn);
+	struct hf_frame *f = hf_frame_at(phys, pfn);
 	bool cached, ok;
 
 	hf_phys_lock(phys);
-	cached = hf_frame_kind(f) == HF_FRAME_CACHED;
+	cached = hf_frame_get_kind(f) == HF_FRAME_CACHED;
 	if (cached) {
 		*slot = f->slot;
 		ok = hf_slot_get_locked(phys, *slot);
@@ -167,7 +167,7 @@ static void let_go(struct reclaim *r, unsigned level, const struct hidden *h)
 			hf_pte_set(h->entry, h->leaf);
 			return;
 		}
-		now = hf_away_make(slot);
+		now = hf_swapped_make(slot);
 	}
 	hf_pte_set(h->entry, now);
 	hf_phys_lock(phys);
@@ -189,17 +189,18 @@ static bool split(struct reclaim *r, const struct hf_walk *w, const struct hidde
 	hf_pte *parts;
 
 	if (hf_reserve_fill(r->phys, &frame, 1) || hf_spare_take(r->phys, &frame))
-		st = hf_table_split(w->mm, h->entry, w->level, w->va, w->ours && w->look, &frame);
+		st = hf_table_split(w->mm, h->entry, w->level, w->va, w->exclusive && w->look,
+				    &frame);
 	hf_reserve_drain(r->phys, &frame);
 	if (st) {
 		hf_pte_set(h->entry, h->leaf);
 		return false;
 	}
 	/* In a shared table, what is new must not allow what the way there denies. */
-	if (!w->ours)
+	if (!w->exclusive)
 		hf_pte_disarm(h->entry, w->level);
 	parts = hf_table_entries(r->phys, hf_pte_pfn(hf_pte_get(h->entry)));
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES && !hf_pte_held(h->leaf); i++)
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES && !hf_pte_hidden(h->leaf); i++)
 		hf_pte_set(&parts[i], hf_pte_mkshown(parts[i]));
 	return true;
 }
@@ -234,12 +235,12 @@ static hf_va visit_table(struct reclaim *r, struct hf_walk *w, const struct hf_v
 	hf_pte *entry = w->entry;
 	uint64_t before = r->done;
 
-	if (!w->ours && (r->way != CLOCK || locked_by_any(r, va, stop)))
+	if (!w->exclusive && (r->way != CLOCK || locked_by_any(r, va, stop)))
 		return w->level == HF_LEVEL_PTE || r->way != CLOCK ? stop : va + size;
 	for (; va < stop && !hf_pte_branch(hf_pte_get(entry), w->level); va += size, entry++) {
 		if (b.split || b.count == BATCH || r->done + b.count >= r->want)
 			break;
-		r->looked++;
+		r->inspected++;
 		if (hf_pte_leaf(hf_pte_get(entry), w->level))
 			look_at(r, &b, entry, va);
 	}
@@ -267,7 +268,7 @@ static bool advance(struct reclaim *r)
 		return false;
 	phys->hand = mm;
 	hf_lock_shared(phys, mm->lock);
-	r->looked++;
+	r->inspected++;
 	if (!hf_vmas_next(phys, mm->vmas, phys->hand_va, &v)) {
 		phys->hand = mm->next;
 		phys->hand_va = 0;
@@ -286,7 +287,8 @@ static bool advance(struct reclaim *r)
 enum hf_status hf_reclaim(struct hf_phys *phys, uint64_t want, uint64_t *done)
 {
 	struct reclaim r = { .phys = phys, .way = CLOCK, .want = want };
-	uint64_t most = LOOK_MIN + (want < UINT32_MAX ? LOOK_PER_PAGE * want : UINT64_MAX / 2);
+	uint64_t most =
+		INSPECT_MIN + (want < UINT32_MAX ? INSPECT_PER_PAGE * want : UINT64_MAX / 2);
 	uint32_t first = 0, passed = 0;
 	bool any = true;
 
@@ -296,7 +298,7 @@ enum hf_status hf_reclaim(struct hf_phys *phys, uint64_t want, uint64_t *done)
 	if (!want)
 		return HF_ERR_EMPTY;
 	for (bool begin = true; any && passed < 3; begin = false) {
-		if (r.done >= want || r.failed || r.looked >= most)
+		if (r.done >= want || r.failed || r.inspected >= most)
 			break;
 		hf_lock_exclusive(phys, phys->spaces_lock);
 		if (begin)

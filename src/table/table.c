@@ -4,7 +4,7 @@
 hf_pfn hf_table_new(struct hf_phys *phys, struct hf_reserve *r)
 {
 	hf_pfn table = hf_reserve_take(phys, r);
-	struct hf_frame *f = hf_frame(phys, table);
+	struct hf_frame *f = hf_frame_at(phys, table);
 
 	hf_frame_set_kind(f, HF_FRAME_TABLE);
 	f->refs = 1;
@@ -18,14 +18,14 @@ bool hf_table_shared(struct hf_phys *phys, hf_pfn table)
 	bool shared;
 
 	hf_phys_lock(phys);
-	shared = hf_frame(phys, table)->refs > 1;
+	shared = hf_frame_at(phys, table)->refs > 1;
 	hf_phys_unlock(phys);
 	return shared;
 }
 
 bool hf_table_get_locked(struct hf_phys *phys, hf_pfn table)
 {
-	struct hf_frame *f = hf_frame(phys, table);
+	struct hf_frame *f = hf_frame_at(phys, table);
 
 	if (f->refs >= phys->count_limit)
 		return false;
@@ -45,17 +45,17 @@ static void destroy(struct hf_phys *phys, hf_pfn table, unsigned level)
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
 		if (hf_pte_leaf(e[i], level))
 			hf_map_put_locked(phys, hf_pte_pfn(e[i]), level);
-		else if (hf_pte_away(e[i]))
-			hf_slot_put_locked(phys, hf_away_slot(e[i]));
+		else if (hf_pte_swapped(e[i]))
+			hf_slot_put_locked(phys, hf_swapped_slot(e[i]));
 	}
-	hf_frame_set_kind(hf_frame(phys, table), HF_FRAME_PLAIN);
+	hf_frame_set_kind(hf_frame_at(phys, table), HF_FRAME_PLAIN);
 	hf_block_free_locked(phys, table, 0);
 	hf_phys_unlock(phys);
 }
 
 void hf_table_put(struct hf_phys *phys, hf_pfn table, unsigned level)
 {
-	struct hf_frame *f = hf_frame(phys, table);
+	struct hf_frame *f = hf_frame_at(phys, table);
 	bool last;
 
 	hf_phys_lock(phys);
@@ -74,8 +74,8 @@ static bool get_target(struct hf_phys *phys, hf_pte e, unsigned level)
 		return true;
 	if (hf_pte_leaf(e, level))
 		return hf_map_get_locked(phys, hf_pte_pfn(e), level);
-	if (hf_pte_away(e))
-		return hf_slot_get_locked(phys, hf_away_slot(e));
+	if (hf_pte_swapped(e))
+		return hf_slot_get_locked(phys, hf_swapped_slot(e));
 	return hf_table_get_locked(phys, hf_pte_pfn(e));
 }
 
@@ -84,10 +84,10 @@ static void unget_target(struct hf_phys *phys, hf_pte e, unsigned level)
 {
 	if (hf_pte_leaf(e, level))
 		hf_map_put_locked(phys, hf_pte_pfn(e), level);
-	else if (hf_pte_away(e))
-		hf_slot_put_locked(phys, hf_away_slot(e));
+	else if (hf_pte_swapped(e))
+		hf_slot_put_locked(phys, hf_swapped_slot(e));
 	else if (!hf_pte_none(e))
-		hf_frame(phys, hf_pte_pfn(e))->refs--;
+		hf_frame_at(phys, hf_pte_pfn(e))->refs--;
 }
 
 /* One more reference to everything that a table leads to, or to nothing. phys->lock held. */
@@ -119,12 +119,12 @@ static void copy_entries(hf_pte *dst, hf_pte *src, unsigned level)
 	}
 }
 
-void hf_table_arm(struct hf_phys *phys, hf_pte *branch, unsigned level, bool ours)
+void hf_table_arm(struct hf_phys *phys, hf_pte *branch, unsigned level, bool exclusive)
 {
 	hf_pfn table = hf_pte_pfn(hf_pte_get(branch));
 	hf_pte *e = hf_table_entries(phys, table);
 
-	if (ours && !hf_table_shared(phys, table)) {
+	if (exclusive && !hf_table_shared(phys, table)) {
 		hf_pte_update(branch, hf_branch_mkwrite);
 		return;
 	}
@@ -136,8 +136,8 @@ void hf_table_arm(struct hf_phys *phys, hf_pte *branch, unsigned level, bool our
 	hf_pte_update(branch, hf_branch_arm);
 }
 
-enum hf_status hf_table_own(struct hf_mm *mm, hf_pte *branch, unsigned level, hf_va va,
-			    struct hf_reserve *r)
+enum hf_status hf_table_make_exclusive(struct hf_mm *mm, hf_pte *branch, unsigned level, hf_va va,
+				       struct hf_reserve *r)
 {
 	struct hf_phys *phys = mm->phys;
 	hf_pte before = hf_pte_get(branch);
@@ -148,7 +148,7 @@ enum hf_status hf_table_own(struct hf_mm *mm, hf_pte *branch, unsigned level, hf
 		return HF_OK;
 	hf_table_lock(phys, old);
 	hf_phys_lock(phys);
-	shared = hf_frame(phys, old)->refs > 1;
+	shared = hf_frame_at(phys, old)->refs > 1;
 	if (shared)
 		ok = get_targets(phys, hf_table_entries(phys, old), level);
 	hf_phys_unlock(phys);
@@ -192,7 +192,7 @@ enum hf_status hf_table_split(struct hf_mm *mm, hf_pte *entry, unsigned level, h
 		branch = hf_branch_mklook(branch);
 	seen = leaf;
 	if (hf_format.break_first && hf_pte_present(leaf)) {
-		seen = hf_pte_mkheld(leaf);
+		seen = hf_pte_mkhidden(leaf);
 		hf_pte_set(entry, seen);
 		hf_flush(mm, hf_level_base(va, level), hf_level_size(level), HF_FLUSH_LEAVES);
 	}

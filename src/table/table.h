@@ -4,7 +4,7 @@
  * branch entries that lead to it, and a lock that guards its entries whoever maps it.
  *
  * A table is *shared* while it has more than one reference. Shared tables change in these
- * ways only: entries are marked accessed; hf_table_own and hf_table_arm take W out of them,
+ * ways only: entries are marked accessed; hf_table_make_exclusive and hf_table_arm take W out of them,
  * and branches in them that are unarmed become armed;
  * pages go to the swap store and come back; reclaim takes accessed marks off and splits huge
  * leaves. All but what the hardware does is under the table's lock.
@@ -89,12 +89,12 @@ static inline hf_pte hf_pte_disarm(hf_pte *p, unsigned level)
 
 static inline void hf_table_lock(struct hf_phys *phys, hf_pfn table)
 {
-	hf_lock(phys, &hf_frame(phys, table)->lock);
+	hf_lock(phys, &hf_frame_at(phys, table)->lock);
 }
 
 static inline void hf_table_unlock(struct hf_phys *phys, hf_pfn table)
 {
-	hf_unlock(phys, &hf_frame(phys, table)->lock);
+	hf_unlock(phys, &hf_frame_at(phys, table)->lock);
 }
 
 /* Let every CPU forget [va, va+len) as `what` says. mm lock held. */
@@ -131,7 +131,7 @@ static inline void hf_entry_replace(struct hf_mm *mm, hf_pte *entry, unsigned le
 {
 	hide |= hf_format.break_first;
 	if (hide)
-		hf_pte_update(entry, hf_pte_mkheld);
+		hf_pte_update(entry, hf_pte_mkhidden);
 	else
 		hf_pte_set(entry, now);
 	hf_flush(mm, hf_level_base(va, level), hf_level_size(level), what);
@@ -141,12 +141,12 @@ static inline void hf_entry_replace(struct hf_mm *mm, hf_pte *entry, unsigned le
 
 /*
  * Let the hardware through an unarmed branch to a table at `level`. If the table is this
- * space's own again (`ours`: all above it is), by allowing all as before. Else by taking
+ * space's own again (`exclusive`: all above it is), by allowing all as before. Else by taking
  * write permission out of every entry of the table, whose own branches are unarmed then.
  * What was cached through this branch went when it became unarmed: there is nothing to flush.
  * => the table that *branch is in is locked; it may be shared.
  */
-void hf_table_arm(struct hf_phys *phys, hf_pte *branch, unsigned level, bool ours);
+void hf_table_arm(struct hf_phys *phys, hf_pte *branch, unsigned level, bool exclusive);
 
 /*
  * Make the table behind *branch this space's own, so that it may be changed: by taking it
@@ -155,8 +155,8 @@ void hf_table_arm(struct hf_phys *phys, hf_pte *branch, unsigned level, bool our
  * => the table that *branch is in is exclusive, and locked or its mm locked exclusively.
  * HF_ERR_OVERFLOW: nothing changed.
  */
-enum hf_status hf_table_own(struct hf_mm *mm, hf_pte *branch, unsigned level, hf_va va,
-			    struct hf_reserve *r);
+enum hf_status hf_table_make_exclusive(struct hf_mm *mm, hf_pte *branch, unsigned level, hf_va va,
+				       struct hf_reserve *r);
 
 /*
  * Put a table of 512 leaves (one frame of the reserve) in the place of the leaf *entry at

@@ -12,7 +12,7 @@ struct visit {
 
 /* What the way to a table says about it. */
 struct way {
-	bool ours, shared;
+	bool exclusive, shared;
 };
 
 static bool visit_table(const struct visit *v, hf_pfn table, hf_va base, unsigned level,
@@ -22,14 +22,14 @@ static bool visit_table(const struct visit *v, hf_pfn table, hf_va base, unsigne
 	const hf_pte *entries = hf_table_entries(v->phys, table);
 	unsigned end = hf_end_index(v->hi, base, level);
 
-	way.shared |= hf_frame(v->phys, table)->refs > 1;
+	way.shared |= hf_frame_at(v->phys, table)->refs > 1;
 	if (visitor->table)
 		visitor->table(visitor->arg, table, level);
 	for (unsigned i = hf_first_index(v->lo, base, level); i < end; i++) {
 		hf_pte e = hf_pte_get(&entries[i]);
 		hf_va va = base + i * hf_level_size(level);
-		struct way below = { way.ours && hf_pte_writable(e, level), way.shared };
-		struct hf_visited entry = { e, va, level, way.ours, way.shared };
+		struct way below = { way.exclusive && hf_pte_writable(e, level), way.shared };
+		struct hf_visited entry = { e, va, level, way.exclusive, way.shared };
 		bool go_on;
 
 		if (hf_pte_branch(e, level))
@@ -46,15 +46,15 @@ bool hf_visit_locked(struct hf_mm *mm, hf_va lo, hf_va hi, const struct hf_visit
 {
 	struct visit v = { mm->phys, lo, hi, visitor };
 
-	return visit_table(&v, mm->root, 0, HF_TOP_LEVEL, (struct way){ .ours = true });
+	return visit_table(&v, mm->root, 0, HF_TOP_LEVEL, (struct way){ .exclusive = true });
 }
 
-bool hf_visited_alone_locked(struct hf_phys *phys, const struct hf_visited *leaf)
+bool hf_visited_exclusive_locked(struct hf_phys *phys, const struct hf_visited *leaf)
 {
 	hf_pfn pfn = hf_pte_pfn(leaf->e);
 
 	return !leaf->shared && hf_mapped_once_locked(phys, pfn, leaf->level) &&
-	       hf_frame_kind(hf_frame(phys, pfn)) != HF_FRAME_CACHED;
+	       hf_frame_get_kind(hf_frame_at(phys, pfn)) != HF_FRAME_CACHED;
 }
 
 /* ---- Runs ---- */
@@ -91,7 +91,7 @@ static struct hf_run run_of_leaf(const struct runs *r, const struct hf_visited *
 		.level = v->level,
 		.va = v->va,
 		.len = hf_level_size(v->level),
-		.access = hf_leaf_access(v->e, v->ours),
+		.access = hf_leaf_access(v->e, v->exclusive),
 		.accessed = hf_leaf_accessed(v->e),
 		.dirty = hf_leaf_dirty(v->e),
 		.lazy = hf_leaf_lazy(v->e),
@@ -101,7 +101,7 @@ static struct hf_run run_of_leaf(const struct runs *r, const struct hf_visited *
 	if (zero)
 		return run;
 	run.pa = hf_pfn_pa(pfn);
-	run.exclusive = hf_visited_alone_locked(r->phys, v);
+	run.exclusive = hf_visited_exclusive_locked(r->phys, v);
 	run.pinned = hf_pinned_frames_locked(r->phys, pfn, v->level) * HF_PAGE_SIZE;
 	return run;
 }
@@ -113,8 +113,8 @@ static struct hf_run run_of(const struct runs *r, const struct hf_visited *v)
 
 	if (hf_pte_leaf(v->e, v->level))
 		return run_of_leaf(r, v);
-	if (hf_pte_away(v->e)) {
-		run.kind = HF_RUN_AWAY;
+	if (hf_pte_swapped(v->e)) {
+		run.kind = HF_RUN_SWAPPED;
 		run.shared_table = v->shared;
 	}
 	run.len = hf_min_va(end, r->hi) - run.va;

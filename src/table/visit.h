@@ -10,8 +10,8 @@ struct hf_visited {
 	hf_pte e;
 	hf_va va;
 	unsigned level;
-	bool ours;   /* every branch above allows writing */
-	bool shared; /* a table on the way has more than one reference */
+	bool exclusive; /* every branch above allows writing */
+	bool shared;	/* a table on the way has more than one reference */
 };
 
 struct hf_visitor {
@@ -29,6 +29,6 @@ struct hf_visitor {
 bool hf_visit_locked(struct hf_mm *mm, hf_va lo, hf_va hi, const struct hf_visitor *visitor);
 
 /* Nothing else leads to the page of a leaf: no leaf, and no entry by way of the swap store. */
-bool hf_visited_alone_locked(struct hf_phys *phys, const struct hf_visited *leaf);
+bool hf_visited_exclusive_locked(struct hf_phys *phys, const struct hf_visited *leaf);
 
 #endif

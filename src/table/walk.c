@@ -17,7 +17,7 @@ void hf_walk_start(struct hf_walk *w, struct hf_mm *mm, hf_va va, bool mark)
 {
 	struct hf_phys *phys = mm->phys;
 
-	*w = (struct hf_walk){ .mm = mm, .va = va, .ours = true, .look = true };
+	*w = (struct hf_walk){ .mm = mm, .va = va, .exclusive = true, .look = true };
 	enter(w, mm->root, HF_TOP_LEVEL);
 	for (;;) {
 		hf_pte e = hf_pte_get(w->entry);
@@ -38,7 +38,7 @@ void hf_walk_down(struct hf_walk *w)
 	hf_pte branch = hf_pte_get(w->entry);
 	hf_pfn parent = w->table;
 
-	w->ours = w->ours && hf_branch_writable(branch);
+	w->exclusive = w->exclusive && hf_branch_writable(branch);
 	w->look = hf_branch_look(branch);
 	hf_table_lock(phys, hf_pte_pfn(branch));
 	enter(w, hf_pte_pfn(branch), w->level - 1);
@@ -57,13 +57,13 @@ void hf_walk_end(struct hf_walk *w)
 	hf_table_unlock(w->mm->phys, w->table);
 }
 
-unsigned hf_leaf_access(hf_pte leaf, bool ours)
+unsigned hf_leaf_access(hf_pte leaf, bool exclusive)
 {
 	unsigned access = 0;
 
 	if (hf_pte_present(leaf))
 		access = HF_ACCESS_READ;
-	if (ours && hf_leaf_writable(leaf))
+	if (exclusive && hf_leaf_writable(leaf))
 		access |= HF_ACCESS_WRITE;
 	if (hf_leaf_executable(leaf))
 		access |= HF_ACCESS_EXEC;
@@ -78,7 +78,7 @@ struct hf_translation hf_walk_translation(const struct hf_walk *w)
 		.va = hf_level_base(w->va, w->level),
 		.pa = hf_pfn_pa(hf_pte_pfn(e)),
 		.len = hf_level_size(w->level),
-		.access = hf_leaf_access(e, w->ours),
+		.access = hf_leaf_access(e, w->exclusive),
 		.level = w->level,
 	};
 }

@@ -172,8 +172,8 @@ static uint64_t division(struct stage *g)
 	struct hf_swap_stats stats;
 
 	hf_swap_stats(g->m->phys, &stats);
-	return stats.used << 40 | stats.cached << 20 | pages_away(g->s) << 10 |
-	       (g->child ? pages_away(g->child) : 0);
+	return stats.used << 40 | stats.cached << 20 | pages_swapped(g->s) << 10 |
+	       (g->child ? pages_swapped(g->child) : 0);
 }
 
 static void failed(struct stage *g, const struct call *call, enum sharing sharing, bool look,

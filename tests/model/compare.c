@@ -39,8 +39,8 @@ static void settle_page(struct world *w, struct member *member, hf_va va)
 	if (!unsure->sealed && !(under && under->pins))
 		return; /* nobody can tell */
 	must(w, hf_mm_visit(&member->mm, va, PAGE, find, &found), "hf_mm_visit");
-	if (found.run.kind == HF_RUN_HOLE || found.run.kind == HF_RUN_AWAY) {
-		model_sure(model, va, found.run.kind == HF_RUN_AWAY);
+	if (found.run.kind == HF_RUN_HOLE || found.run.kind == HF_RUN_SWAPPED) {
+		model_sure(model, va, found.run.kind == HF_RUN_SWAPPED);
 		return;
 	}
 	got = page_bytes(w, &found.run, va);
@@ -66,7 +66,7 @@ static void settle_lazy(struct world *w, struct member *member, uint64_t number)
 	must(w, hf_mm_visit(&member->mm, number * PAGE, PAGE, find, &found), "hf_mm_visit");
 	got = page_bytes(w, &found.run, number * PAGE);
 	/* a new huge page may have come there since */
-	if (found.run.kind != HF_RUN_AWAY && memcmp(got, zeros, PAGE) == 0)
+	if (found.run.kind != HF_RUN_SWAPPED && memcmp(got, zeros, PAGE) == 0)
 		pagemap_clear(&member->model.pages, number, number + 1);
 }
 
@@ -169,8 +169,8 @@ static void compare_page(struct world *w, const struct model *model, const struc
 	const void *want = page ? page->bytes : zeros, *got = page_bytes(w, run, va);
 	hf_pa pa = { run->pa.v + (va - run->va) };
 
-	if (run->kind == HF_RUN_AWAY)
-		return; /* compare_away */
+	if (run->kind == HF_RUN_SWAPPED)
+		return; /* compare_swapped */
 	if (run->kind == HF_RUN_HOLE && model_page_under(model, va) &&
 	    !pagemap_get(&model->pages, va / PAGE))
 		return; /* the object's page has not been mapped yet */
@@ -214,8 +214,8 @@ static void compare_run(struct world *w, const struct model *model, const struct
 }
 
 /* Pages in the swap store: some of them, for they come back when they are read. */
-static void compare_away(struct world *w, struct member *member, const struct hf_run *run,
-			 unsigned prot)
+static void compare_swapped(struct world *w, struct member *member, const struct hf_run *run,
+			    unsigned prot)
 {
 	uint8_t want[PAGE], got[PAGE];
 	hf_va va = run->va + PAGE * below(w, run->len / PAGE);
@@ -260,7 +260,7 @@ static void sum_up(struct hf_smaps *sum, const struct hf_run *run)
 
 	sum->size += run->len;
 	sum->zero += run->kind == HF_RUN_ZERO ? run->len : 0;
-	sum->away += run->kind == HF_RUN_AWAY ? run->len : 0;
+	sum->swapped += run->kind == HF_RUN_SWAPPED ? run->len : 0;
 	if (!page)
 		return;
 	sum->resident += run->len;
@@ -281,7 +281,7 @@ static void compare_smaps(struct world *w, struct member *member, const struct h
 
 	must(w, hf_mm_smaps(&member->mm, region->start, &got), "hf_mm_smaps");
 	same = got.size == sum->size && got.resident == sum->resident && got.zero == sum->zero &&
-	       got.away == sum->away && got.pinned == sum->pinned && got.lazy == sum->lazy &&
+	       got.swapped == sum->swapped && got.pinned == sum->pinned && got.lazy == sum->lazy &&
 	       got.accessed == sum->accessed && got.shared_table == sum->shared_table &&
 	       got.shared_clean + got.shared_dirty == sum->shared_clean &&
 	       got.private_clean + got.private_dirty == sum->private_clean;
@@ -302,7 +302,7 @@ static void compare_stats(struct world *w, struct member *member, const struct h
 		leaves += stats.leaves[level] * hf_level_size(level);
 	if (stats.mapped_bytes != all->size || stats.vmas != member->model.count ||
 	    leaves != all->resident || stats.zero_bytes != all->zero ||
-	    stats.away * PAGE != all->away || stats.pinned_frames * PAGE != all->pinned)
+	    stats.swapped * PAGE != all->swapped || stats.pinned_frames * PAGE != all->pinned)
 		disagree(w, "hf_mm_stats is not what the runs add up to");
 }
 
@@ -364,9 +364,9 @@ static void compare_member(struct world *w, struct member *member)
 		disagree(w, "%zu runs are in no mapping", runs.count - next);
 	compare_stats(w, member, &all);
 	for (size_t i = 0; i < runs.count; i++)
-		if (runs.list[i].kind == HF_RUN_AWAY)
-			compare_away(w, member, &runs.list[i],
-				     model_at(model, runs.list[i].va)->attr.prot);
+		if (runs.list[i].kind == HF_RUN_SWAPPED)
+			compare_swapped(w, member, &runs.list[i],
+					model_at(model, runs.list[i].va)->attr.prot);
 	free(runs.list);
 }
 

@@ -118,15 +118,15 @@ static void compare_forecast(struct world *w, struct call *c)
 		disagree(w, "the forecast was %s", hf_status_name(c->foretold));
 	if (c->fail_after)
 		return; /* small pages may have stood in for huge ones */
-	if (f->looked != got->looked || f->tables != got->tables || f->small != got->small ||
+	if (f->inspected != got->inspected || f->tables != got->tables || f->small != got->small ||
 	    f->huge != got->huge || f->bytes != got->bytes)
 		disagree(
 			w,
 			"foretold: %llu tables looked at, %llu made, %llu + %llu pages; took %llu, "
 			"%llu, %llu + %llu",
-			(unsigned long long)f->looked, (unsigned long long)f->tables,
+			(unsigned long long)f->inspected, (unsigned long long)f->tables,
 			(unsigned long long)f->small, (unsigned long long)f->huge,
-			(unsigned long long)got->looked, (unsigned long long)got->tables,
+			(unsigned long long)got->inspected, (unsigned long long)got->tables,
 			(unsigned long long)got->small, (unsigned long long)got->huge);
 }
 

@@ -365,12 +365,12 @@ static enum hf_status expect_scan(struct world *w, struct call *c)
 
 static enum hf_status call_scan(struct world *w, struct call *c)
 {
-	uint64_t looked = c->m->scan.looked;
+	uint64_t looked = c->m->scan.inspected;
 	enum hf_status status = hf_collapse_scan(&c->m->mm, &c->m->scan, c->len);
 
-	if (c->m->scan.looked - looked > c->len)
+	if (c->m->scan.inspected - looked > c->len)
 		disagree(w, "%llu parts looked at",
-			 (unsigned long long)(c->m->scan.looked - looked));
+			 (unsigned long long)(c->m->scan.inspected - looked));
 	return status;
 }
 

@@ -318,12 +318,12 @@ uint64_t leaves(struct space *s, unsigned level)
 	return stats.leaves[level];
 }
 
-uint64_t pages_away(struct space *s)
+uint64_t pages_swapped(struct space *s)
 {
 	struct hf_mm_stats stats;
 
 	hf_mm_stats(s->mm, &stats);
-	return stats.away;
+	return stats.swapped;
 }
 
 struct hf_vma_info mapping_at(struct space *s, hf_va va)

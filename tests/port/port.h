@@ -122,7 +122,7 @@ hf_pa pa_of(struct space *s, hf_va va); /* of the very byte */
 unsigned level_of(struct space *s, hf_va va);
 unsigned access_of(struct space *s, hf_va va);
 uint64_t leaves(struct space *s, unsigned level);
-uint64_t pages_away(struct space *s); /* in the swap store */
+uint64_t pages_swapped(struct space *s); /* in the swap store */
 
 /* The mapping that ends above va, and how many there are. */
 struct hf_vma_info mapping_at(struct space *s, hf_va va);

@@ -450,7 +450,7 @@ static void scan_is_bounded(void **state)
 	OK(hf_madvise(s->mm, va, 4 * PMD_SIZE, HF_ADV_HUGEPAGE));
 	for (uint64_t i = 1; i <= 4; i++) {
 		OK(hf_collapse_scan(s->mm, &scan, 1));
-		SAME(scan.looked, i);
+		SAME(scan.inspected, i);
 		SAME(scan.collapsed, i);
 		SAME(leaves(s, HF_LEVEL_PMD), i);
 		SAME(scan.at, va + i * PMD_SIZE);
@@ -473,7 +473,7 @@ static void scan_jumps_over_gaps(void **state)
 
 	OK(hf_madvise(s->mm, va, SPACE_LEN, HF_ADV_HUGEPAGE));
 	scan_all(s, &scan);
-	SAME(scan.looked, 1);
+	SAME(scan.inspected, 1);
 	SAME(scan.collapsed, 0);
 }
 

@@ -263,7 +263,7 @@ static void expect_smaps(struct space *s, const struct hf_smaps *smaps)
 
 		page += run->kind == HF_RUN_PAGE ? run->len : 0;
 		zero += run->kind == HF_RUN_ZERO ? run->len : 0;
-		away += run->kind == HF_RUN_AWAY ? run->len : 0;
+		away += run->kind == HF_RUN_SWAPPED ? run->len : 0;
 		dirty += run->kind == HF_RUN_PAGE && run->dirty ? run->len : 0;
 		accessed += run->kind == HF_RUN_PAGE && run->accessed ? run->len : 0;
 		own += run->exclusive ? run->len : 0;
@@ -276,7 +276,7 @@ static void expect_smaps(struct space *s, const struct hf_smaps *smaps)
 	SAME(smaps->private_clean + smaps->private_dirty, own);
 	SAME(smaps->resident, smaps->shared_clean + smaps->shared_dirty + own);
 	SAME(smaps->zero, zero);
-	SAME(smaps->away, away);
+	SAME(smaps->swapped, away);
 	SAME(smaps->pinned, pinned);
 	SAME(smaps->accessed, accessed);
 	free(runs);
@@ -434,12 +434,12 @@ static void reports_of_what_is_away(void **state)
 	OK(hf_swap_on(m->phys, &store));
 	listen_begin(m);
 	OK(hf_reclaim(m->phys, 8, &done));
-	away = smaps_at(s, va).away;
+	away = smaps_at(s, va).swapped;
 	assert_true(away > 0 && done > 0);
 	SAME(smaps_at(s, va).resident + away, 16 * PAGE);
 	expect_runs(s, SPACE_LO, SPACE_LEN);
 	hf_mm_stats(s->mm, &stats);
-	SAME(stats.away * PAGE, away);
+	SAME(stats.swapped * PAGE, away);
 	assert_true(heard.count[HF_TRACE_RECLAIM] > 0);
 	FAILS(m, HF_ERR_AGAIN, hf_madvise(s->mm, va, PMD_SIZE, HF_ADV_COLLAPSE));
 	FILLED(s, va, 16 * PAGE, 1);
@@ -473,7 +473,7 @@ static void a_page_half_away_is_shared(void **state)
 	put(child, locked, 1);			  /* tables of its own */
 	OK(hf_mlock(child->mm, locked, PAGE, 0)); /* keeps the parent's table as it is */
 	GIVES(HF_ERR_AGAIN, hf_reclaim(m->phys, 16, &done));
-	SAME(smaps_at(child, va).away, 16 * PAGE);
+	SAME(smaps_at(child, va).swapped, 16 * PAGE);
 	smaps = smaps_at(s, va);
 	SAME(smaps.resident, 16 * PAGE);
 	SAME(smaps.private_clean + smaps.private_dirty, 0);
@@ -523,7 +523,7 @@ struct forecast {
 
 static void expect_cost(const struct hf_fork_cost *got, const struct hf_fork_cost *want)
 {
-	SAME(got->looked, want->looked);
+	SAME(got->inspected, want->inspected);
 	SAME(got->tables, want->tables);
 	SAME(got->small, want->small);
 	SAME(got->huge, want->huge);
@@ -571,7 +571,7 @@ static void forecast_of_nothing_pinned(void **state)
 	map_filled(s, HF_LEVEL_PMD, 4, 2);
 	for (size_t i = 0; i < 2; i++) {
 		fork_as_forecast(s, policies[i], 0, &f);
-		SAME(f.cost.looked, 1);
+		SAME(f.cost.inspected, 1);
 		SAME(f.cost.tables, 1);
 		SAME(f.cost.bytes, 0);
 		SAME(f.count, 0);
@@ -594,7 +594,7 @@ static void forecast_of_small_pins(void **state)
 		fork_as_forecast(s, policies[i], 0, &f);
 		SAME(f.cost.small, 4);
 		SAME(f.cost.bytes, 4 * PAGE);
-		SAME(f.cost.tables, f.cost.looked);
+		SAME(f.cost.tables, f.cost.inspected);
 		SAME(f.count, 2);
 		SAME(f.copies[0].va, va);
 		SAME(f.copies[0].len, 3 * PAGE);
@@ -694,10 +694,10 @@ static void forecast_after_the_pins_are_gone(void **state)
 	pin_range(s, va, PAGE, HF_PIN_READ, &pin);
 	unpin(m, &pin);
 	fork_as_forecast(s, HF_FORK_COPY, 0, &f);
-	assert_true(f.cost.looked > 1);
+	assert_true(f.cost.inspected > 1);
 	SAME(f.cost.tables, 1);
 	fork_as_forecast(s, HF_FORK_COPY, 0, &f);
-	SAME(f.cost.looked, 1);
+	SAME(f.cost.inspected, 1);
 }
 
 /* Way by way: what still holds a pin goes on being looked at, and nothing else. */
@@ -715,17 +715,17 @@ static void look_decays(void **state)
 	pin_range(s, far, PAGE, HF_PIN_READ, &pin[1]);
 	pin_range(s, small, PAGE, HF_PIN_WRITE, &pin[2]);
 	fork_as_forecast(s, HF_FORK_COPY, 0, &f);
-	all = f.cost.looked;
+	all = f.cost.inspected;
 	SAME(f.cost.tables, all);
 	fork_as_forecast(s, HF_FORK_COPY, 0, &f);
-	SAME(f.cost.looked, all);
+	SAME(f.cost.inspected, all);
 
 	unpin(m, &pin[2]);
 	fork_as_forecast(s, HF_FORK_COPY, 0, &f);
-	SAME(f.cost.looked, all);
+	SAME(f.cost.inspected, all);
 	assert_true(f.cost.tables < all);
 	fork_as_forecast(s, HF_FORK_COPY, 0, &f);
-	SAME(f.cost.looked, f.cost.tables);
+	SAME(f.cost.inspected, f.cost.tables);
 	SAME(f.cost.huge, 2);
 
 	unpin(m, &pin[0]);
@@ -733,7 +733,7 @@ static void look_decays(void **state)
 	fork_as_forecast(s, HF_FORK_COPY, 0, &f);
 	SAME(f.cost.tables, 1);
 	fork_as_forecast(s, HF_FORK_COPY, 0, &f);
-	SAME(f.cost.looked, 1);
+	SAME(f.cost.inspected, 1);
 }
 
 /* The list is cut where it is full; how long it would be is told. */

@@ -54,18 +54,18 @@ static void pages_go_and_come_back(void **state)
 	struct space *s = space_new(m);
 	hf_va va = map_filled(s, HF_LEVEL_PTE, 700, 1);
 
-	SAME(pages_away(s), 0);
+	SAME(pages_swapped(s), 0);
 	reclaim(m, 100);
-	SAME(pages_away(s), 100);
+	SAME(pages_swapped(s), 100);
 	SAME(swap_stats(m).used, 100);
 	SAME(swap_stats(m).outs, 100);
 	SAME(d->writes, 100);
 	FILLED(s, va, 700 * PAGE, 1);
-	SAME(pages_away(s), 0);
+	SAME(pages_swapped(s), 0);
 	SAME(swap_stats(m).used, 0);
 	SAME(swap_stats(m).ins, 100);
 	SAME(reclaim_all(m), 700);
-	SAME(pages_away(s), 700);
+	SAME(pages_swapped(s), 700);
 	SAME(leaves(s, 0), 0);
 	FILLED(s, va, 700 * PAGE, 1);
 	fill(s, va, 700 * PAGE, 2);
@@ -226,7 +226,7 @@ static void forbidden_memory_goes_and_comes_back_forbidden(void **state)
 	OK(hf_mprotect(s->mm, va, 8 * PAGE, HF_PROT_NONE));
 	SAME(reclaim_all(m), 8);
 	assert_false(may_load(s, va));
-	SAME(pages_away(s), 8);
+	SAME(pages_swapped(s), 8);
 	/* Rights change while the pages are away. */
 	OK(hf_mprotect(s->mm, va, 4 * PAGE, HF_PROT_READ));
 	CHECK(m);
@@ -283,7 +283,7 @@ static void copies_find_what_is_away(void **state)
 	SAME(reclaim_all(m), 8);
 	OK(hf_read(s->mm, va + 2 * PAGE - 4, &word, 8));
 	CHECK(m);
-	SAME(pages_away(s), 6);
+	SAME(pages_swapped(s), 6);
 	SAME(word >> 32, stamp(1, va + 2 * PAGE) & UINT32_MAX);
 	word = 99;
 	OK(hf_write(s->mm, va + 4 * PAGE, &word, 8));
@@ -312,7 +312,7 @@ static void a_pin_brings_back_and_holds(void **state)
 	SAME(reclaim_all(m), 20);
 	pin_range(s, va + 5 * PAGE, 3 * PAGE, HF_PIN_WRITE, &a);
 	pin_range(s, va + 10 * PAGE, 2 * PAGE, HF_PIN_READ, &b);
-	SAME(pages_away(s), 15);
+	SAME(pages_swapped(s), 15);
 	pa = pa_of(s, va + 5 * PAGE);
 	FILLED(s, va, 20 * PAGE, 1);
 	SAME(reclaim_all(m), 15);
@@ -340,7 +340,7 @@ static void fork_shares_what_is_away(void **state)
 	SAME(reclaim_all(m), 600);
 	c = fork_space(p, HF_FORK_COPY);
 	SAME(swap_stats(m).used, 600);
-	SAME(pages_away(c), 600);
+	SAME(pages_swapped(c), 600);
 	FILLED(c, va, 100 * PAGE, 1);
 	FILLED(p, va, 600 * PAGE, 1);
 	fill(c, va, 600 * PAGE, 2);
@@ -360,8 +360,8 @@ static void shared_pages_go_once_and_come_back_once(void **state)
 	c = fork_space(p, HF_FORK_COPY);
 	SAME(reclaim_all(m), 64);
 	SAME(d->writes, 64);
-	SAME(pages_away(c), 64);
-	SAME(pages_away(p), 64);
+	SAME(pages_swapped(c), 64);
+	SAME(pages_swapped(p), 64);
 	FILLED(p, va, 64 * PAGE, 1);
 	SAME(d->reads, 64);
 	FILLED(c, va, 64 * PAGE, 1);
@@ -370,8 +370,8 @@ static void shared_pages_go_once_and_come_back_once(void **state)
 	put(c, va, 5); /* the tables part: each page has two leaves from now on */
 	SAME(reclaim_all(m), 65);
 	SAME(d->writes, 64 + 65);
-	SAME(pages_away(c), 64);
-	SAME(pages_away(p), 64);
+	SAME(pages_swapped(c), 64);
+	SAME(pages_swapped(p), 64);
 	SAME(get(c, va), 5);
 	FILLED(p, va, 64 * PAGE, 1);
 	SAME(d->reads, 64 + 65);
@@ -483,7 +483,7 @@ static void fork_beside_a_pin_shares_entries(void **state)
 	SAME(reclaim_all(m), 29);
 	c = fork_space(p, HF_FORK_COPY);
 	SAME(swap_stats(m).used, 29);
-	SAME(pages_away(c), 29);
+	SAME(pages_swapped(c), 29);
 	FILLED(c, va, 30 * PAGE, 1);
 	fill(c, va, 30 * PAGE, 2);
 	FILLED(p, va, 30 * PAGE, 1);
@@ -551,7 +551,7 @@ static void cold_huge_pages_go_in_small_ones(void **state)
 	OK(hf_reclaim(m->phys, 20, &done));
 	CHECK(m);
 	SAME(done, 20);
-	SAME(pages_away(s), 20);
+	SAME(pages_swapped(s), 20);
 	SAME(leaves(s, 1), 2);
 	FILLED(s, va, 3 * PMD_SIZE, 1);
 	SAME(reclaim_all(m), 3 * 512);
@@ -808,7 +808,7 @@ static void pageout_takes_a_range(void **state)
 
 	OK(hf_madvise(s->mm, va + 10 * PAGE, 50 * PAGE, HF_ADV_PAGEOUT));
 	CHECK(m);
-	SAME(pages_away(s), 50);
+	SAME(pages_swapped(s), 50);
 	for (uint64_t page = 0; page < 100; page++)
 		SAME(present(s, va + page * PAGE), page < 10 || page >= 60);
 	OK(hf_madvise(s->mm, huge + 100 * PAGE, 100 * PAGE, HF_ADV_PAGEOUT));
@@ -830,12 +830,12 @@ static void pageout_leaves_what_others_have(void **state)
 
 	c = fork_space(p, HF_FORK_COPY);
 	OK(hf_madvise(p->mm, va, 30 * PAGE, HF_ADV_PAGEOUT));
-	SAME(pages_away(p), 0);
+	SAME(pages_swapped(p), 0);
 	fill(c, va, 10 * PAGE, 2);
 	pin_range(c, va + 5 * PAGE, PAGE, HF_PIN_READ, &pin);
 	OK(hf_madvise(c->mm, va, 30 * PAGE, HF_ADV_PAGEOUT));
 	CHECK(m);
-	SAME(pages_away(c), 9);
+	SAME(pages_swapped(c), 9);
 	assert_true(present(c, va + 5 * PAGE));
 	unpin(m, &pin);
 	FILLED(c, va, 10 * PAGE, 2);
@@ -863,7 +863,7 @@ static void advice_has_its_errors(void **state)
 	FAILS(m, HF_ERR_UNMAPPED, hf_madvise(s->mm, SPACE_LO, PAGE, HF_ADV_FREE));
 	GIVES(HF_ERR_STORE, hf_madvise(s->mm, va, 4 * PAGE, HF_ADV_PAGEOUT));
 	CHECK(m);
-	SAME(pages_away(s), 2);
+	SAME(pages_swapped(s), 2);
 	FILLED(s, va, 4 * PAGE, 1);
 	SAME(get(s, shared), 1);
 	disk_off(m, d);
@@ -883,7 +883,7 @@ static void pages_that_are_away_move(void **state)
 	OK(hf_mremap(s->mm, va, 1100 * PAGE, 1200 * PAGE, HF_MREMAP_MAYMOVE, &to));
 	CHECK(m);
 	SAME(swap_stats(m).used, 1100);
-	SAME(pages_away(s), 1100);
+	SAME(pages_swapped(s), 1100);
 	for (uint64_t at = 0; at < 1100 * PAGE; at += PAGE)
 		SAME(get(s, to + at), stamp(1, va + at));
 	/* What is shared goes for both, though it lies elsewhere here. */
@@ -922,7 +922,7 @@ static void a_full_store_loses_nothing(void **state)
 	GIVES(HF_ERR_STORE, hf_reclaim(m->phys, 20, &done));
 	CHECK(m);
 	SAME(done, 10);
-	SAME(pages_away(s), 10);
+	SAME(pages_swapped(s), 10);
 	FAILS(m, HF_ERR_STORE, hf_reclaim(m->phys, 20, &done));
 	SAME(done, 0);
 	FILLED(s, va, 40 * PAGE, 1);
@@ -985,13 +985,13 @@ static void a_failing_read_leaves_the_page_away(void **state)
 	FAILS(m, HF_ERR_STORE, hf_swap_off(m->phys));
 	assert_false(may_load(s, va));
 	SAME(free_bytes(m), free);
-	SAME(pages_away(s), 8);
+	SAME(pages_swapped(s), 8);
 	/* The third page of eight. */
 	d->reads = 0;
 	d->bad_read = 3;
 	GIVES(HF_ERR_STORE, hf_madvise(s->mm, va, 8 * PAGE, HF_ADV_POPULATE_READ));
 	CHECK(m);
-	SAME(pages_away(s), 6);
+	SAME(pages_swapped(s), 6);
 	d->bad_read = 0;
 	FILLED(s, va, 8 * PAGE, 1);
 	disk_off(m, d);
@@ -1060,8 +1060,8 @@ static void the_end_of_the_store_brings_all_back(void **state)
 	put(c, va, 5);
 	reclaim_all(m);
 	disk_off(m, d);
-	SAME(pages_away(p), 0);
-	SAME(pages_away(c), 0);
+	SAME(pages_swapped(p), 0);
+	SAME(pages_swapped(c), 0);
 	GIVES(HF_ERR_INVAL, hf_reclaim(m->phys, 1, &done));
 	FILLED(p, va, 600 * PAGE, 1);
 	SAME(get(c, va), 5);
@@ -1151,7 +1151,7 @@ static void what_is_away_moves_with_mremap(void **state)
 			put(s, va + at, at + odd);
 		child = fork_space(s, HF_FORK_COPY);
 		reclaim_all(m);
-		assert_true(pages_away(s) > 100);
+		assert_true(pages_swapped(s) > 100);
 		to += odd * PAGE;
 		OK(hf_mremap(s->mm, va, len, len, fixed, &to));
 		CHECK(m);

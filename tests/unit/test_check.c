@@ -123,7 +123,7 @@ static hf_pfn pfn_at(struct hf_mm *mm, hf_va va, unsigned level)
 
 static struct hf_frame *frame_at(struct hf_mm *mm, hf_va va, unsigned level)
 {
-	return hf_frame(mm->phys, pfn_at(mm, va, level));
+	return hf_frame_at(mm->phys, pfn_at(mm, va, level));
 }
 
 static hf_pa pa_at(struct hf_mm *mm, hf_va va, unsigned level)
@@ -306,12 +306,12 @@ static struct hf_violation write_to_read_only(struct world *w)
 
 static struct hf_violation present_without_access(struct world *w)
 {
-	return changed_leaf(w, w->none, hf_format.valid, hf_format.held);
+	return changed_leaf(w, w->none, hf_format.valid, hf_format.hidden);
 }
 
 static struct hf_violation held_with_access(struct world *w)
 {
-	return changed_leaf(w, w->small + 5 * PAGE, hf_format.held, hf_format.valid);
+	return changed_leaf(w, w->small + 5 * PAGE, hf_format.hidden, hf_format.valid);
 }
 
 static struct hf_violation executable_data(struct world *w)
@@ -357,7 +357,7 @@ static struct hf_violation one_table_reference_more(struct world *w)
 static struct hf_violation one_node_reference_more(struct world *w)
 {
 	SAME(node_of(w->parent)->height, 0); /* what it leads to would be wrong as well */
-	hf_frame(&w->m->phys, w->parent->vmas)->refs++;
+	hf_frame_at(&w->m->phys, w->parent->vmas)->refs++;
 	return of_frame("reference-counts", hf_pfn_pa(w->parent->vmas));
 }
 
@@ -381,7 +381,7 @@ static struct hf_violation mapped_free_block(struct world *w)
 {
 	hf_pfn pfn = { free_block(w).v + 1 };
 
-	hf_frame(&w->m->phys, pfn)->maps = 1;
+	hf_frame_at(&w->m->phys, pfn)->maps = 1;
 	return of_frame("free-means-unused", hf_pfn_pa(pfn));
 }
 
@@ -389,7 +389,7 @@ static struct hf_violation free_block_with_table(struct world *w)
 {
 	hf_pfn pfn = { free_block(w).v + 1 };
 
-	hf_frame_set_kind(hf_frame(&w->m->phys, pfn), HF_FRAME_TABLE);
+	hf_frame_set_kind(hf_frame_at(&w->m->phys, pfn), HF_FRAME_TABLE);
 	return of_frame("free-means-unused", hf_pfn_pa(pfn));
 }
 
@@ -407,7 +407,7 @@ static struct hf_violation mapped_loose_frame(struct world *w)
 {
 	hf_pfn pfn = loose_frame(w);
 
-	hf_frame(&w->m->phys, pfn)->maps = 1;
+	hf_frame_at(&w->m->phys, pfn)->maps = 1;
 	return of_frame("free-means-unused", hf_pfn_pa(pfn));
 }
 
@@ -416,7 +416,7 @@ static struct hf_violation leaked_frame(struct world *w)
 	hf_pa pa;
 
 	OK(hf_phys_alloc(&w->m->phys, 0, &pa));
-	hf_frame_set_kind(hf_frame(&w->m->phys, (hf_pfn){ (uint32_t)(pa.v / PAGE) }),
+	hf_frame_set_kind(hf_frame_at(&w->m->phys, (hf_pfn){ (uint32_t)(pa.v / PAGE) }),
 			  HF_FRAME_PLAIN);
 	return of_frame("no-frame-leaked", pa);
 }
@@ -434,12 +434,12 @@ static struct hf_violation freed_page_in_use(struct world *w)
 /* Take a free block out of its list. */
 static void unlink_free(struct hf_phys *phys, hf_pfn pfn)
 {
-	struct hf_frame *f = hf_frame(phys, pfn);
+	struct hf_frame *f = hf_frame_at(phys, pfn);
 
 	if (f->next != HF_NIL)
-		hf_frame(phys, (hf_pfn){ f->next })->prev = f->prev;
+		hf_frame_at(phys, (hf_pfn){ f->next })->prev = f->prev;
 	if (f->prev != HF_NIL)
-		hf_frame(phys, (hf_pfn){ f->prev })->next = f->next;
+		hf_frame_at(phys, (hf_pfn){ f->prev })->next = f->next;
 	else
 		phys->free_head[f->order] = f->next;
 	f->next = f->prev = HF_NIL;
@@ -448,7 +448,7 @@ static void unlink_free(struct hf_phys *phys, hf_pfn pfn)
 static struct hf_violation relabelled_free_block(struct world *w, hf_pfn pfn, unsigned order)
 {
 	unlink_free(&w->m->phys, pfn);
-	hf_frame(&w->m->phys, pfn)->order = order & HF_ORDER_MASK;
+	hf_frame_at(&w->m->phys, pfn)->order = order & HF_ORDER_MASK;
 	return of_frame("free-block-whole", hf_pfn_pa(pfn));
 }
 
@@ -481,7 +481,7 @@ static struct hf_violation free_block_beyond_ram(struct world *w)
 static struct hf_violation unlinked_free_block(struct world *w)
 {
 	hf_pfn pfn = free_block(w);
-	const struct hf_frame *f = hf_frame(&w->m->phys, pfn);
+	const struct hf_frame *f = hf_frame_at(&w->m->phys, pfn);
 
 	w->m->phys.free_head[f->order] = f->next;
 	return of_frame("free-list-linked", hf_pfn_pa(pfn));
@@ -492,9 +492,9 @@ static struct hf_violation free_list_leads_astray(struct world *w)
 {
 	hf_pfn pfn = free_block(w);
 
-	while (hf_frame(&w->m->phys, pfn)->next != HF_NIL)
-		pfn.v = hf_frame(&w->m->phys, pfn)->next;
-	hf_frame(&w->m->phys, pfn)->next = pfn_at(w->parent, w->small, PMD).v;
+	while (hf_frame_at(&w->m->phys, pfn)->next != HF_NIL)
+		pfn.v = hf_frame_at(&w->m->phys, pfn)->next;
+	hf_frame_at(&w->m->phys, pfn)->next = pfn_at(w->parent, w->small, PMD).v;
 	return of_frame("free-list-linked", hf_pfn_pa(pfn));
 }
 
@@ -508,14 +508,14 @@ static struct hf_violation unlisted_loose_frame(struct world *w)
 
 static void push_free(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 {
-	struct hf_frame *f = hf_frame(phys, pfn);
+	struct hf_frame *f = hf_frame_at(phys, pfn);
 
 	hf_frame_set_kind(f, HF_FRAME_FREE);
 	f->order = order & HF_ORDER_MASK;
 	f->prev = HF_NIL;
 	f->next = phys->free_head[order];
 	if (f->next != HF_NIL)
-		hf_frame(phys, (hf_pfn){ f->next })->prev = pfn.v;
+		hf_frame_at(phys, (hf_pfn){ f->next })->prev = pfn.v;
 	phys->free_head[order] = pfn.v;
 }
 
@@ -524,7 +524,7 @@ static struct hf_violation uncoalesced_free_block(struct world *w)
 {
 	struct hf_phys *phys = &w->m->phys;
 	hf_pfn lower = free_block(w);
-	unsigned order = hf_frame(phys, lower)->order;
+	unsigned order = hf_frame_at(phys, lower)->order;
 
 	unlink_free(phys, lower);
 	push_free(phys, lower, order - 1);
@@ -552,7 +552,7 @@ static struct hf_violation wrong_sum_of_gaps(struct world *w)
 
 static struct hf_violation root_that_is_no_node(struct world *w)
 {
-	hf_frame_set_kind(hf_frame(&w->m->phys, w->many->vmas), HF_FRAME_TABLE);
+	hf_frame_set_kind(hf_frame_at(&w->m->phys, w->many->vmas), HF_FRAME_TABLE);
 	return tree_of_many(w);
 }
 
@@ -620,7 +620,7 @@ static struct hf_violation unknown_bit(struct world *w)
 
 static struct hf_violation present_and_held(struct world *w)
 {
-	return bits_in_leaf(w, hf_format.held, 0);
+	return bits_in_leaf(w, hf_format.hidden, 0);
 }
 
 static struct hf_violation supervisor_leaf(struct world *w)
@@ -959,17 +959,17 @@ static void finds_damaged_objects(void **state)
 	finds(m, "page-before-end");
 	object->size = 2 * PAGE;
 
-	hf_frame_set_kind(hf_frame(&m->phys, hf_pte_pfn(page[1])), HF_FRAME_PLAIN);
+	hf_frame_set_kind(hf_frame_at(&m->phys, hf_pte_pfn(page[1])), HF_FRAME_PLAIN);
 	finds(m, "page-marked");
-	hf_frame_set_kind(hf_frame(&m->phys, hf_pte_pfn(page[1])), HF_FRAME_PAGE);
+	hf_frame_set_kind(hf_frame_at(&m->phys, hf_pte_pfn(page[1])), HF_FRAME_PAGE);
 
 	object->self.v++;
 	finds(m, "objects-listed");
 	object->self.v--;
 
-	object->held++;
+	object->host_refs++;
 	finds(m, "reference-counts");
-	object->held--;
+	object->host_refs--;
 
 	CHECK(&m->phys);
 	hf_object_put(object);

@@ -29,7 +29,7 @@ struct golden {
 	uint64_t page_r_used, page_rw_used; /* accessed; accessed and dirty */
 	uint64_t page_rw_to_rx;		    /* what was marked stays */
 	uint64_t mid_r, mid_rx, mid_rw, big_r, big_rw, big_none;
-	uint64_t page_lazy, away;
+	uint64_t page_lazy, swapped;
 	uint64_t mid_part_5, big_part_511; /* of mid_rw at index 5, of big_r at index 511 */
 };
 
@@ -62,7 +62,7 @@ static const struct golden golden = {
 	.big_rw = 0x00e00000c0000b41,
 	.big_none = 0x02600000c0000bc0,
 	.page_lazy = 0x0160000012345bc3,
-	.away = 0x0400000000055000,
+	.swapped = 0x0400000000055000,
 	.mid_part_5 = 0x00e0000012205b43,
 	.big_part_511 = 0x00600000ffe00bc1,
 };
@@ -103,7 +103,7 @@ static const struct golden golden = {
 	.big_rw = 0x0000000030000017 | D,
 	.big_none = 0x8000000030000012,
 	.page_lazy = 0x00000000048d1513,
-	.away = 0x4000000000015400,
+	.swapped = 0x4000000000015400,
 	.mid_part_5 = 0x0000000004881417 | D,
 	.big_part_511 = 0x000000003ff80013,
 };
@@ -145,7 +145,7 @@ static const struct golden golden = {
 	.big_rw = 0x80000000c0000087,
 	.big_none = 0x80000000c0000484,
 	.page_lazy = 0x8000000012345205,
-	.away = 0x0000000000055800,
+	.swapped = 0x0000000000055800,
 	.mid_part_5 = 0x8000000012205007,
 	.big_part_511 = 0x80000000ffe00085,
 };
@@ -233,13 +233,13 @@ static void parts_of_huge_leaves(void **state)
 
 static void what_is_away(void **state)
 {
-	hf_pte e = hf_away_make(0x55);
+	hf_pte e = hf_swapped_make(0x55);
 
 	(void)state;
-	SAME(e.v, golden.away);
-	SAME(hf_away_slot(e), 0x55);
+	SAME(e.v, golden.swapped);
+	SAME(hf_swapped_slot(e), 0x55);
 	assert_false(hf_pte_present(e) || hf_pte_leaf(e, PTE) || hf_pte_branch(e, PMD));
-	SAME(hf_pte_wrprotect(e, PTE).v, golden.away);
+	SAME(hf_pte_wrprotect(e, PTE).v, golden.swapped);
 }
 
 /* An entry is read as what it was made. */
@@ -270,7 +270,7 @@ static void reading(void **state)
 		unsigned level = cases[i].level;
 
 		assert_true(hf_pte_wellformed(e, level));
-		assert_false(hf_pte_none(e) || hf_pte_away(e));
+		assert_false(hf_pte_none(e) || hf_pte_swapped(e));
 		SAME(hf_pte_branch(e, level), cases[i].branch);
 		SAME(hf_pte_leaf(e, level), !cases[i].branch);
 		SAME(hf_pte_present(e), cases[i].present);
@@ -294,10 +294,10 @@ static void frame_zero(void **state)
 	(void)state;
 	assert_true(hf_pte_branch(hf_branch_make(zero), PMD));
 	assert_true(hf_pte_branch(hf_branch_wrprotect(hf_branch_make(zero)), PMD));
-	assert_true(hf_pte_branch(hf_pte_mkheld(hf_branch_make(zero)), PMD));
+	assert_true(hf_pte_branch(hf_pte_mkhidden(hf_branch_make(zero)), PMD));
 	assert_true(hf_pte_leaf(hf_leaf_make(zero, PTE, HF_PROT_NONE), PTE));
 	assert_true(hf_pte_leaf(hf_leaf_make(zero, PMD, HF_PROT_NONE), PMD));
-	assert_false(hf_pte_none(hf_away_make(0)));
+	assert_false(hf_pte_none(hf_swapped_make(0)));
 }
 
 #define TEST(name) cmocka_unit_test(name)

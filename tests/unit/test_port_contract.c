@@ -345,9 +345,9 @@ static void look_at_removal(struct recorder *r, const struct event *flush)
 		return;
 	r->looks++;
 	SAME(cpu_walk(flush->mm, r->va, &writable).v, 0);
-	assert_true(hf_frame(&r->m->phys, (hf_pfn){ (uint32_t)(r->pa.v / PAGE) })->kind ==
+	assert_true(hf_frame_at(&r->m->phys, (hf_pfn){ (uint32_t)(r->pa.v / PAGE) })->kind ==
 		    HF_FRAME_PLAIN);
-	assert_true(hf_frame(&r->m->phys, (hf_pfn){ (uint32_t)(r->pa.v / PAGE) })->maps == 1);
+	assert_true(hf_frame_at(&r->m->phys, (hf_pfn){ (uint32_t)(r->pa.v / PAGE) })->maps == 1);
 }
 
 static void removing_flushes_before_it_frees(void **state)
@@ -422,7 +422,7 @@ static void look_at_end(struct recorder *r, const struct event *flush)
 {
 	(void)flush;
 	r->looks++;
-	SAME(hf_frame(&r->m->phys, (hf_pfn){ (uint32_t)(r->pa.v / PAGE) })->maps, 1);
+	SAME(hf_frame_at(&r->m->phys, (hf_pfn){ (uint32_t)(r->pa.v / PAGE) })->maps, 1);
 }
 
 static void destroy_flushes_all_at_once(void **state)
@@ -537,7 +537,7 @@ static void look_at_replacement(struct recorder *r, const struct event *flush)
 	bool writable;
 
 	r->looks++;
-	SAME(hf_frame(&r->m->phys, (hf_pfn){ (uint32_t)(r->pa.v / PAGE) })->maps, 2);
+	SAME(hf_frame_at(&r->m->phys, (hf_pfn){ (uint32_t)(r->pa.v / PAGE) })->maps, 2);
 	assert_true(cpu_walk(flush->mm, r->va, &writable).v != r->pa.v);
 }
 
@@ -569,7 +569,7 @@ static void look_at_unsharing(struct recorder *r, const struct event *flush)
 		assert_true(!cpu_walk(flush->mm, r->va, &writable).v);
 	else
 		assert_true(now[r->looks].v != r->table.v);
-	SAME(hf_frame(&r->m->phys, r->table)->refs, 2);
+	SAME(hf_frame_at(&r->m->phys, r->table)->refs, 2);
 	r->looks++;
 	if (r->looks < HF_TOP_LEVEL)
 		r->table = now[r->looks]; /* now shared by the old table and its copy */
