@@ -5,240 +5,19 @@
  *
  * Tests that end in a program's death run this program again as "test_linux --scene NAME".
  */
-#define _GNU_SOURCE
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "rig.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <ucontext.h>
-#include <unistd.h>
-
-#include <holdfast/linux.h>
-
-#define KIB ((uint64_t)1 << 10)
-#define MIB ((uint64_t)1 << 20)
-#define GIB ((uint64_t)1 << 30)
-#define PAGE HF_PAGE_SIZE
-#define BLOCK (2 * MIB)
-#define RW (HF_PROT_READ | HF_PROT_WRITE)
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#else
-#define SANITIZED 0
-#endif
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
-
-#define OK(call) assert_int_equal((call), HF_OK)
-
-#define SKIP(...)                                       \
-	do {                                            \
-		print_message("skipped: " __VA_ARGS__); \
-		print_message("\n");                    \
-		skip();                                 \
-	} while (0)
-
-/* The program's own handler, in place before the port's, and what it saw last. */
-static struct {
-	struct sigaction port; /* the port's action, which calls ours */
-	sigjmp_buf *escape;
-	siginfo_t info;
-	sigset_t mask;
-	int error; /* errno */
-} segv;
-
-static void on_segv(int sig, siginfo_t *info, void *context)
-{
-	(void)context;
-	segv.error = errno;
-	segv.info = *info;
-	pthread_sigmask(SIG_SETMASK, NULL, &segv.mask);
-	if (segv.escape)
-		siglongjmp(*segv.escape, 1);
-	signal(sig, SIG_DFL); /* a real crash: fault again and die of it */
-}
-
-/* What becomes of one access: true if it is made, else segv.info tells of the fault. */
-static bool may(const void *at, unsigned access, char value)
-{
-	volatile char *p = (volatile char *)(uintptr_t)at;
-	sigjmp_buf escape;
-	volatile bool done = false;
-
-	segv.escape = &escape;
-	if (!sigsetjmp(escape, 1)) {
-		if (access == HF_ACCESS_WRITE)
-			*p = value;
-		else if (access == HF_ACCESS_READ)
-			(void)*p;
-		else
-			((void (*)(void))(uintptr_t)at)();
-		done = true;
-	}
-	segv.escape = NULL;
-	return done;
-}
-
-static bool may_read(const void *at)
-{
-	return may(at, HF_ACCESS_READ, 0);
-}
-
-static bool may_write(void *at)
-{
-	return may(at, HF_ACCESS_WRITE, 1);
-}
-
-/* cmocka puts its own handler in place for each test: put the port's back. */
-static void port_handles(void)
-{
-	if (segv.port.sa_sigaction)
-		sigaction(SIGSEGV, &segv.port, NULL);
-}
-
-static struct hf_linux *machine_of(struct hf_linux_config config)
-{
-	struct hf_linux *lin;
-
-	OK(hf_linux_create(&config, &lin));
-	port_handles();
-	return lin;
-}
-
-static struct hf_linux *machine(uint64_t ram_bytes)
-{
-	return machine_of((struct hf_linux_config){ .ram_bytes = ram_bytes });
-}
-
-static void space_in(struct hf_linux *lin, struct hf_linux_space *space, uint64_t len)
-{
-	OK(hf_linux_space_create(lin, space, len, HF_HUGE_COW_WHOLE));
-}
-
-/* Memory of the space as a program sees it, huge where it is advised. */
-static char *map(struct hf_linux_space *space, uint64_t len, bool huge)
-{
-	hf_va va = 0;
-
-	OK(hf_mmap(&space->mm, &va, len, RW, 0));
-	if (huge)
-		OK(hf_madvise(&space->mm, va, len, HF_ADV_HUGEPAGE));
-	return hf_linux_ptr(space, va);
-}
-
-/* The same memory in another space. */
-static char *there(const struct hf_linux_space *here, const struct hf_linux_space *there,
-		   const char *p)
-{
-	return hf_linux_ptr(there, hf_linux_va(here, p));
-}
-
-static void end(struct hf_linux *lin)
-{
-	struct hf_violation v = { 0 };
-
-	if (hf_mm_check(hf_linux_phys(lin), &v))
-		fail_msg("hf_mm_check: %s", v.rule);
-	OK(hf_linux_destroy(lin));
-}
-
-static void destroy(struct hf_linux_space *space)
-{
-	struct hf_violation v = { 0 };
-
-	if (hf_mm_check(space->mm.phys, &v))
-		fail_msg("hf_mm_check: %s", v.rule);
-	hf_linux_space_destroy(space);
-}
-
-static struct hf_linux_stats stats_of(struct hf_linux *lin)
-{
-	struct hf_linux_stats stats;
-
-	hf_linux_stats(lin, &stats);
-	return stats;
-}
-
-static uint64_t held(struct hf_linux *lin)
-{
-	struct stat st;
-
-	assert_int_equal(fstat(hf_linux_memfd(lin), &st), 0);
-	return (uint64_t)st.st_blocks * 512;
-}
-
-/* Mappings of the process that touch the window. */
-static uint64_t host_maps(const struct hf_linux_space *space)
-{
-	uintptr_t lo = (uintptr_t)space->window, hi = lo + space->window_len, from, to;
-	FILE *file = fopen("/proc/self/maps", "r");
-	uint64_t count = 0;
-	char line[512];
-
-	assert_non_null(file);
-	while (fgets(line, sizeof(line), file)) {
-		assert_int_equal(sscanf(line, "%lx-%lx", &from, &to), 2);
-		count += to > lo && from < hi;
-	}
-	fclose(file);
-	return count;
-}
-
-/* Bytes in [at, at+len) that the host maps by huge pages. */
-static uint64_t huge_bytes(const char *at, uint64_t len)
-{
-	uintptr_t lo = (uintptr_t)at, from, to;
-	FILE *file = fopen("/proc/self/smaps", "r");
-	uint64_t kib, sum = 0;
-	bool inside = false;
-	char line[512], c;
-
-	assert_non_null(file);
-	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%lx-%lx %c", &from, &to, &c) == 3)
-			inside = from >= lo && to <= lo + len;
-		else if (inside && sscanf(line, "ShmemPmdMapped: %lu", &kib) == 1)
-			sum += kib * KIB;
-	}
-	fclose(file);
-	return sum;
-}
-
-/* Different in every word, and nowhere zero. */
-static uint64_t stamp(uint64_t seed, uint64_t i)
-{
-	return (seed * 0x9e3779b97f4a7c15 + i * 0xff51afd7ed558ccd) | 1;
-}
-
-static void fill(char *p, uint64_t len, uint64_t step, uint64_t seed)
-{
-	for (uint64_t i = 0; i < len; i += step)
-		*(uint64_t *)(p + i) = stamp(seed, i);
-}
-
-static void check_filled(const char *p, uint64_t len, uint64_t step, uint64_t seed)
-{
-	for (uint64_t i = 0; i < len; i += step)
-		assert_int_equal(*(const uint64_t *)(p + i), stamp(seed, i));
-}
 
 /* Windows. */
 
@@ -1035,11 +814,6 @@ static void direct_reads_land_in_pinned_memory(void **state)
 
 /* Scenes: programs of their own, which tell the test's pipe where they expect to die. */
 
-static void expect_death_at(const char *at)
-{
-	assert_int_equal(write(STDOUT_FILENO, &at, sizeof(at)), sizeof(at));
-}
-
 /* A machine with one page to write and one to read only, after `action` for SIGSEGV. */
 static char *scene_page(const struct sigaction *action, struct hf_linux_space *space)
 {
@@ -1293,86 +1067,21 @@ static void scene_bus_repaired(void)
 	exit(*bus_at == 5 && buses == 1 ? 7 : 10);
 }
 
-#define SCENE(name)                 \
-	{                           \
-#name, scene_##name \
-	}
-static const struct {
-	const char *name;
-	void (*play)(void);
-} scenes[] = {
-	SCENE(forbidden_by_default), SCENE(forbidden_when_ignored),
-	SCENE(foreign_by_default),   SCENE(killed),
-	SCENE(kill_ignored),	     SCENE(simple_handler),
-	SCENE(handler_repairs),	     SCENE(at_the_hosts_limit),
-	SCENE(over_the_hosts_limit), SCENE(bus_by_default),
-	SCENE(bus_when_blocked),     SCENE(bus_repaired),
+static const struct scene scenes[] = {
+	SCENE(forbidden_by_default),
+	SCENE(forbidden_when_ignored),
+	SCENE(foreign_by_default),
+	SCENE(killed),
+	SCENE(kill_ignored),
+	SCENE(simple_handler),
+	SCENE(handler_repairs),
+	SCENE(at_the_hosts_limit),
+	SCENE(over_the_hosts_limit),
+	SCENE(bus_by_default),
+	SCENE(bus_when_blocked),
+	SCENE(bus_repaired),
+	{ NULL, NULL },
 };
-
-static int play(const char *name)
-{
-	for (size_t i = 0; i < sizeof(scenes) / sizeof(scenes[0]); i++)
-		if (!strcmp(scenes[i].name, name))
-			scenes[i].play();
-	return 1; /* no such scene, or one that should not have come back */
-}
-
-/* Start a scene; its standard output is *out. `traced`: it stops at each signal. */
-static pid_t start(const char *name, bool traced, int *out)
-{
-	int ends[2];
-	pid_t pid;
-
-	assert_int_equal(pipe(ends), 0);
-	pid = fork();
-	if (!pid) {
-		dup2(ends[1], STDOUT_FILENO);
-		signal(SIGSEGV, SIG_DFL);
-		if (!traced || !ptrace(PTRACE_TRACEME, 0, NULL, NULL))
-			execl("/proc/self/exe", "test_linux", "--scene", name, (char *)NULL);
-		_exit(127);
-	}
-	close(ends[1]);
-	*out = ends[0];
-	return pid;
-}
-
-static int status_of(const char *name)
-{
-	int out, status;
-	pid_t pid = start(name, false, &out);
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	close(out);
-	return status;
-}
-
-/* The scene dies of this signal, and of no other fault than the one that it meant to. */
-static void dies_of(int deadly, const char *name)
-{
-	int out, status;
-	pid_t pid = start(name, true, &out);
-	siginfo_t info = { 0 };
-	char *expected;
-
-	for (;;) {
-		int sig;
-
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		if (!WIFSTOPPED(status))
-			break;
-		sig = WSTOPSIG(status);
-		if (sig == deadly)
-			ptrace(PTRACE_GETSIGINFO, pid, NULL, &info);
-		ptrace(PTRACE_CONT, pid, NULL, (void *)(intptr_t)(sig == SIGTRAP ? 0 : sig));
-	}
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), deadly);
-	assert_int_equal(read(out, &expected, sizeof(expected)), sizeof(expected));
-	if (expected)
-		assert_ptr_equal(info.si_addr, expected);
-	close(out);
-}
 
 static void without_a_handler_the_program_dies(void **state)
 {
@@ -1386,22 +1095,16 @@ static void without_a_handler_the_program_dies(void **state)
 /* What the kernel does with an access beyond a file's end. */
 static void beyond_an_object_is_sigbus(void **state)
 {
-	int status = status_of("bus_repaired");
-
 	(void)state;
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 7);
+	exits_with(7, "bus_repaired");
 	dies_of(SIGBUS, "bus_by_default");
 	dies_of(SIGBUS, "bus_when_blocked");
 }
 
 static void a_sent_signal_can_be_ignored(void **state)
 {
-	int status = status_of("kill_ignored");
-
 	(void)state;
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 7);
+	exits_with(7, "kill_ignored");
 }
 
 /* What it says that it has, it has; what it says that it has not, shows. */
@@ -1442,20 +1145,14 @@ static void capabilities_are_true(void **state)
 
 static void simple_handlers_are_called(void **state)
 {
-	int status = status_of("simple_handler");
-
 	(void)state;
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 7);
+	exits_with(7, "simple_handler");
 }
 
 static void a_handler_may_repair_and_return(void **state)
 {
-	int status = status_of("handler_repairs");
-
 	(void)state;
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 7);
+	exits_with(7, "handler_repairs");
 }
 
 static void a_full_host_takes_permissions_all_the_same(void **state)
@@ -1465,26 +1162,8 @@ static void a_full_host_takes_permissions_all_the_same(void **state)
 	(void)state;
 	if (SANITIZED)
 		SKIP("sanitizers need host mappings of their own");
-	for (size_t i = 0; i < 2; i++) {
-		int status = status_of(names[i]);
-
-		assert_true(WIFEXITED(status));
-		assert_int_equal(WEXITSTATUS(status), 7);
-	}
-}
-
-/* The program's handler first, then the port's, which finds it there. */
-static void install_handlers(void)
-{
-	struct sigaction action = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO };
-	struct hf_linux *lin;
-
-	sigemptyset(&action.sa_mask);
-	sigaddset(&action.sa_mask, SIGUSR1);
-	sigaction(SIGSEGV, &action, NULL);
-	lin = machine(BLOCK);
-	sigaction(SIGSEGV, NULL, &segv.port);
-	OK(hf_linux_destroy(lin));
+	for (size_t i = 0; i < 2; i++)
+		exits_with(7, names[i]);
 }
 
 int main(int argc, char **argv)
@@ -1522,10 +1201,5 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_full_host_takes_permissions_all_the_same),
 	};
 
-	if (argc == 3 && !strcmp(argv[1], "--scene"))
-		return play(argv[2]);
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	install_handlers();
-	return cmocka_run_group_tests_name("linux", tests, NULL, NULL);
+	RIG_MAIN("linux", tests, scenes, argc, argv);
 }
