@@ -174,8 +174,10 @@ void hf_mm_destroy(struct hf_mm *mm);
  * 4 KiB, taken if that range is free; 0 means no hint. The search goes from the top of
  * the space downwards; mappings of at least 2 MiB are put at a multiple of 2 MiB, of at
  * least 1 GiB at a multiple of 1 GiB, if such a gap exists. *addr is set on success.
- * Adjacent mappings that are alike become one. HF_MAP_GROWSDOWN makes a stack, see hf_fault; what
- * is mapped without FIXED later keeps limits.stack_gap away from it.
+ * Adjacent mappings that are alike become one. HF_MAP_GROWSDOWN makes a stack, see hf_fault.
+ * Without FIXED, limits.stack_gap stays free between a stack and what lies below it, whichever of
+ * the two is mapped, moved or grown (hf_mremap, hf_brk) last; what hf_fault says may lie nearer to
+ * a stack may also be there when a hint puts one above it.
  * HF_ERR_FLAGS: unknown prot or flags, both FIXED flags, both SHARED and PRIVATE, or GROWSDOWN
  * and SHARED. HF_ERR_ALIGN: *addr, with FIXED. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE: FIXED
  * outside the space. HF_ERR_EXIST.
@@ -235,7 +237,7 @@ enum hf_mremap_flags {
 /*
  * Make [old, old+old_len) new_len bytes long: mremap(2); `flags` are HF_MREMAP_* bits. Both
  * lengths are rounded up to 4 KiB. Without FIXED and DONTUNMAP it shrinks in place, or grows in
- * place if what follows is free, else moves if it may. Where it moves, the pages go along as
+ * place if what follows is free and no stack is near (limits.stack_gap), else moves if it may. Where it moves, the pages go along as
  * they are: same frames, pins and
  * sharing, no copy and no fault; where the two addresses are alike modulo 2 MiB (1 GiB),
  * whole tables go, shared ones too, and huge pages stay huge, else they are split. What is

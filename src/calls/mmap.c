@@ -35,7 +35,7 @@ static enum hf_status map(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned 
 
 	vma.flags |= hf_future_locks(mm);
 	if (!fixed)
-		st = hf_find_gap(mm, va, vma.offset, len, &va);
+		st = hf_find_gap(mm, va, vma.offset, len, vma.flags & HF_VMA_GROWSDOWN, &va);
 	else if (fixed == HF_MAP_FIXED_NOREPLACE && hf_occupied(mm, va, va + len))
 		st = HF_ERR_EXIST;
 	vma.start = va;

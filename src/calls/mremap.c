@@ -162,7 +162,7 @@ static enum hf_status remap(struct hf_edit *e, struct remap *r)
 			return HF_OK;
 		if (r->new_len < r->old_len)
 			return hf_edit_unmap(e, r->old + r->new_len, end);
-		if (more <= mm->va_hi - end && !hf_occupied(mm, end, end + more)) {
+		if (hf_room_at(mm, end, more)) {
 			v = rest(mm, r);
 			return hf_edit_map(e, &v);
 		}
@@ -170,7 +170,8 @@ static enum hf_status remap(struct hf_edit *e, struct remap *r)
 			return HF_ERR_NOSPACE;
 		r->to = 0;
 	}
-	st = hf_find_gap(mm, r->to, r->old, r->new_len, &r->to);
+	hf_vmas_next(mm->phys, mm->vmas, r->old, &v);
+	st = hf_find_gap(mm, r->to, r->old, r->new_len, v.flags & HF_VMA_GROWSDOWN, &r->to);
 	return st ? st : move(e, r);
 }
 

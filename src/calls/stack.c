@@ -10,21 +10,6 @@ bool hf_below_stack(const struct hf_mm *mm, hf_va va)
 	       (v.flags & HF_VMA_GROWSDOWN);
 }
 
-/*
- * What is mapped next below `start` is too near. Another stack may be, and what nobody can
- * access is a guard itself. mm lock held.
- */
-static bool crowded(const struct hf_mm *mm, hf_va start)
-{
-	hf_va lo = start > mm->limits.stack_gap ? start - mm->limits.stack_gap : 0;
-	struct hf_vma v = { .end = lo };
-	bool near = false;
-
-	while (hf_vmas_next(mm->phys, mm->vmas, v.end, &v) && v.start < start)
-		near = !(v.flags & HF_VMA_GROWSDOWN) && hf_vma_prot(&v) != HF_PROT_NONE;
-	return near;
-}
-
 enum hf_status hf_stack_grow(struct hf_mm *mm, hf_va va)
 {
 	hf_va start = va & ~(HF_PAGE_SIZE - 1);
@@ -36,7 +21,7 @@ enum hf_status hf_stack_grow(struct hf_mm *mm, hf_va va)
 		return hf_edit_end(&e, st);
 	if (v.start <= va)
 		return hf_edit_end(&e, HF_OK); /* somebody else has made it grow */
-	if (!(v.flags & HF_VMA_GROWSDOWN) || crowded(mm, start))
+	if (!(v.flags & HF_VMA_GROWSDOWN) || hf_crowded(mm, start))
 		return hf_edit_end(&e, st);
 	if (whole.end - start > mm->limits.stack)
 		return hf_edit_end(&e, HF_ERR_LIMIT);

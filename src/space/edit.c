@@ -204,23 +204,46 @@ static bool find_at(const struct hf_mm *mm, uint64_t size, uint64_t off, uint64_
 	return false;
 }
 
-enum hf_status hf_find_gap(const struct hf_mm *mm, hf_va hint, hf_va like, uint64_t len, hf_va *out)
+bool hf_crowded(const struct hf_mm *mm, hf_va start)
 {
-	hf_va va = hint & ~(HF_PAGE_SIZE - 1), stack;
+	hf_va lo = start > mm->limits.stack_gap ? start - mm->limits.stack_gap : 0;
+	struct hf_vma v = { .end = lo };
+	bool near = false;
+
+	while (hf_vmas_next(mm->phys, mm->vmas, v.end, &v) && v.start < start)
+		near = !(v.flags & HF_VMA_GROWSDOWN) && hf_vma_prot(&v) != HF_PROT_NONE;
+	return near;
+}
+
+bool hf_room_at(const struct hf_mm *mm, hf_va va, uint64_t len)
+{
+	hf_va above;
+
+	return va >= mm->va_lo && va < mm->va_hi && len <= mm->va_hi - va &&
+	       !hf_occupied(mm, va, va + len) && !hf_near_stack(mm, va + len, 0, &above);
+}
+
+enum hf_status hf_find_gap(const struct hf_mm *mm, hf_va hint, hf_va like, uint64_t len, bool stack,
+			   hf_va *out)
+{
+	const uint64_t below = stack ? mm->limits.stack_gap : 0;
+	hf_va va = hint & ~(HF_PAGE_SIZE - 1);
 	unsigned level = HF_LEAF_LEVELS;
 
-	if (len > mm->va_hi - mm->va_lo)
-		return HF_ERR_NOSPACE;
-	if (va && va >= mm->va_lo && va < mm->va_hi && len <= mm->va_hi - va &&
-	    !hf_occupied(mm, va, va + len) && !hf_near_stack(mm, va + len, 0, &stack)) {
+	if (va && hf_room_at(mm, va, len) && !(stack && hf_crowded(mm, va))) {
 		*out = va;
 		return HF_OK;
 	}
+	if (len > mm->va_hi - mm->va_lo || below > mm->va_hi - mm->va_lo - len)
+		return HF_ERR_NOSPACE;
 	while (level--) {
 		uint64_t size = hf_level_size(level);
 
-		if (len >= size && find_at(mm, size, like & (size - 1), len, out))
+		if (len >= size &&
+		    find_at(mm, size, (like - below) & (size - 1), below + len, out)) {
+			*out += below;
 			return HF_OK;
+		}
 	}
 	return HF_ERR_NOSPACE;
 }

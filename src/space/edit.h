@@ -77,11 +77,22 @@ bool hf_occupied(const struct hf_mm *mm, hf_va lo, hf_va hi);
  */
 bool hf_near_stack(const struct hf_mm *mm, hf_va end, uint64_t gap, hf_va *start);
 /*
+ * [va, va+len) is in the space and free, and a stack above it keeps its gap. mm lock held.
+ */
+bool hf_room_at(const struct hf_mm *mm, hf_va va, uint64_t len);
+/*
+ * A stack that begins at `start` has something mapped in the gap below it. Another stack may be
+ * there, and what nobody can access is a guard itself. mm lock held.
+ */
+bool hf_crowded(const struct hf_mm *mm, hf_va start);
+/*
  * Where to map `len` bytes: at the hint if that is free, else as high as possible, as far
- * from a multiple of the largest page size that fits as `like` is. mm lock held.
+ * from a multiple of the largest page size that fits as `like` is. Always as far below a stack,
+ * and with `stack` (it is one itself) as far above something else, as limits.stack_gap says. mm
+ * lock held.
  * HF_ERR_NOSPACE.
  */
-enum hf_status hf_find_gap(const struct hf_mm *mm, hf_va hint, hf_va like, uint64_t len,
+enum hf_status hf_find_gap(const struct hf_mm *mm, hf_va hint, hf_va like, uint64_t len, bool stack,
 			   hf_va *out);
 
 #endif

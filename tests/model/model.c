@@ -286,19 +286,27 @@ bool model_near_stack(const struct model *model, hf_va end, uint64_t gap)
 	return above->start - end < gap;
 }
 
+/* What is next below `start`, where a stack is to begin, is nearer than a stack allows. */
+static bool is_crowded(const struct model *model, hf_va start)
+{
+	const struct model_region *below = NULL;
+
+	for (size_t i = 0; i < model->count && model->regions[i].end <= start; i++)
+		below = &model->regions[i];
+	return below && start - below->end < stack_gap(model) &&
+	       !(below->attr.flags & MODEL_GROWSDOWN) && below->attr.prot != HF_PROT_NONE;
+}
+
 enum hf_status model_check_grow(const struct model *model, hf_va va)
 {
-	const struct model_region *stack = model_above(model, va), *below = NULL;
+	const struct model_region *stack = model_above(model, va);
 	uint64_t most = model->limits.stack ? model->limits.stack : (uint64_t)8 << 20;
 	hf_va start = va & ~(PAGE - 1);
 	uint64_t more;
 
 	if (!stack || !(stack->attr.flags & MODEL_GROWSDOWN))
 		return HF_ERR_UNMAPPED;
-	for (size_t i = 0; &model->regions[i] < stack; i++)
-		below = &model->regions[i];
-	if (below && start - below->end < stack_gap(model) &&
-	    !(below->attr.flags & MODEL_GROWSDOWN) && below->attr.prot != HF_PROT_NONE)
+	if (is_crowded(model, start))
 		return HF_ERR_UNMAPPED;
 	if (stack->end - start > most)
 		return HF_ERR_LIMIT;
@@ -372,20 +380,22 @@ static hf_va highest_clear(const struct model *model, uint64_t len, uint64_t ali
 	return 0;
 }
 
-/* Best congruent to `like` modulo the largest page that fits. */
-static hf_va place(const struct model *model, hf_va hint, uint64_t like, uint64_t len)
+/* Best congruent to `like` modulo the largest page that fits; a stack with its gap below. */
+static hf_va place(const struct model *model, hf_va hint, uint64_t like, uint64_t len, bool stack)
 {
 	static const uint64_t sizes[] = { PUD_SIZE, PMD_SIZE, PAGE };
+	uint64_t gap = stack ? stack_gap(model) : 0;
 
 	hint &= ~(PAGE - 1);
-	if (hint && is_free(model, hint, len) && !model_near_stack(model, hint + len, 0))
+	if (hint && is_free(model, hint, len) && !model_near_stack(model, hint + len, 0) &&
+	    !(stack && is_crowded(model, hint)))
 		return hint;
-	for (size_t i = 0; i < 3; i++) {
-		hf_va va =
-			len >= sizes[i] ? highest_clear(model, len, sizes[i], like % sizes[i]) : 0;
+	for (size_t i = 0; i < 3 && gap + len > gap && gap + len <= model->hi - model->lo; i++) {
+		uint64_t off = (like - gap) % sizes[i];
+		hf_va va = len >= sizes[i] ? highest_clear(model, gap + len, sizes[i], off) : 0;
 
 		if (va)
-			return va;
+			return va + gap;
 	}
 	return 0;
 }
@@ -399,11 +409,11 @@ static enum hf_status check_mmap(const struct model *model, hf_va *va, uint64_t 
 
 	if (prot & ~(unsigned)(HF_PROT_READ | HF_PROT_WRITE | HF_PROT_EXEC))
 		return HF_ERR_FLAGS;
-	if ((flags & ~both) || flags == both)
+	if ((flags & ~(both | HF_MAP_GROWSDOWN)) || (flags & both) == both)
 		return HF_ERR_FLAGS;
-	if (flags) {
+	if (flags & both) {
 		status = model_check_range(model, *va, len, true);
-		if (!status && flags == HF_MAP_FIXED_NOREPLACE &&
+		if (!status && (flags & HF_MAP_FIXED_NOREPLACE) &&
 		    !is_free(model, *va, page_up(len)))
 			status = HF_ERR_EXIST;
 		return status;
@@ -412,7 +422,7 @@ static enum hf_status check_mmap(const struct model *model, hf_va *va, uint64_t 
 		return HF_ERR_EMPTY;
 	if (page_up(len) < len)
 		return HF_ERR_WRAP;
-	*va = place(model, *va, like, page_up(len));
+	*va = place(model, *va, like, page_up(len), flags & HF_MAP_GROWSDOWN);
 	return *va ? HF_OK : HF_ERR_NOSPACE;
 }
 
@@ -527,7 +537,8 @@ enum hf_status model_check_mremap(const struct model *model, hf_va old, uint64_t
 		return status;
 	if (!(flags & HF_MREMAP_DONTUNMAP)) {
 		*to = old;
-		if (new_len <= old_len || is_free(model, end, new_len - old_len))
+		if (new_len <= old_len || (is_free(model, end, new_len - old_len) &&
+					   !model_near_stack(model, old + new_len, 0)))
 			return HF_OK;
 		if (!(flags & HF_MREMAP_MAYMOVE))
 			return HF_ERR_NOSPACE;
@@ -535,7 +546,7 @@ enum hf_status model_check_mremap(const struct model *model, hf_va old, uint64_t
 	}
 	if (new_len > model->hi - model->lo)
 		return HF_ERR_NOSPACE;
-	*to = place(model, *to, old, new_len);
+	*to = place(model, *to, old, new_len, model_at(model, old)->attr.flags & MODEL_GROWSDOWN);
 	return *to ? HF_OK : HF_ERR_NOSPACE;
 }
 

@@ -36,8 +36,7 @@ static enum hf_status expect_mmap(struct world *w, struct call *c)
 	(void)w;
 	c->src = c->va;
 	c->needs = 0;
-	return check_map(c, model_check_mmap(&c->m->model, &c->src, c->len, c->prot,
-					     c->flags & ~(unsigned)HF_MAP_GROWSDOWN));
+	return check_map(c, model_check_mmap(&c->m->model, &c->src, c->len, c->prot, c->flags));
 }
 
 static enum hf_status call_mmap(struct world *w, struct call *c)

@@ -159,6 +159,88 @@ static void mmap_keeps_away_from_stacks(void **state)
 	assert_true(va > SPACE_LO + 5 * PAGE);
 }
 
+static void stack_is_placed_with_a_gap_below(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m);
+	const struct hf_limits none = { .stack_gap = PAGE }, most = { .stack_gap = -PAGE };
+	hf_va low = map_at(s, SPACE_LO + 8 * MIB, PAGE, RW), va = low + PAGE, to = 0;
+
+	OK(hf_mmap(s->mm, &va, PAGE, RW, HF_MAP_GROWSDOWN)); /* a hint too near is none */
+	SAME(va, TOP - PAGE);
+	OK(hf_munmap(s->mm, va, PAGE));
+	va = low + GAP;
+	OK(hf_mmap(s->mm, &va, PAGE, RW, HF_MAP_GROWSDOWN));
+	assert_true(va != low + GAP);
+	OK(hf_munmap(s->mm, va, PAGE));
+	va = low + GAP + PAGE;
+	OK(hf_mmap(s->mm, &va, PAGE, RW, HF_MAP_GROWSDOWN));
+	SAME(va, low + GAP + PAGE);
+	OK(hf_munmap(s->mm, va, PAGE));
+	OK(hf_mprotect(s->mm, low, PAGE, HF_PROT_NONE)); /* a guard that it may be near */
+	va = low + PAGE;
+	OK(hf_mmap(s->mm, &va, PAGE, RW, HF_MAP_GROWSDOWN));
+	SAME(va, low + PAGE);
+	OK(hf_munmap(s->mm, va, PAGE));
+
+	/* Of two holes, the one where the gap fits; 2 MiB stay a multiple of 2 MiB. */
+	map_at(s, SPACE_LO, TOP - SPACE_LO, RW);
+	OK(hf_munmap(s->mm, TOP - GAP, GAP));
+	OK(hf_munmap(s->mm, SPACE_LO + 32 * MIB, GAP + PAGE));
+	OK(hf_munmap(s->mm, SPACE_LO + 40 * MIB, 5 * MIB));
+	va = 0;
+	OK(hf_mmap(s->mm, &va, PMD_SIZE, RW, HF_MAP_GROWSDOWN));
+	SAME(va, SPACE_LO + 42 * MIB);
+	CHECK(m);
+	map_at(s, SPACE_LO + 40 * MIB, 5 * MIB, RW);
+	va = 0;
+	OK(hf_mmap(s->mm, &va, PAGE, RW, HF_MAP_GROWSDOWN));
+	SAME(va, SPACE_LO + 32 * MIB + GAP);
+	/* where it moves likewise */
+	map_at(s, SPACE_LO, TOP - SPACE_LO, RW);
+	OK(hf_munmap(s->mm, TOP - 2 * GAP, 2 * GAP));
+	va = map_stack(s, SPACE_LO + 64 * MIB, PAGE);
+	FAILS(m, HF_ERR_NOSPACE, hf_mremap(s->mm, va, PAGE, GAP + PAGE, HF_MREMAP_MAYMOVE, &to));
+	OK(hf_mremap(s->mm, va, PAGE, GAP, HF_MREMAP_MAYMOVE, &to));
+	SAME(to, TOP - GAP);
+	CHECK(m);
+	OK(hf_munmap(s->mm, SPACE_LO, TOP - SPACE_LO));
+	OK(hf_mm_set_limits(s->mm, &none));
+	va = 0;
+	OK(hf_mmap(s->mm, &va, TOP - SPACE_LO - PAGE, RW, HF_MAP_GROWSDOWN));
+	SAME(va, SPACE_LO + PAGE);
+	OK(hf_munmap(s->mm, SPACE_LO, TOP - SPACE_LO));
+	OK(hf_mm_set_limits(s->mm, &most)); /* larger than the space, and any sum with it wraps */
+	va = 0;
+	FAILS(m, HF_ERR_NOSPACE, hf_mmap(s->mm, &va, 2 * PAGE, RW, HF_MAP_GROWSDOWN));
+}
+
+static void mremap_keeps_away_from_stacks(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m);
+	hf_va stack = map_stack(s, SPACE_LO + 64 * MIB, PAGE), va = stack - GAP - 4 * PAGE, to = 77;
+
+	map_at(s, va, PAGE, RW);
+	fill(s, va, PAGE, 1);
+	FAILS(m, HF_ERR_NOSPACE, hf_mremap(s->mm, va, PAGE, 5 * PAGE, 0, &to));
+	FAILS(m, HF_ERR_NOSPACE, hf_mremap(s->mm, va, PAGE, stack - va, 0, &to));
+	SAME(to, 77);
+	OK(hf_mremap(s->mm, va, PAGE, 4 * PAGE, 0, &to)); /* as far as it goes */
+	SAME(to, va);
+	OK(hf_mremap(s->mm, va, 4 * PAGE, 5 * PAGE, HF_MREMAP_MAYMOVE, &to));
+	SAME(to, TOP - 5 * PAGE);
+	ZEROS(s, to + PAGE, 4 * PAGE);
+	CHECK(m);
+	/* a stack that grows at its other end, below another one */
+	va = map_stack(s, stack - GAP - PAGE, PAGE);
+	FAILS(m, HF_ERR_NOSPACE, hf_mremap(s->mm, va, PAGE, 2 * PAGE, 0, &to));
+	/* but FIXED is what it says */
+	to = stack - PAGE;
+	OK(hf_mremap(s->mm, va, PAGE, PAGE, HF_MREMAP_MAYMOVE | HF_MREMAP_FIXED, &to));
+	CHECK(m);
+}
+
 static void stack_errors(void **state)
 {
 	struct machine *m = *state;
@@ -273,6 +355,8 @@ static const struct CMUnitTest tests[] = {
 	TEST(stack_keeps_to_the_limits),
 	TEST(stack_of_a_child_keeps_to_its_limit),
 	TEST(mmap_keeps_away_from_stacks),
+	TEST(stack_is_placed_with_a_gap_below),
+	TEST(mremap_keeps_away_from_stacks),
 	TEST(stack_errors),
 	TEST(heap_grows_and_shrinks),
 	TEST(heap_errors),
