@@ -41,7 +41,8 @@ struct hf_linux_config {
 	uint32_t count_limit; /* see struct hf_phys_config */
 	/*
 	 * Host mappings that the port may use for all windows together; 0 means half of
-	 * vm.max_map_count. Near it, whole windows are dropped and fault in again.
+	 * vm.max_map_count. Near it, whole windows are dropped and fault in again; so they are
+	 * where the host refuses a mapping, for the program has many of its own.
 	 */
 	uint64_t map_limit;
 	/*
@@ -67,10 +68,10 @@ struct hf_linux_space {
  * chain, and calls the handler that was there before for faults outside all windows or
  * that the space forbids). That one is called as the kernel would call it; of a fault in a
  * window it learns SEGV_MAPERR or SEGV_ACCERR as from the kernel, and si_errno is ENOMEM
- * where memory was short: physical pages, or host mappings. Without one the program dies
- * of the access. A bus error of hf_fault becomes SIGBUS for the thread, with BUS_ADRERR and the
- * address. HF_ERR_HOST with errno set: memfd_create, mmap or sigaction
- * refused. HF_ERR_ALIGN, HF_ERR_EMPTY, HF_ERR_NOMEM.
+ * where memory was short: physical pages, or host mappings when no window had one left to
+ * give up. Without one the program dies of the access. A bus error of hf_fault becomes SIGBUS
+ * for the thread, with BUS_ADRERR and the address. HF_ERR_HOST with errno set: memfd_create,
+ * mmap or sigaction refused. HF_ERR_ALIGN, HF_ERR_EMPTY, HF_ERR_NOMEM.
  */
 enum hf_status hf_linux_create(const struct hf_linux_config *config, struct hf_linux **out);
 

@@ -35,6 +35,22 @@ static struct {
 	bool installed;
 } registry = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+/*
+ * A fault is its thread's own, and so is what became of it: another thread that faults in the same
+ * window has a page of its own. (The model keeps a handler from allocating it.)
+ */
+static _Thread_local int refusal __attribute__((tls_model("initial-exec")));
+
+void hf_linux_refusal_set(int error)
+{
+	refusal = error;
+}
+
+int hf_linux_refusal(void)
+{
+	return refusal;
+}
+
 static size_t slot(const void *address)
 {
 	return (uintptr_t)address >> HF_LINUX_SLOT_SHIFT;
@@ -98,7 +114,7 @@ static bool resolve(struct hf_linux_window *w, siginfo_t *info, ucontext_t *cont
 		return false;
 	status = hf_fault(mm, mm->va_lo + (uint64_t)((char *)info->si_addr - w->base),
 			  access_of(context), NULL);
-	if (status == HF_OK && !atomic_exchange(&w->refused, 0)) {
+	if (status == HF_OK && !hf_linux_refusal()) {
 		hf_linux_add(&w->lin->faults, 1);
 		return true;
 	}

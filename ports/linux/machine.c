@@ -103,7 +103,7 @@ static void close_machine(struct hf_linux *lin)
 {
 	int error = errno;
 
-	hf_linux_window_reap(lin);
+	hf_linux_windows_fini(lin);
 	hf_linux_ram_close(lin);
 	pthread_mutex_destroy(&lin->lock);
 	free(lin);
@@ -125,6 +125,7 @@ enum hf_status hf_linux_create(const struct hf_linux_config *config, struct hf_l
 	lin->memfd = -1;
 	lin->map_limit = config->map_limit ? config->map_limit : default_map_limit();
 	pthread_mutex_init(&lin->lock, NULL);
+	hf_linux_windows_init(lin);
 	status = open_machine(lin, config);
 	if (status)
 		close_machine(lin);

@@ -34,11 +34,19 @@ struct hf_linux_window {
 	char *base;
 	uint64_t reserved; /* bytes of address space: the window, at least a page of guard */
 	_Atomic(struct hf_mm *) mm; /* whose window it is, once that can fault; or NULL */
-	atomic_int refused;	    /* errno of a mapping that the host refused, for the handler */
 	pthread_mutex_t lock;	    /* guards the record and the host's mappings */
 	struct hf_linux_record record;
-	unsigned upgrades; /* times that rights were given since they were last taken */
-	struct hf_linux_window *next, **link; /* in lin->live or lin->idle, under lin->lock */
+	unsigned upgrades;     /* times that rights were given since they were last taken */
+	_Atomic uint64_t maps; /* record.runs, for those without window->lock */
+	/* Under lin->lock: in lin->live or lin->idle, or in neither while it is being dropped. */
+	struct hf_linux_list *list;
+	struct hf_linux_window *next, **link;
+};
+
+/* Windows in the order in which they came. */
+struct hf_linux_list {
+	struct hf_linux_window *first, **end;
+	unsigned count;
 };
 
 struct hf_linux {
@@ -51,9 +59,11 @@ struct hf_linux {
 	bool collapse;		 /* make blocks huge when they are first used */
 	_Atomic uint64_t *tried; /* one bit per 2 MiB of the memfd: it has been collapsed */
 	size_t tried_size;	 /* bytes of that */
-	pthread_mutex_t lock;	 /* guards the lists */
-	struct hf_linux_window *live, *idle;
-	unsigned idle_count;
+	pthread_mutex_t lock;	 /* guards the lists and `dropping`; held for a few steps only */
+	struct hf_linux_list live, idle;
+	unsigned dropping;	 /* windows that are in no list, for they are being dropped */
+	pthread_cond_t dropped;	 /* one of them is back */
+	_Atomic(char *) ballast; /* mappings to give up where the host takes no more; or NULL */
 	uint64_t map_limit;
 	_Atomic uint64_t maps; /* host mappings in all windows, and those about to be made */
 	_Atomic uint64_t faults, window_drops, huge_blocks, collapse_errors, returned_bytes;

@@ -30,6 +30,12 @@
 /* One call can cut a host mapping into three. */
 #define CALL_MAPS 2
 
+/* Mappings that are there to be given up. */
+#define BALLAST ((uint64_t)8)
+
+/* Windows looked at for one to drop while lin->lock is held. */
+#define LOOK_AT 64
+
 static uint64_t round_up(uint64_t len, uint64_t unit)
 {
 	return (len + unit - 1) / unit * unit;
@@ -85,64 +91,176 @@ static int host_protect(struct hf_linux_window *w, uint64_t first, uint64_t end,
 		       : 0;
 }
 
-/* Room for one more call's mappings? */
-static bool maps_reserve(struct hf_linux *lin)
+/* Room for one more call's mappings? `over`: there is, whatever the limit. */
+static bool maps_reserve(struct hf_linux *lin, bool over)
 {
-	if (atomic_fetch_add(&lin->maps, CALL_MAPS) + CALL_MAPS <= lin->map_limit)
+	if (atomic_fetch_add(&lin->maps, CALL_MAPS) + CALL_MAPS <= lin->map_limit || over)
 		return true;
 	atomic_fetch_sub(&lin->maps, CALL_MAPS);
 	return false;
 }
 
-/* What was reserved has become what the record says, which said `runs` before. */
-static void maps_settle(struct hf_linux_window *w, uint64_t runs)
+/* The record says something new; it said `runs` before, and so many mappings were reserved. */
+static void maps_settle(struct hf_linux_window *w, uint64_t runs, unsigned reserved)
 {
-	atomic_fetch_add(&w->lin->maps, w->record.runs - runs - CALL_MAPS);
+	atomic_store_explicit(&w->maps, w->record.runs, memory_order_relaxed);
+	atomic_fetch_add(&w->lin->maps, w->record.runs - runs - reserved);
 }
 
 /*
- * Forget the whole window. A host at vm.max_map_count refuses mmap(2) even if fewer mappings
- * would be left, but not mprotect(2) of whole mappings: then they stay, without rights.
+ * Ballast. A host at vm.max_map_count refuses mmap(2) even if fewer mappings would be left, but
+ * never munmap(2) of whole mappings: so there are some that nobody needs. All of them map the
+ * last page of the memfd, so the host cannot make one mapping of two, nor of one and a window's.
  */
-static void drop(struct hf_linux_window *w)
+static void ballast_load(struct hf_linux *lin)
+{
+	char *at = mmap(NULL, BALLAST << HF_PAGE_SHIFT, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	off_t last = (off_t)(lin->ram.len - HF_PAGE_SIZE);
+
+	if (at == MAP_FAILED)
+		return;
+	for (uint64_t i = 0; i < BALLAST; i++)
+		mmap(at + (i << HF_PAGE_SHIFT), HF_PAGE_SIZE, PROT_NONE, MAP_SHARED | MAP_FIXED,
+		     lin->memfd, last);
+	at = atomic_exchange(&lin->ballast, at);
+	if (at)
+		munmap(at, BALLAST << HF_PAGE_SHIFT);
+}
+
+/* False: another thread has done it, or there was no room for any since. */
+static bool ballast_drop(struct hf_linux *lin)
+{
+	char *at = atomic_exchange(&lin->ballast, NULL);
+
+	return at && !munmap(at, BALLAST << HF_PAGE_SHIFT);
+}
+
+/* host_unmap of mapped pages, also where the host takes no more mappings. */
+static int host_unmap_at_limit(struct hf_linux_window *w, uint64_t first, uint64_t end)
+{
+	int error = host_unmap(w, first, end);
+
+	if (error && ballast_drop(w->lin))
+		error = host_unmap(w, first, end);
+	if (!error && !atomic_load(&w->lin->ballast))
+		ballast_load(w->lin);
+	return error;
+}
+
+/*
+ * Forget the whole window. Where the host does not take it away, not even after the ballast, the
+ * mappings stay, without rights: whole ones can always be had so. Returns whether there are
+ * fewer of them now.
+ */
+static bool drop(struct hf_linux_window *w)
 {
 	uint64_t first = 0, end = w->record.pages, runs = w->record.runs;
 
 	if (!hf_linux_record_mapped(&w->record, &first, &end))
-		return;
-	if (!host_unmap(w, first, end))
+		return false;
+	if (!host_unmap_at_limit(w, first, end))
 		hf_linux_record_set(&w->record, 0, w->record.pages, 0);
 	else if (!host_protect(w, first, end, PROT_NONE))
 		hf_linux_record_revoke(&w->record, first, end, RECORD_PROT);
 	else
 		hf_linux_panic(w->lin, "the host does not take mappings away");
-	atomic_fetch_add(&w->lin->maps, w->record.runs - runs);
+	maps_settle(w, runs, 0);
+	return w->record.runs < runs;
 }
 
-/* Drop the window that has the most mappings. False: that frees none. No lock held. */
-static bool drop_largest(struct hf_linux *lin)
+/* lin->lock held, as for unlink. */
+static void link_last(struct hf_linux_list *list, struct hf_linux_window *w)
+{
+	w->next = NULL;
+	w->link = list->end;
+	w->list = list;
+	*list->end = w;
+	list->end = &w->next;
+	list->count++;
+}
+
+static void unlink_from(struct hf_linux_window *w)
+{
+	*w->link = w->next;
+	if (w->next)
+		w->next->link = w->link;
+	else
+		w->list->end = w->link;
+	w->list->count--;
+	w->list = NULL;
+}
+
+/* Of the next few windows the one that has most mappings, or NULL if none has. lin->lock held. */
+static struct hf_linux_window *find_largest(struct hf_linux *lin)
 {
 	struct hf_linux_window *largest = NULL;
 	uint64_t most = 1;
-	bool freed = false;
 
-	pthread_mutex_lock(&lin->lock);
-	for (struct hf_linux_window *w = lin->live; w; w = w->next) {
-		pthread_mutex_lock(&w->lock);
-		if (w->record.runs > most) {
-			most = w->record.runs;
+	for (unsigned i = 0; i < LOOK_AT && i < lin->live.count; i++) {
+		struct hf_linux_window *w = lin->live.first;
+		uint64_t maps = atomic_load_explicit(&w->maps, memory_order_relaxed);
+
+		unlink_from(w);
+		link_last(&lin->live, w);
+		if (maps > most) {
+			most = maps;
 			largest = w;
 		}
-		pthread_mutex_unlock(&w->lock);
 	}
-	if (largest) {
-		pthread_mutex_lock(&largest->lock);
-		drop(largest);
-		freed = largest->record.runs < most;
-		pthread_mutex_unlock(&largest->lock);
-		hf_linux_add(&lin->window_drops, 1);
-	}
+	return largest;
+}
+
+/*
+ * A window to drop, which is in no list until it has been. NULL: *wait says whether another
+ * thread is making room, and has made some now; else there is none to be made.
+ */
+static struct hf_linux_window *begin_drop(struct hf_linux *lin, bool *wait)
+{
+	struct hf_linux_window *w;
+	unsigned looked = 0, windows;
+
+	do {
+		pthread_mutex_lock(&lin->lock);
+		windows = lin->live.count;
+		w = find_largest(lin);
+		if (w) {
+			unlink_from(w);
+			lin->dropping++;
+		}
+		*wait = !w && lin->dropping;
+		if (*wait)
+			pthread_cond_wait(&lin->dropped, &lin->lock);
+		pthread_mutex_unlock(&lin->lock);
+		looked += LOOK_AT;
+	} while (!w && !*wait && looked < windows);
+	return w;
+}
+
+static void end_drop(struct hf_linux_window *w)
+{
+	struct hf_linux *lin = w->lin;
+
+	pthread_mutex_lock(&lin->lock);
+	link_last(&lin->live, w);
+	lin->dropping--;
+	pthread_cond_broadcast(&lin->dropped);
 	pthread_mutex_unlock(&lin->lock);
+}
+
+/* Drop a window that has many mappings. False: that frees none. No lock held. */
+static bool drop_largest(struct hf_linux *lin)
+{
+	bool freed, wait;
+	struct hf_linux_window *w = begin_drop(lin, &wait);
+
+	if (!w)
+		return wait;
+	pthread_mutex_lock(&w->lock);
+	freed = drop(w);
+	pthread_mutex_unlock(&w->lock);
+	end_drop(w);
+	hf_linux_add(&lin->window_drops, 1);
 	return freed;
 }
 
@@ -230,52 +348,48 @@ static int apply(struct hf_linux_window *w, const struct stretch *s)
 		hf_linux_record_set(&w->record, s->first, s->end, s->word);
 	if (s->lack == LACKS_RIGHTS)
 		w->upgrades++;
-	maps_settle(w, runs);
+	maps_settle(w, runs, CALL_MAPS);
 	return error;
 }
 
-/* Lets go of window->lock while it makes room elsewhere; what was true before may not be now. */
-static bool make_room(struct hf_linux_window *w)
+/* What the fault at `page` lacks, if anything, is got. 0 or errno; *over as in maps_reserve. */
+static int fill_once(struct hf_linux_window *w, const struct stretch *run, uint64_t page,
+		     uint64_t leaf, bool over)
 {
-	bool dropped;
+	struct stretch s = find_change(w, run, page, leaf);
 
-	pthread_mutex_unlock(&w->lock);
-	dropped = drop_largest(w->lin);
-	pthread_mutex_lock(&w->lock);
-	return dropped;
+	if (s.lack == LACKS_NOTHING)
+		return 0;
+	return maps_reserve(w->lin, over) ? apply(w, &s) : ENOMEM;
 }
 
+/*
+ * Each try looks at the record anew. Room is made without window->lock, and meanwhile the window
+ * may have been dropped, or filled by another thread: what a page lacked before, it may not lack
+ * now, and what it had may be gone.
+ */
 void hf_linux_fill(void *host, struct hf_mm *mm, hf_va va, const struct hf_translation *t)
 {
 	struct hf_linux *lin = host;
 	struct hf_linux_window *w = mm->host;
-	uint64_t page = (va - mm->va_lo) >> HF_PAGE_SHIFT;
-	struct stretch s, run = {
+	const struct stretch run = {
 		.first = (t->va - mm->va_lo) >> HF_PAGE_SHIFT,
 		.end = (t->va + t->len - mm->va_lo) >> HF_PAGE_SHIFT,
 		.word = (t->pa.v - lin->ram.base.v) | RECORD_MAPPED | t->access,
 	};
+	uint64_t page = (va - mm->va_lo) >> HF_PAGE_SHIFT;
+	bool over = false, again;
+	int error;
 
-	pthread_mutex_lock(&w->lock);
-	for (;;) {
-		int error;
-
-		s = find_change(w, &run, page, (uint64_t)1 << hf_level_order(t->level));
-		if (s.lack == LACKS_NOTHING)
-			break;
-		if (!maps_reserve(lin)) {
-			if (make_room(w))
-				continue;
-			/* The limit is too low for the windows themselves. */
-			atomic_fetch_add(&lin->maps, CALL_MAPS);
-		}
-		error = apply(w, &s);
-		if (error && !make_room(w)) {
-			atomic_store(&w->refused, error);
-			break;
-		}
-	}
-	pthread_mutex_unlock(&w->lock);
+	do {
+		pthread_mutex_lock(&w->lock);
+		error = fill_once(w, &run, page, (uint64_t)1 << hf_level_order(t->level), over);
+		pthread_mutex_unlock(&w->lock);
+		again = error && drop_largest(lin);
+		if (error && !again && !over)
+			again = over = true; /* the limit is too low for the windows themselves */
+	} while (again);
+	hf_linux_refusal_set(error);
 }
 
 /* Forget [first, end), or the whole window if that is not to be had. */
@@ -286,11 +400,11 @@ static void forget(struct hf_linux_window *w, uint64_t first, uint64_t end)
 
 	if (!hf_linux_record_mapped(&w->record, &first, &end))
 		return;
-	if (maps_reserve(w->lin)) {
+	if (maps_reserve(w->lin, false)) {
 		done = !host_unmap(w, first, end);
 		if (done)
 			hf_linux_record_set(&w->record, first, end, 0);
-		maps_settle(w, runs);
+		maps_settle(w, runs, CALL_MAPS);
 	}
 	if (!done)
 		drop(w);
@@ -307,11 +421,11 @@ static void write_protect(struct hf_linux_window *w, uint64_t first, uint64_t en
 		uint64_t word = hf_linux_record_at(&w->record, page);
 		bool done = false;
 
-		if (maps_reserve(w->lin)) {
+		if (maps_reserve(w->lin, false)) {
 			done = !host_protect(w, page, stop, word & ~(uint64_t)PROT_WRITE);
 			if (done)
 				hf_linux_record_revoke(&w->record, page, stop, PROT_WRITE);
-			maps_settle(w, runs);
+			maps_settle(w, runs, CALL_MAPS);
 		}
 		if (!done) {
 			drop(w);
@@ -334,23 +448,6 @@ void hf_linux_flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsign
 	else if (what & HF_FLUSH_WRITE)
 		write_protect(w, first, end);
 	pthread_mutex_unlock(&w->lock);
-}
-
-/* lin->lock held, as for unlink. */
-static void link_into(struct hf_linux_window **list, struct hf_linux_window *w)
-{
-	w->next = *list;
-	w->link = list;
-	if (w->next)
-		w->next->link = &w->next;
-	*list = w;
-}
-
-static void unlink_from(struct hf_linux_window *w)
-{
-	*w->link = w->next;
-	if (w->next)
-		w->next->link = w->link;
 }
 
 /*
@@ -401,7 +498,9 @@ static struct hf_linux_window *window_new(struct hf_linux *lin, uint64_t len)
 	w->reserved = reserved;
 	pthread_mutex_init(&w->lock, NULL);
 	hf_linux_record_init(&w->record, pages, (char *)w + HF_PAGE_SIZE);
-	atomic_fetch_add(&lin->maps, w->record.runs);
+	if (!atomic_load(&lin->ballast))
+		ballast_load(lin);
+	maps_settle(w, 0, 0);
 	hf_linux_handler_add(w);
 	return w;
 }
@@ -415,25 +514,40 @@ static void window_free(struct hf_linux_window *w)
 	munmap(w, window_size(w->record.pages));
 }
 
-enum hf_status hf_linux_window_take(struct hf_linux *lin, uint64_t len,
-				    struct hf_linux_window **out)
+/* An idle window of this length, or NULL. */
+static struct hf_linux_window *take_idle(struct hf_linux *lin, uint64_t pages)
 {
 	struct hf_linux_window *w;
 
 	pthread_mutex_lock(&lin->lock);
-	for (w = lin->idle; w && w->record.pages != len >> HF_PAGE_SHIFT; w = w->next)
+	for (w = lin->idle.first; w && w->record.pages != pages; w = w->next)
 		;
-	if (w) {
-		unlink_from(w);
-		lin->idle_count--;
-	} else {
-		w = window_new(lin, len);
-	}
 	if (w)
-		link_into(&lin->live, w);
+		unlink_from(w);
 	pthread_mutex_unlock(&lin->lock);
+	return w;
+}
+
+enum hf_status hf_linux_window_take(struct hf_linux *lin, uint64_t len,
+				    struct hf_linux_window **out)
+{
+	struct hf_linux_window *w = take_idle(lin, len >> HF_PAGE_SHIFT);
+
+	while (!w) {
+		int error;
+
+		w = window_new(lin, len);
+		error = errno;
+		if (!w && !drop_largest(lin)) {
+			errno = error;
+			return HF_ERR_HOST;
+		}
+	}
 	*out = w;
-	return w ? HF_OK : HF_ERR_HOST;
+	pthread_mutex_lock(&lin->lock);
+	link_last(&lin->live, w);
+	pthread_mutex_unlock(&lin->lock);
+	return HF_OK;
 }
 
 void hf_linux_window_give(struct hf_linux_window *w)
@@ -445,25 +559,43 @@ void hf_linux_window_give(struct hf_linux_window *w)
 
 	atomic_store(&w->mm, NULL);
 	pthread_mutex_lock(&lin->lock);
+	while (!w->list) /* another thread drops it, to make room */
+		pthread_cond_wait(&lin->dropped, &lin->lock);
 	unlink_from(w);
+	pthread_mutex_unlock(&lin->lock);
 	/* One that the host would not empty (see drop) is of no use to another space. */
-	keep = lin->idle_count < IDLE_MAX && w->record.runs == 1;
-	if (keep) {
+	keep = w->record.runs == 1;
+	if (keep)
 		madvise(spare, len, MADV_DONTNEED);
-		link_into(&lin->idle, w);
-		lin->idle_count++;
-	}
+	pthread_mutex_lock(&lin->lock);
+	keep = keep && lin->idle.count < IDLE_MAX;
+	if (keep)
+		link_last(&lin->idle, w);
 	pthread_mutex_unlock(&lin->lock);
 	if (!keep)
 		window_free(w);
 }
 
-void hf_linux_window_reap(struct hf_linux *lin)
+static void list_init(struct hf_linux_list *list)
 {
-	while (lin->idle) {
-		struct hf_linux_window *w = lin->idle;
+	*list = (struct hf_linux_list){ .end = &list->first };
+}
+
+void hf_linux_windows_init(struct hf_linux *lin)
+{
+	list_init(&lin->live);
+	list_init(&lin->idle);
+	pthread_cond_init(&lin->dropped, NULL);
+}
+
+void hf_linux_windows_fini(struct hf_linux *lin)
+{
+	while (lin->idle.first) {
+		struct hf_linux_window *w = lin->idle.first;
 
 		unlink_from(w);
 		window_free(w);
 	}
+	ballast_drop(lin);
+	pthread_cond_destroy(&lin->dropped);
 }

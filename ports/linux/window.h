@@ -10,8 +10,9 @@ enum hf_status hf_linux_window_take(struct hf_linux *lin, uint64_t len,
 				    struct hf_linux_window **out);
 /* After a flush of all of it. */
 void hf_linux_window_give(struct hf_linux_window *w);
-/* Unmap the idle windows. */
-void hf_linux_window_reap(struct hf_linux *lin);
+/* Before the first window, and after the last: unmaps the idle ones. */
+void hf_linux_windows_init(struct hf_linux *lin);
+void hf_linux_windows_fini(struct hf_linux *lin);
 /* struct hf_port's fill and flush. */
 void hf_linux_fill(void *host, struct hf_mm *mm, hf_va va, const struct hf_translation *t);
 void hf_linux_flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned what);
