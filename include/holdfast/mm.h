@@ -21,14 +21,6 @@
 #include <holdfast/status.h>
 #include <holdfast/types.h>
 
-/* Protection of a mapping. Writable or executable memory is readable too, in every format. */
-enum hf_prot {
-	HF_PROT_NONE = 0,
-	HF_PROT_READ = 1,
-	HF_PROT_WRITE = 2,
-	HF_PROT_EXEC = 4,
-};
-
 enum hf_map_flags {
 	HF_MAP_FIXED = 1,	    /* exactly at *addr, replacing what is there */
 	HF_MAP_FIXED_NOREPLACE = 2, /* exactly at *addr, HF_ERR_EXIST if something is there */

@@ -61,4 +61,12 @@ static inline unsigned hf_level_order(unsigned level)
 	return level * HF_TABLE_BITS;
 }
 
+/* Protection of a mapping. Writable or executable memory is readable too, in every format. */
+enum hf_prot {
+	HF_PROT_NONE = 0,
+	HF_PROT_READ = 1,
+	HF_PROT_WRITE = 2,
+	HF_PROT_EXEC = 4,
+};
+
 #endif

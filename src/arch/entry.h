@@ -17,7 +17,7 @@
 #include "x86_64.h"
 #endif
 
-#include <holdfast/mm.h>
+#include <holdfast/types.h>
 
 typedef struct {
 	uint64_t v;

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* brk: the heap, private memory from a fixed start to an end that the program moves. */
+#include "../lib/lock.h"
+#include "../lib/math.h"
 #include "../space/edit.h"
+#include "../space/vma.h"
+
+#include <holdfast/mm.h>
 
 enum hf_status hf_brk_start(struct hf_mm *mm, hf_va start)
 {

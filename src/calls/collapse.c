@@ -8,7 +8,21 @@
  * 1 and 2 can fail.
  */
 #include "collapse.h"
+
+#include "../arch/entry.h"
+#include "../lib/trace.h"
+#include "../phys/block.h"
+#include "../phys/count.h"
+#include "../phys/frame.h"
+#include "../phys/zero.h"
+#include "../space/edit.h"
+#include "../space/place.h"
+#include "../space/vma.h"
+#include "../table/table.h"
 #include "../table/visit.h"
+
+#include <holdfast/mm.h>
+#include <holdfast/trace.h>
 
 /* ---- Looking ---- */
 

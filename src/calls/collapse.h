@@ -5,8 +5,10 @@
  */
 #ifndef HF_COLLAPSE_H
 #define HF_COLLAPSE_H
-
 #include "../space/edit.h"
+#include "../space/vma.h"
+
+#include <holdfast/mm.h>
 
 /* What is below the entry for a part. */
 struct hf_part {

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The background scan for memory to collapse. */
+#include "../arch/entry.h"
+#include "../lib/math.h"
+#include "../space/edit.h"
+#include "../space/vma.h"
+#include "../table/table.h"
 #include "collapse.h"
 
 #include <holdfast/collapse.h>
+#include <holdfast/mm.h>
 
 /* The lowest entry for `va` that is not below `level`; *at is its level. mm lock held. */
 static hf_pte find_entry(const struct hf_mm *mm, hf_va va, unsigned level, unsigned *at)

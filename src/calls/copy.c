@@ -5,7 +5,19 @@
  * exclusively take that away again, and reclaim, which is kept out; so the bytes can then be
  * moved without a failure. Reading brings back first what is in the swap store.
  */
+#include "../arch/entry.h"
+#include "../lib/lock.h"
+#include "../lib/math.h"
+#include "../lib/mem.h"
+#include "../phys/frame.h"
 #include "../space/mm.h"
+#include "../space/populate.h"
+#include "../space/resolve.h"
+#include "../space/vma.h"
+#include "../table/table.h"
+#include "../table/walk.h"
+
+#include <holdfast/mm.h>
 
 /* Table locks are held for one chunk at a time. */
 #define CHUNK ((uint64_t)64 << 10)

@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* madvise. */
+#include "../lib/lock.h"
+#include "../space/edit.h"
+#include "../space/mm.h"
+#include "../space/populate.h"
+#include "../space/range.h"
+#include "../space/vma.h"
+#include "../swap/swap.h"
 #include "collapse.h"
-#include "../phys/slot.h"
+
+#include <holdfast/mm.h>
 
 /*
  * Some of [lo, hi) is sealed, and such that who cannot write to it could clear it by advice:

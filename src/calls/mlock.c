@@ -6,60 +6,16 @@
  * does not inherit the locks: the child's mm->locks_stale says that the flags are not its
  * own. Its first lock clears them.
  */
+#include "../lib/lock.h"
+#include "../lib/math.h"
 #include "../space/edit.h"
+#include "../space/mm.h"
+#include "../space/populate.h"
+#include "../space/vma.h"
+
+#include <holdfast/mm.h>
 
 #define LOCKS (uint32_t)(HF_VMA_LOCKED | HF_VMA_LOCKONFAULT)
-
-bool hf_any_locked(const struct hf_mm *mm, hf_va lo, hf_va hi)
-{
-	return !mm->locks_stale && hf_any_with(mm, lo, hi, HF_VMA_LOCKED);
-}
-
-bool hf_vma_is_locked(const struct hf_mm *mm, const struct hf_vma *vma)
-{
-	return (vma->flags & HF_VMA_LOCKED) && !mm->locks_stale;
-}
-
-/* One page; *next is where the next one begins. */
-static enum hf_status lock_page(struct hf_mm *mm, hf_va va, unsigned access, hf_va *next)
-{
-	struct hf_resolution f = { .mm = mm, .va = va, .access = access };
-	enum hf_status st = hf_resolve_begin(&f);
-
-	*next = va + HF_PAGE_SIZE;
-	if (st)
-		return st == HF_ERR_BUS ? HF_OK : st;
-	*next = hf_level_base(va, f.walk.level) + hf_level_size(f.walk.level);
-	hf_resolve_end(&f);
-	return HF_OK;
-}
-
-/* Make the pages of a locked mapping present, as far as it wants that and allows it. */
-static enum hf_status lock_mapping(struct hf_mm *mm, const struct hf_vma *vma)
-{
-	bool write = hf_vma_is_cow(vma) && (vma->flags & HF_PROT_WRITE);
-	enum hf_status st = HF_OK;
-
-	if (hf_vma_prot(vma) == HF_PROT_NONE || (vma->flags & HF_VMA_LOCKONFAULT))
-		return HF_OK;
-	for (hf_va va = vma->start; va < vma->end && !st;)
-		st = lock_page(mm, va, write ? HF_ACCESS_WRITE : HF_ACCESS_READ, &va);
-	return st;
-}
-
-enum hf_status hf_lock_pages(struct hf_mm *mm, hf_va lo, hf_va hi)
-{
-	struct hf_vma v = { .end = lo };
-	enum hf_status st = HF_OK;
-
-	while (!st && hf_vmas_next_with(mm->phys, mm->vmas, v.end, HF_VMA_LOCKED, &v) &&
-	       v.start < hi) {
-		struct hf_vma part = hf_vma_part(&v, lo, hi);
-
-		st = lock_mapping(mm, &part);
-	}
-	return st;
-}
 
 /* The same for what is about to be locked, before anybody is kept waiting for it. */
 static enum hf_status prepare(struct hf_mm *mm, hf_va lo, hf_va hi, uint32_t locks)
@@ -71,7 +27,7 @@ static enum hf_status prepare(struct hf_mm *mm, hf_va lo, hf_va hi, uint32_t loc
 		struct hf_vma part = hf_vma_part(&v, lo, hi);
 
 		part.flags |= locks;
-		st = lock_mapping(mm, &part);
+		st = hf_lock_mapping(mm, &part);
 	}
 	return st;
 }

@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* mmap, munmap, mprotect, mseal. */
+#include "../lib/math.h"
+#include "../object/object.h"
 #include "../space/edit.h"
+#include "../space/mm.h"
+#include "../space/range.h"
+#include "../space/vma.h"
+
+#include <holdfast/mm.h>
+#include <holdfast/object.h>
 
 /* Check where the new mapping shall be, or only how long; *len becomes whole pages. */
 static enum hf_status check_place(const struct hf_mm *mm, hf_va va, uint64_t *len, unsigned flags)

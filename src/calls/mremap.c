@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* mremap. */
+#include "../lib/math.h"
+#include "../phys/reserve.h"
 #include "../space/edit.h"
+#include "../space/mm.h"
 #include "../space/move.h"
+#include "../space/range.h"
+#include "../space/vma.h"
+
+#include <holdfast/mm.h>
+#include <holdfast/object.h>
 
 /* A range that is to be another one. */
 struct remap {

@@ -10,7 +10,17 @@
  * A page that is pinned when all this is done is marked again: its device may write to it at any time,
  * and does not fault. Until 2 a pin may come by way of a leaf that still has W, and marks nothing.
  */
+#include "../lib/lock.h"
+#include "../lib/math.h"
+#include "../object/object.h"
+#include "../phys/frame.h"
+#include "../space/mm.h"
+#include "../space/range.h"
+#include "../space/vma.h"
 #include "rmap.h"
+
+#include <holdfast/mm.h>
+#include <holdfast/object.h>
 
 #define BATCH 32
 

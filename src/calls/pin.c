@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Pins: hold pages for a device, and let them go. */
+#include "../lib/lock.h"
+#include "../lib/math.h"
+#include "../lib/trace.h"
+#include "../phys/count.h"
+#include "../phys/frame.h"
 #include "../space/mm.h"
+#include "../space/resolve.h"
+#include "../table/walk.h"
 
+#include <holdfast/mm.h>
 #include <holdfast/pin.h>
+#include <holdfast/trace.h>
 
 /* A scatter list being made. */
 struct list {

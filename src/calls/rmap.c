@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "rmap.h"
 
+#include "../lib/lock.h"
+#include "../lib/math.h"
+#include "../object/object.h"
+#include "../space/vma.h"
+
+#include <holdfast/mm.h>
+
 /* mm lock held. */
 static enum hf_status each_in(struct hf_mm *mm, const struct hf_object *o, uint64_t from,
 			      uint64_t to, hf_rmap_fn *fn)

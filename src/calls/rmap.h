@@ -8,8 +8,10 @@
  */
 #ifndef HF_RMAP_H
 #define HF_RMAP_H
+#include "../object/object.h"
+#include "../space/vma.h"
 
-#include "../space/range.h"
+#include <holdfast/mm.h>
 
 /* What to do with a part of a mapping. mm lock held exclusively. */
 typedef enum hf_status hf_rmap_fn(struct hf_mm *mm, const struct hf_vma *part);

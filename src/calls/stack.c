@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Stacks: mappings that grow downwards when something below them is touched. */
+#include "stack.h"
+
 #include "../space/edit.h"
+#include "../space/mm.h"
+#include "../space/vma.h"
+
+#include <holdfast/mm.h>
 
 bool hf_below_stack(const struct hf_mm *mm, hf_va va)
 {

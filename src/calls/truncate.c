@@ -12,7 +12,16 @@
  * A fault that found a page before 1 holds its space's lock until it has mapped it, so
  * 2 waits for it: that is what keeps a page alive while it is being mapped.
  */
+#include "../lib/lock.h"
+#include "../lib/math.h"
+#include "../object/object.h"
+#include "../phys/reserve.h"
+#include "../space/range.h"
+#include "../space/vma.h"
 #include "rmap.h"
+
+#include <holdfast/mm.h>
+#include <holdfast/object.h>
 
 static uint64_t set_size(struct hf_object *o, uint64_t size)
 {

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* What a fork would cost now: its survey, without the fork. */
+#include "../lib/lock.h"
+#include "../phys/buddy.h"
+#include "../phys/frame.h"
 #include "survey.h"
+
+#include <holdfast/mm.h>
+#include <holdfast/report.h>
 
 /* Whether fork would find the memory; `huge` of its blocks would be whole. phys->lock held. */
 static bool enough_memory(struct hf_phys *phys, const struct hf_fork_cost *cost)

@@ -12,7 +12,25 @@
  * space), so every phase decides about a leaf anew: a page that was pinned when it was
  * reserved for and is not when it is armed, is shared, and the reserve has one to give back.
  */
+#include "../arch/entry.h"
+#include "../lib/lock.h"
+#include "../lib/panic.h"
+#include "../lib/trace.h"
+#include "../phys/block.h"
+#include "../phys/buddy.h"
+#include "../phys/count.h"
+#include "../phys/frame.h"
+#include "../phys/reserve.h"
+#include "../phys/slot.h"
+#include "../phys/zero.h"
+#include "../space/mm.h"
+#include "../space/vma.h"
+#include "../table/table.h"
 #include "survey.h"
+
+#include <holdfast/mm.h>
+#include <holdfast/report.h>
+#include <holdfast/trace.h>
 
 struct fork {
 	struct hf_mm *parent;

@@ -1,6 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "survey.h"
 
+#include "../arch/entry.h"
+#include "../phys/count.h"
+#include "../phys/frame.h"
+#include "../phys/slot.h"
+#include "../phys/zero.h"
+#include "../space/vma.h"
+#include "../table/table.h"
+
+#include <holdfast/mm.h>
+#include <holdfast/report.h>
+
 /*
  * All that is mapped in [va, va+size) is of a kind that fork passes over. s->unshared is the
  * next such mapping, and mostly there is none.

@@ -5,9 +5,10 @@
  */
 #ifndef HF_SURVEY_H
 #define HF_SURVEY_H
+#include "../arch/entry.h"
+#include "../space/vma.h"
 
-#include "../space/mm.h"
-
+#include <holdfast/mm.h>
 #include <holdfast/report.h>
 
 struct hf_survey {

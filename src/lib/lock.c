@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "lock.h"
 
+#include "atomic.h"
+
+#include <holdfast/phys.h>
+
 /* Polite spins before sleeping: about the time that the short critical sections take. */
 #define SPINS 64
 

@@ -5,7 +5,6 @@
  */
 #ifndef HF_LIB_LOCK_H
 #define HF_LIB_LOCK_H
-
 #include "atomic.h"
 
 #include <holdfast/phys.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include <holdfast/status.h>
-
 #include <stddef.h>
 
 struct entry {

@@ -17,10 +17,11 @@
  */
 #ifndef HF_OBJECT_H
 #define HF_OBJECT_H
-
-#include "../table/table.h"
+#include "../arch/entry.h"
+#include "../phys/frame.h"
 
 #include <holdfast/object.h>
+#include <holdfast/phys.h>
 
 struct hf_object {
 	struct hf_phys *phys;

@@ -3,9 +3,19 @@
  * The pages of an object: a radix tree of tables as high as the offsets in it need, whose leaves
  * are the pages. object->lock held everywhere, but at the object's end.
  */
+#include "../arch/entry.h"
+#include "../lib/lock.h"
+#include "../lib/math.h"
+#include "../lib/mem.h"
+#include "../phys/block.h"
+#include "../phys/buddy.h"
+#include "../phys/count.h"
+#include "../phys/frame.h"
+#include "../phys/reserve.h"
+#include "../table/table.h"
 #include "object.h"
 
-#include "../space/mm.h"
+#include <holdfast/object.h>
 
 /* The level of the lowest table that reaches `offset`. */
 static unsigned level_for(uint64_t offset)
@@ -115,10 +125,11 @@ static hf_pte *make_entry(struct hf_object *o, uint64_t offset, unsigned level,
 static bool alloc_locked(struct hf_object *o, uint64_t offset, unsigned level, hf_pfn *out,
 			 bool *clean)
 {
+	unsigned order;
 	hf_pfn want;
 
 	if (o->place.v == HF_NIL)
-		hf_place_block_locked(o->phys, &o->place);
+		hf_block_largest_locked(o->phys, &o->place, &order);
 	/* Wraps where it leads out of RAM; such a frame is not free either. */
 	want.v = o->place.v + (uint32_t)(hf_level_base(offset, level) >> HF_PAGE_SHIFT);
 	if (o->place.v == HF_NIL || want.v != hf_block_base(want, level).v)

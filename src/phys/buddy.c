@@ -7,7 +7,11 @@
  * freed are kept loose, so that a frame freed and soon taken again is not joined and
  * cut apart eighteen times over, through descriptors that no cache holds.
  */
+#include "buddy.h"
+
 #include "frame.h"
+
+#include <holdfast/phys.h>
 
 /* phys->lock held. */
 static void push(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean)
@@ -215,54 +219,23 @@ void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 	}
 }
 
-bool hf_reserve_fill(struct hf_phys *phys, struct hf_reserve *r, uint64_t count)
+/* How many free blocks to look at for the lowest. */
+#define CANDIDATES 64
+
+bool hf_block_largest_locked(const struct hf_phys *phys, hf_pfn *out, unsigned *order)
 {
-	struct hf_reserve got = HF_RESERVE_EMPTY;
-	bool clean, ok = true;
+	for (unsigned o = HF_MAX_ORDER + 1; o--;) {
+		uint32_t lowest = HF_NIL, i = phys->free_head[o];
 
-	hf_phys_lock(phys);
-	while (ok && got.count < count) {
-		hf_pfn pfn;
-
-		ok = hf_block_alloc_locked(phys, 0, NULL, &pfn, &clean);
-		if (ok) {
-			hf_frame_at(phys, pfn)->next = got.head;
-			got.head = pfn.v;
-			got.count++;
+		for (unsigned n = 0; i != HF_NIL && n < CANDIDATES; n++) {
+			lowest = i < lowest ? i : lowest;
+			i = hf_frame_at(phys, (hf_pfn){ i })->next;
+		}
+		if (lowest != HF_NIL) {
+			out->v = lowest;
+			*order = o;
+			return true;
 		}
 	}
-	hf_phys_unlock(phys);
-	if (!ok) {
-		hf_reserve_drain(phys, &got);
-		return false;
-	}
-	while (got.count) {
-		hf_pfn pfn = hf_reserve_take(phys, &got);
-
-		hf_frame_at(phys, pfn)->next = r->head;
-		r->head = pfn.v;
-		r->count++;
-	}
-	return true;
-}
-
-hf_pfn hf_reserve_take(struct hf_phys *phys, struct hf_reserve *r)
-{
-	hf_pfn pfn = { r->head };
-
-	if (!r->count)
-		hf_panic(phys, "a reserve ran out: the need was reckoned too small");
-	r->head = hf_frame_at(phys, pfn)->next;
-	r->count--;
-	return pfn;
-}
-
-void hf_reserve_drain(struct hf_phys *phys, struct hf_reserve *r)
-{
-	if (!r->count)
-		return;
-	hf_phys_lock(phys);
-	while (r->count)
-		hf_block_free_locked(phys, hf_reserve_take(phys, r), 0);
-	hf_phys_unlock(phys);
+	return false;
 }

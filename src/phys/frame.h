@@ -23,9 +23,8 @@
  */
 #ifndef HF_FRAME_H
 #define HF_FRAME_H
-
+#include "../lib/atomic.h"
 #include "../lib/lock.h"
-#include "../lib/mem.h"
 
 #include <holdfast/phys.h>
 
@@ -135,106 +134,5 @@ static inline void hf_phys_unlock(struct hf_phys *phys)
 {
 	hf_unlock(phys, &phys->lock);
 }
-
-/* A broken invariant: stops the host, does not return. No lock needed. */
-_Noreturn void hf_panic(const struct hf_phys *phys, const char *what);
-
-/*
- * A block of 2^order frames. `want`, if not NULL, is where it had best lie; it is taken
- * from elsewhere if that is not free. *clean tells that it reads as zeros.
- */
-bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, const hf_pfn *want, hf_pfn *out,
-			   bool *clean);
-void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order);
-/* How many blocks of 2^order could be had, but no more than `most` are counted. */
-uint64_t hf_blocks_free_locked(struct hf_phys *phys, unsigned order, uint64_t most);
-/* Put the few free frames that were kept loose into the free lists. */
-void hf_loose_join_locked(struct hf_phys *phys);
-
-/* The bare count of leaves at `level` to a block, one more or less: no limit, nothing freed. */
-void hf_map_count_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool more);
-/* A leaf above `level` leads to more than the block and so to the block. */
-bool hf_covered_locked(const struct hf_phys *phys, hf_pfn pfn, unsigned level);
-/* One leaf entry at `level` more leads to the block. False, and no change, at the limit. */
-bool hf_map_get_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
-/* One less; what nobody uses any more becomes free. */
-void hf_map_put_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
-/*
- * One leaf at `level` becomes 512 at level - 1. False, and no change, if one of the
- * sub-blocks is at its limit.
- */
-bool hf_map_split_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
-/* Exactly one leaf entry leads to the block and none to a part of it or to more than it. */
-bool hf_mapped_once_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
-/* `more` gets of the block would not be refused. */
-bool hf_map_room_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, uint64_t more);
-
-/* A pin more or less on each of `count` frames. Get: false and no change at the limit. */
-bool hf_pin_get_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count);
-/* Put: false and no change if a frame holds none. Frames are not freed. */
-bool hf_pin_put_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count);
-/* Free those of `count` frames that neither pin nor leaf holds. */
-void hf_frames_release_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count);
-/* Some frame of the block holds a pin. */
-bool hf_pinned_locked(const struct hf_phys *phys, hf_pfn pfn, unsigned level);
-/* How many pins hold a frame; how many frames of a block hold any. */
-uint32_t hf_pins_locked(const struct hf_phys *phys, hf_pfn pfn);
-uint64_t hf_pinned_frames_locked(const struct hf_phys *phys, hf_pfn pfn, unsigned level);
-
-/*
- * The block's own numbers at `level`: the descriptor that keeps them, or NULL if the block
- * is not whole in one RAM range. Level 0 has `maps` and `pins`, others `block_*`.
- */
-struct hf_frame *hf_block(const struct hf_phys *phys, hf_pfn pfn, unsigned level);
-
-/*
- * Tell the port of a block that has just been allocated for a leaf at `level`, or of so many
- * frames of such blocks at PMD level, in one range of RAM. No lock needed.
- */
-void hf_block_prepare(const struct hf_phys *phys, hf_pfn pfn, unsigned level);
-void hf_blocks_prepare(const struct hf_phys *phys, hf_pfn pfn, uint64_t frames);
-
-/* Fill a block with zeros, or copy one. The block is the caller's alone. No lock needed. */
-void hf_block_clear(const struct hf_phys *phys, hf_pfn pfn, unsigned order);
-void hf_block_copy(const struct hf_phys *phys, hf_pfn dst, hf_pfn src, unsigned order);
-
-/*
- * The zero page to map at `level` (0 or 1), made on first use. The core itself counts as
- * one mapper of it, so it is never exclusive and never freed. False: none to be had.
- */
-bool hf_zero_get_locked(struct hf_phys *phys, unsigned level, hf_pfn *out);
-bool hf_is_zero_locked(const struct hf_phys *phys, hf_pfn pfn);
-
-/* The block becomes an object's page, or is none any more. */
-void hf_page_mark_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool page);
-/*
- * The frame lies in an object's page, or in a zero page: where a private mapping leads to it, a
- * child's fault finds the same again without being given it.
- */
-bool hf_refaultable_locked(const struct hf_phys *phys, hf_pfn pfn);
-
-/*
- * Slots of the swap store (swap.h), as those see them who only count. One entry more names
- * the slot: false, and no change, at the limit. One less: without entries it is free.
- */
-bool hf_slot_room_locked(const struct hf_phys *phys, uint32_t slot);
-bool hf_slot_get_locked(struct hf_phys *phys, uint32_t slot);
-void hf_slot_put_locked(struct hf_phys *phys, uint32_t slot);
-/* The frame, if it is cached, is no longer the same as its slot, or no longer there. */
-void hf_slot_forget_locked(struct hf_phys *phys, hf_pfn pfn);
-
-/* Frames set aside so that what follows cannot fail for want of memory. Order 0. */
-struct hf_reserve {
-	uint32_t head; /* HF_NIL when empty */
-	uint64_t count;
-};
-#define HF_RESERVE_EMPTY ((struct hf_reserve){ .head = HF_NIL })
-
-/* Add `count` frames, or fail and leave the reserve as it was. Takes phys->lock. */
-bool hf_reserve_fill(struct hf_phys *phys, struct hf_reserve *r, uint64_t count);
-/* One frame out of it; panics when empty, for then the reckoning was wrong. No lock. */
-hf_pfn hf_reserve_take(struct hf_phys *phys, struct hf_reserve *r);
-/* Give what is left back. Takes phys->lock. */
-void hf_reserve_drain(struct hf_phys *phys, struct hf_reserve *r);
 
 #endif

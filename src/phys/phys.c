@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Physical memory as the host sees it: start, stop, blocks of its own, trim. */
+#include "../lib/mem.h"
+#include "buddy.h"
+#include "count.h"
 #include "frame.h"
+#include "zero.h"
+
+#include <holdfast/phys.h>
 
 #define MAX_PA ((uint64_t)1 << (32 + HF_PAGE_SHIFT))
-
-_Noreturn void hf_panic(const struct hf_phys *phys, const char *what)
-{
-	phys->port->panic(phys->host, what);
-	for (;;)
-		; /* the port has broken its contract; nothing may go on from here */
-}
 
 uint64_t hf_phys_meta_size(uint64_t len)
 {

@@ -16,11 +16,9 @@
  *
  * phys->lock guards slots. A slot that an entry names cannot go while the entry's table is locked.
  */
-#ifndef HF_SWAP_H
-#define HF_SWAP_H
-
-#include "../space/mm.h"
-
+#ifndef HF_SLOT_H
+#define HF_SLOT_H
+#include <holdfast/phys.h>
 #include <holdfast/swap.h>
 
 struct hf_slot {
@@ -33,41 +31,21 @@ static inline struct hf_slot *hf_slot_at(const struct hf_phys *phys, uint32_t sl
 	return (struct hf_slot *)phys->store->meta + slot;
 }
 
+/*
+ * One entry more names the slot: false, and no change, at the limit. One less: without entries it
+ * is free.
+ */
+bool hf_slot_room_locked(const struct hf_phys *phys, uint32_t slot);
+bool hf_slot_get_locked(struct hf_phys *phys, uint32_t slot);
+void hf_slot_put_locked(struct hf_phys *phys, uint32_t slot);
+/* The frame, if it is cached, is no longer the same as its slot, or no longer there. */
+void hf_slot_forget_locked(struct hf_phys *phys, hf_pfn pfn);
+
 /* Going out. A slot that no entry names yet; false: none is free. phys->lock held. */
 bool hf_slot_alloc_locked(struct hf_phys *phys, uint32_t *out);
 /* Give it back, still without entries. phys->lock held. */
 void hf_slot_free_locked(struct hf_phys *phys, uint32_t slot);
 /* The frame, which still has leaves, has the same page as the slot. phys->lock held. */
 void hf_slot_cache_locked(struct hf_phys *phys, uint32_t slot, hf_pfn pfn);
-/* Write a page, which cannot change meanwhile. No phys->lock. */
-bool hf_slot_write(struct hf_phys *phys, uint32_t slot, hf_pfn pfn);
-
-/*
- * Coming back; the table of an entry that names the slot is locked.
- * map: one leaf more leads to the cached frame. HF_ERR_UNMAPPED: it is not cached. HF_ERR_OVERFLOW.
- * read: the page into a frame that is mapped once. HF_ERR_STORE: and the frame is free again.
- * leave: that entry becomes a leaf to `pfn`, which map or read gave. Returns whether the
- * leaf has the page alone.
- */
-enum hf_status hf_slot_map(struct hf_phys *phys, uint32_t slot, hf_pfn *pfn);
-enum hf_status hf_slot_read(struct hf_phys *phys, uint32_t slot, hf_pfn pfn);
-bool hf_slot_leave(struct hf_phys *phys, uint32_t slot, hf_pfn pfn);
-
-/*
- * A few frames set aside, for splitting huge pages when no other is free. fill: as many as
- * are wanted and to be had. take: one into the reserve; false: there is none.
- */
-void hf_spare_fill(struct hf_phys *phys);
-bool hf_spare_take(struct hf_phys *phys, struct hf_reserve *r);
-
-/*
- * HF_ADV_COLD, or HF_ADV_PAGEOUT with `out`, of a range that is checked but for what is mapped.
- */
-enum hf_status hf_advise_unused(struct hf_mm *mm, hf_va va, uint64_t len, bool out);
-/*
- * HF_ADV_FREE, after hf_isolate of the range, which is private anonymous memory. mm lock held
- * exclusively, and reclaim kept out.
- */
-void hf_mark_free(struct hf_mm *mm, hf_va lo, hf_va hi);
 
 #endif

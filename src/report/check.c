@@ -7,9 +7,18 @@
  *      zero, and put them back.
  * Rules are named as in DESIGN.md.
  */
+#include "../arch/entry.h"
+#include "../object/object.h"
+#include "../phys/block.h"
+#include "../phys/count.h"
+#include "../phys/frame.h"
 #include "../phys/slot.h"
+#include "../space/vma.h"
+#include "../table/table.h"
 
 #include <holdfast/check.h>
+#include <holdfast/mm.h>
+#include <holdfast/swap.h>
 
 struct check {
 	struct hf_phys *phys;

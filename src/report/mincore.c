@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* What is resident: mincore. */
+#include "../arch/entry.h"
+#include "../lib/lock.h"
+#include "../lib/math.h"
+#include "../object/object.h"
 #include "../space/mm.h"
+#include "../space/vma.h"
+#include "../table/table.h"
+#include "../table/walk.h"
+
+#include <holdfast/mm.h>
 
 /* The object has the page at `va` in memory. mm lock held, no table's. */
 static bool in_object(const struct hf_vma *v, hf_va va)

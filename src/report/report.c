@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Counts over a space and over each of its mappings. */
+#include "../arch/entry.h"
+#include "../lib/lock.h"
+#include "../phys/count.h"
+#include "../phys/frame.h"
+#include "../phys/zero.h"
+#include "../space/mm.h"
+#include "../space/vma.h"
 #include "../table/visit.h"
 
+#include <holdfast/mm.h>
 #include <holdfast/report.h>
 
 /* ---- The whole space ---- */

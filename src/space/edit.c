@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "edit.h"
+
+#include "../lib/lock.h"
+#include "../lib/math.h"
+#include "../phys/reserve.h"
+#include "mm.h"
+#include "populate.h"
 #include "range.h"
+#include "vma.h"
+
+#include <holdfast/mm.h>
 
 struct hf_edit hf_edit_begin(struct hf_mm *mm)
 {

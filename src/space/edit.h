@@ -10,8 +10,10 @@
  */
 #ifndef HF_EDIT_H
 #define HF_EDIT_H
+#include "../phys/reserve.h"
+#include "vma.h"
 
-#include "mm.h"
+#include <holdfast/mm.h>
 
 struct hf_edit {
 	struct hf_mm *mm;

@@ -2,6 +2,16 @@
 /* Address spaces: begin, end, argument checks. */
 #include "mm.h"
 
+#include "../arch/entry.h"
+#include "../lib/lock.h"
+#include "../lib/math.h"
+#include "../phys/frame.h"
+#include "../phys/reserve.h"
+#include "../table/table.h"
+#include "vma.h"
+
+#include <holdfast/mm.h>
+
 /* What Linux has if nobody says otherwise. */
 #define STACK_LIMIT ((uint64_t)8 << 20)
 #define STACK_GAP (256 * HF_PAGE_SIZE)
@@ -236,4 +246,14 @@ enum hf_status hf_vma_next(struct hf_mm *mm, hf_va va, struct hf_vma_info *out)
 		return HF_ERR_UNMAPPED;
 	*out = hf_vma_describe(&v);
 	return HF_OK;
+}
+
+bool hf_any_locked(const struct hf_mm *mm, hf_va lo, hf_va hi)
+{
+	return !mm->locks_stale && hf_any_with(mm, lo, hi, HF_VMA_LOCKED);
+}
+
+bool hf_vma_is_locked(const struct hf_mm *mm, const struct hf_vma *vma)
+{
+	return (vma->flags & HF_VMA_LOCKED) && !mm->locks_stale;
 }

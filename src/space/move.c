@@ -12,6 +12,15 @@
  */
 #include "move.h"
 
+#include "../arch/entry.h"
+#include "../phys/reserve.h"
+#include "../table/table.h"
+#include "place.h"
+#include "range.h"
+#include "vma.h"
+
+#include <holdfast/mm.h>
+
 struct hf_move hf_move_plan(struct hf_mm *mm, hf_va lo, hf_va hi, hf_va to,
 			    struct hf_reserve *reserve)
 {

@@ -2,8 +2,11 @@
 /* Moving what is mapped in a range to other addresses of the space. */
 #ifndef HF_MOVE_H
 #define HF_MOVE_H
-
+#include "../phys/reserve.h"
 #include "range.h"
+#include "vma.h"
+
+#include <holdfast/mm.h>
 
 struct hf_move {
 	struct hf_range from; /* an entry that can go as it is counts as whole, no other */

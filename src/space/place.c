@@ -6,36 +6,15 @@
  * one pair of addresses, for the mapping it last began to fill; where the frame that the
  * pair leads to is taken, any other is as good.
  */
-#include "mm.h"
+#include "place.h"
 
-/* How many free blocks to look at for the lowest. */
-#define CANDIDATES 64
+#include "../phys/buddy.h"
+#include "../phys/count.h"
+#include "../phys/frame.h"
+#include "../table/table.h"
+#include "vma.h"
 
-/* The lowest of the largest free blocks. phys->lock held. */
-static bool largest_block(const struct hf_phys *phys, hf_pfn *out, unsigned *order)
-{
-	for (unsigned o = HF_MAX_ORDER + 1; o--;) {
-		uint32_t lowest = HF_NIL, i = phys->free_head[o];
-
-		for (unsigned n = 0; i != HF_NIL && n < CANDIDATES; n++) {
-			lowest = i < lowest ? i : lowest;
-			i = hf_frame_at(phys, (hf_pfn){ i })->next;
-		}
-		if (lowest != HF_NIL) {
-			out->v = lowest;
-			*order = o;
-			return true;
-		}
-	}
-	return false;
-}
-
-void hf_place_block_locked(const struct hf_phys *phys, hf_pfn *out)
-{
-	unsigned order;
-
-	largest_block(phys, out, &order);
-}
+#include <holdfast/mm.h>
 
 /*
  * The pair for a mapping: it begins in the block, at the same distance from the block's start
@@ -46,7 +25,7 @@ static void place_mapping(struct hf_mm *mm, const struct hf_vma *vma)
 	unsigned order;
 	hf_pfn block;
 
-	if (!largest_block(mm->phys, &block, &order))
+	if (!hf_block_largest_locked(mm->phys, &block, &order))
 		return;
 	mm->place_va = vma->start;
 	mm->place_pfn.v = block.v + ((uint32_t)(vma->start >> HF_PAGE_SHIFT) & ((1u << order) - 1));

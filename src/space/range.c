@@ -5,6 +5,18 @@
  */
 #include "range.h"
 
+#include "../arch/entry.h"
+#include "../lib/atomic.h"
+#include "../phys/count.h"
+#include "../phys/frame.h"
+#include "../phys/reserve.h"
+#include "../phys/slot.h"
+#include "../table/table.h"
+#include "mm.h"
+#include "vma.h"
+
+#include <holdfast/mm.h>
+
 /* Tables needed so that the range can deal as one with all that it covers of a leaf. */
 static uint64_t need_for_leaf(const struct hf_range *r, hf_va base, unsigned level)
 {

@@ -6,8 +6,11 @@
  */
 #ifndef HF_RANGE_H
 #define HF_RANGE_H
+#include "../arch/entry.h"
+#include "../phys/reserve.h"
+#include "../table/table.h"
 
-#include "mm.h"
+#include <holdfast/mm.h>
 
 struct hf_range {
 	struct hf_mm *mm;
@@ -90,5 +93,15 @@ void hf_range_hide(const struct hf_range *r);
 
 /* Some of the entry's addresses are of a mapping that fork does not share. mm lock held. */
 bool hf_unshared_in(const struct hf_mm *mm, hf_va va, unsigned level);
+
+/* After hf_isolate (range.h): take all pages out of [lo, hi). mm lock held exclusively. */
+void hf_zap(struct hf_mm *mm, hf_va lo, hf_va hi);
+/*
+ * Take write permission from every leaf in [lo, hi), a part of a shared mapping, and flush. (All
+ * tables on the way are this space's own, as fork leaves them.) Same lock.
+ */
+void hf_wrprotect_shared(struct hf_mm *mm, hf_va lo, hf_va hi);
+/* After hf_isolate, deep: every leaf in [lo, hi) gets protection `prot`. Same lock. */
+void hf_protect(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned prot);
 
 #endif

@@ -6,7 +6,13 @@
  */
 #include "vma.h"
 
+#include "../lib/mem.h"
 #include "../object/object.h"
+#include "../phys/buddy.h"
+#include "../phys/frame.h"
+#include "../phys/reserve.h"
+
+#include <holdfast/phys.h>
 
 struct slot {
 	hf_va start, end;

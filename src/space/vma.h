@@ -10,10 +10,9 @@
  */
 #ifndef HF_VMA_H
 #define HF_VMA_H
+#include "../object/object.h"
 
-#include "../phys/frame.h"
-
-#include <holdfast/mm.h>
+#include <holdfast/phys.h>
 
 /* What a mapping is, besides where. The low bits are HF_PROT_*. */
 enum hf_vma_flags {

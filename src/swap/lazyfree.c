@@ -3,8 +3,16 @@
  * MADV_FREE: mark pages that may be dropped. They are write-protected and clean, so that
  * a write has to come by (see at_leaf in fault.c), and reclaim drops those that are still marked.
  */
-#include "../space/range.h"
+#include "../arch/entry.h"
+#include "../phys/count.h"
+#include "../phys/frame.h"
 #include "../phys/slot.h"
+#include "../phys/zero.h"
+#include "../space/range.h"
+#include "../table/table.h"
+#include "swap.h"
+
+#include <holdfast/mm.h>
 
 static hf_pte mkfree(hf_pte e)
 {

@@ -9,7 +9,26 @@
  * ends; the lock of the space visited, shared; and the table's. Faults of others run on. What is
  * hidden cannot gain a leaf, a pin or a writer, for all of them need the table's lock.
  */
+#include "../arch/entry.h"
+#include "../lib/atomic.h"
+#include "../lib/lock.h"
+#include "../lib/math.h"
+#include "../lib/trace.h"
+#include "../phys/count.h"
+#include "../phys/frame.h"
+#include "../phys/reserve.h"
 #include "../phys/slot.h"
+#include "../phys/swapio.h"
+#include "../phys/zero.h"
+#include "../space/mm.h"
+#include "../space/vma.h"
+#include "../table/table.h"
+#include "../table/walk.h"
+#include "swap.h"
+
+#include <holdfast/mm.h>
+#include <holdfast/swap.h>
+#include <holdfast/trace.h>
 
 /* Pages hidden at once: they share one flush, and wait for so many writes. */
 #define BATCH 32

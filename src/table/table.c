@@ -1,6 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "table.h"
 
+#include "../arch/entry.h"
+#include "../lib/atomic.h"
+#include "../lib/panic.h"
+#include "../lib/trace.h"
+#include "../phys/block.h"
+#include "../phys/buddy.h"
+#include "../phys/count.h"
+#include "../phys/frame.h"
+#include "../phys/reserve.h"
+#include "../phys/slot.h"
+
+#include <holdfast/mm.h>
+#include <holdfast/trace.h>
+
 hf_pfn hf_table_new(struct hf_phys *phys, struct hf_reserve *r)
 {
 	hf_pfn table = hf_reserve_take(phys, r);

@@ -14,11 +14,15 @@
  */
 #ifndef HF_TABLE_H
 #define HF_TABLE_H
-
 #include "../arch/entry.h"
-#include "../phys/frame.h"
 #include "../lib/atomic.h"
+#include "../lib/lock.h"
 #include "../lib/trace.h"
+#include "../phys/frame.h"
+#include "../phys/reserve.h"
+
+#include <holdfast/mm.h>
+#include <holdfast/trace.h>
 
 static inline hf_pte *hf_table_entries(const struct hf_phys *phys, hf_pfn table)
 {

@@ -2,8 +2,9 @@
 /* The one walk over tables that reports are made of. */
 #ifndef HF_VISIT_H
 #define HF_VISIT_H
+#include "../arch/entry.h"
 
-#include "../space/mm.h"
+#include <holdfast/mm.h>
 
 /* An entry that is no branch, as a walk comes to it. */
 struct hf_visited {

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Walks down the tables, and what a walk finds. */
-#include "../space/mm.h"
+#include "walk.h"
+
+#include "../arch/entry.h"
+#include "../phys/frame.h"
+#include "table.h"
+
+#include <holdfast/mm.h>
 
 static void enter(struct hf_walk *w, hf_pfn table, unsigned level)
 {
@@ -81,22 +87,4 @@ struct hf_translation hf_walk_translation(const struct hf_walk *w)
 		.access = hf_leaf_access(e, w->exclusive),
 		.level = w->level,
 	};
-}
-
-enum hf_status hf_translate(struct hf_mm *mm, hf_va va, struct hf_translation *out)
-{
-	enum hf_status st = HF_ERR_UNMAPPED;
-	struct hf_walk w;
-
-	if (va < mm->va_lo || va >= mm->va_hi)
-		return HF_ERR_RANGE;
-	hf_lock_shared(mm->phys, mm->lock);
-	hf_walk_to(&w, mm, va);
-	if (hf_pte_leaf(hf_pte_get(w.entry), w.level)) {
-		*out = hf_walk_translation(&w);
-		st = HF_OK;
-	}
-	hf_walk_end(&w);
-	hf_unlock_shared(mm->phys, mm->lock);
-	return st;
 }

@@ -6,7 +6,12 @@
  */
 #include "unit.h"
 
-#include "space/mm.h"
+#include "object/object.h"
+#include "phys/block.h"
+#include "phys/buddy.h"
+#include "phys/count.h"
+#include "space/vma.h"
+#include "table/table.h"
 
 /* The zero page takes the single page, so that the MiB before it is one block. */
 #define RAM_BYTES (15 * MIB + PAGE)

@@ -1,23 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Counting: leaves and pins per block, and freeing what nobody uses. */
+#include "count.h"
+
+#include "../lib/panic.h"
+#include "block.h"
+#include "buddy.h"
 #include "frame.h"
+#include "slot.h"
 
-struct hf_frame *hf_block(const struct hf_phys *phys, hf_pfn pfn, unsigned level)
-{
-	const struct hf_ram *ram = hf_ram_of(phys, pfn);
-	uint64_t start, frames, base;
-
-	if (!ram)
-		return NULL;
-	start = ram->base.v >> HF_PAGE_SHIFT;
-	frames = ram->len >> HF_PAGE_SHIFT;
-	if (level == HF_LEVEL_PTE)
-		return (struct hf_frame *)ram->meta + (pfn.v - start);
-	base = hf_block_base(pfn, level).v;
-	if (base < start || base - start + ((uint64_t)1 << hf_level_order(level)) > frames)
-		return NULL;
-	return (struct hf_frame *)ram->meta + (base - start + level);
-}
+#include <holdfast/phys.h>
 
 /* How many leaves at exactly `level` lead to the block `b`. */
 static uint32_t *maps_of(struct hf_frame *b, unsigned level)
@@ -313,78 +304,4 @@ void hf_frames_release_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count)
 		    !hf_covered_locked(phys, pfn, HF_LEVEL_PTE))
 			hf_block_free_locked(phys, pfn, 0);
 	}
-}
-
-void hf_blocks_prepare(const struct hf_phys *phys, hf_pfn pfn, uint64_t frames)
-{
-	if (phys->port->prepare)
-		phys->port->prepare(phys->host, hf_pfn_pa(pfn), frames << HF_PAGE_SHIFT);
-}
-
-void hf_block_prepare(const struct hf_phys *phys, hf_pfn pfn, unsigned level)
-{
-	if (level > HF_LEVEL_PTE)
-		hf_blocks_prepare(phys, pfn, 1u << hf_level_order(level));
-}
-
-void hf_block_clear(const struct hf_phys *phys, hf_pfn pfn, unsigned order)
-{
-	memset(hf_frame_ptr(phys, pfn), 0, HF_PAGE_SIZE << order);
-}
-
-void hf_block_copy(const struct hf_phys *phys, hf_pfn dst, hf_pfn src, unsigned order)
-{
-	void *to = hf_frame_ptr(phys, dst);
-	const void *from = hf_frame_ptr(phys, src);
-	size_t len = HF_PAGE_SIZE << order;
-
-	if (phys->port->copy)
-		phys->port->copy(phys->host, to, from, len);
-	else
-		memcpy(to, from, len);
-}
-
-bool hf_is_zero_locked(const struct hf_phys *phys, hf_pfn pfn)
-{
-	return pfn.v == phys->zero[0].v ||
-	       (phys->zero[1].v != HF_NIL && hf_block_base(pfn, 1).v == phys->zero[1].v);
-}
-
-void hf_page_mark_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool page)
-{
-	struct hf_frame *f = hf_frame_at(phys, pfn);
-
-	hf_frame_set_kind(f, page ? HF_FRAME_PAGE : HF_FRAME_PLAIN);
-	f->order = hf_level_order(level) & HF_ORDER_MASK;
-}
-
-bool hf_refaultable_locked(const struct hf_phys *phys, hf_pfn pfn)
-{
-	for (unsigned level = 0; level < HF_LEAF_LEVELS; level++) {
-		hf_pfn base = hf_block_base(pfn, level);
-		const struct hf_frame *f = hf_ram_of(phys, base) ? hf_frame_at(phys, base) : NULL;
-
-		if (f && hf_frame_get_kind(f) == HF_FRAME_PAGE && f->order == hf_level_order(level))
-			return true;
-	}
-	return hf_is_zero_locked(phys, pfn);
-}
-
-bool hf_zero_get_locked(struct hf_phys *phys, unsigned level, hf_pfn *out)
-{
-	hf_pfn *zero = &phys->zero[level];
-	bool clean;
-
-	if (zero->v == HF_NIL) {
-		hf_pfn fresh;
-
-		if (!hf_block_alloc_locked(phys, hf_level_order(level), NULL, &fresh, &clean))
-			return false;
-		if (!clean)
-			hf_block_clear(phys, fresh, hf_level_order(level));
-		hf_map_count_locked(phys, fresh, level, true);
-		*zero = fresh;
-	}
-	*out = *zero;
-	return hf_map_get_locked(phys, *zero, level);
 }

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* Bytes of an object, for its host. */
+#include "../lib/lock.h"
+#include "../lib/math.h"
+#include "../lib/mem.h"
+#include "../phys/frame.h"
+#include "../table/table.h"
+#include "object.h"
+
+#include <holdfast/object.h>
+
+/* [offset, offset+len) lies in the object. object->lock held. */
+static enum hf_status check_bytes(const struct hf_object *o, uint64_t offset, uint64_t len)
+{
+	if (!len)
+		return HF_ERR_EMPTY;
+	if (offset + len < offset)
+		return HF_ERR_WRAP;
+	return offset + len > o->size ? HF_ERR_RANGE : HF_OK;
+}
+
+/* What of [offset, end) lies in one page, which is there or is to be read as zeros. */
+struct chunk {
+	char *at; /* NULL: zeros */
+	uint64_t len;
+};
+
+static struct chunk chunk_at(const struct hf_object *o, uint64_t offset, uint64_t end)
+{
+	struct hf_object_page page = { .level = HF_LEVEL_PTE };
+	struct chunk c = { NULL, 0 };
+	uint64_t base;
+
+	if (hf_pages_find(o, offset, &page))
+		c.at = hf_frame_ptr(o->phys, page.pfn);
+	base = hf_level_base(offset, page.level);
+	c.len = hf_min_va(end, base + hf_level_size(page.level)) - offset;
+	if (c.at)
+		c.at += offset - base;
+	return c;
+}
+
+/* Every page of the range is there, and dirty if it is to be written. object->lock held. */
+static enum hf_status prepare(struct hf_object *o, uint64_t offset, uint64_t end, bool write)
+{
+	while (offset < end) {
+		struct hf_object_page page;
+		enum hf_status st = hf_pages_get(o, offset, HF_LEVEL_PTE, write, &page);
+
+		if (st)
+			return st;
+		offset = hf_level_base(offset, page.level) + hf_level_size(page.level);
+	}
+	return HF_OK;
+}
+
+enum hf_status hf_object_read(struct hf_object *o, uint64_t offset, void *buf, uint64_t len)
+{
+	const uint64_t end = offset + len;
+	enum hf_status st;
+	char *to = buf;
+
+	hf_lock(o->phys, &o->lock);
+	st = check_bytes(o, offset, len);
+	if (!st && o->pager)
+		st = prepare(o, offset, end, false);
+	while (!st && offset < end) {
+		struct chunk c = chunk_at(o, offset, end);
+
+		if (c.at)
+			memcpy(to, c.at, c.len);
+		else
+			memset(to, 0, c.len);
+		offset += c.len;
+		to += c.len;
+	}
+	hf_unlock(o->phys, &o->lock);
+	return st;
+}
+
+enum hf_status hf_object_write(struct hf_object *o, uint64_t offset, const void *buf, uint64_t len)
+{
+	const uint64_t end = offset + len;
+	const char *from = buf;
+	enum hf_status st;
+
+	hf_lock(o->phys, &o->lock);
+	st = check_bytes(o, offset, len);
+	if (!st)
+		st = prepare(o, offset, end, true);
+	while (!st && offset < end) {
+		struct chunk c = chunk_at(o, offset, end);
+
+		memcpy(c.at, from, c.len);
+		offset += c.len;
+		from += c.len;
+	}
+	hf_unlock(o->phys, &o->lock);
+	return st;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Page faults, resolved. */
+#ifndef HF_RESOLVE_H
+#define HF_RESOLVE_H
+#include "../object/object.h"
+#include "../phys/reserve.h"
+#include "../table/walk.h"
+#include "vma.h"
+
+#include <holdfast/mm.h>
+#include <holdfast/trace.h>
+
+/* A fault: what is wanted, and where the walk for it has come to. */
+struct hf_resolution {
+	struct hf_mm *mm;
+	hf_va va;
+	unsigned access; /* one HF_ACCESS_* */
+	bool unshare;	 /* make the page exclusive, for a pin */
+
+	struct hf_vma vma;
+	struct hf_walk walk;
+	bool exclusive; /* make every table on the way this space's own */
+	bool reserved;	/* the reserve has been filled: nothing can fail for memory now */
+	struct hf_reserve reserve;
+	hf_pfn block; /* taken for the copy of a small page, else HF_NIL */
+	bool block_clean;
+	bool from_zero; /* the leaf leads to a zero page */
+	enum hf_trace_fault did;
+	struct hf_object_page page; /* what the object has here, pfn HF_NIL: not asked yet */
+};
+
+/*
+ * Resolve the fault. On HF_OK the walk stands at a present leaf that allows the access
+ * (and leads to an exclusive page, if `unshare`), its table locked, until hf_resolve_end.
+ * On an error everything is released. mm lock held, shared or exclusive.
+ */
+enum hf_status hf_resolve_begin(struct hf_resolution *f);
+void hf_resolve_end(struct hf_resolution *f);
+/*
+ * The walk stands at an entry that is AWAY: bring the page back, as a leaf there. In a shared
+ * table that is for all who share it. HF_ERR_NOMEM, HF_ERR_STORE, HF_ERR_OVERFLOW: it stays there.
+ */
+enum hf_status hf_resolve_swapped(struct hf_resolution *f);
+
+#endif

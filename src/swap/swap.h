@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* The swap store of a memory: reclaim, and what it sets aside. */
+#ifndef HF_SWAP_H
+#define HF_SWAP_H
+#include "../phys/reserve.h"
+
+#include <holdfast/mm.h>
+
+/*
+ * A few frames set aside, for splitting huge pages when no other is free. fill: as many as
+ * are wanted and to be had. take: one into the reserve; false: there is none.
+ */
+void hf_spare_fill(struct hf_phys *phys);
+bool hf_spare_take(struct hf_phys *phys, struct hf_reserve *r);
+
+/*
+ * HF_ADV_COLD, or HF_ADV_PAGEOUT with `out`, of a range that is checked but for what is mapped.
+ */
+enum hf_status hf_advise_unused(struct hf_mm *mm, hf_va va, uint64_t len, bool out);
+/*
+ * HF_ADV_FREE, after hf_isolate of the range, which is private anonymous memory. mm lock held
+ * exclusively, and reclaim kept out.
+ */
+void hf_mark_free(struct hf_mm *mm, hf_va lo, hf_va hi);
+
+#endif

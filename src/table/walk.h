@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Walks down the tables. */
+#ifndef HF_WALK_H
+#define HF_WALK_H
+#include "../arch/entry.h"
+
+#include <holdfast/mm.h>
+
+/*
+ * A walk: a position in the tables. The table that `entry` is in is locked; going down
+ * takes the child's lock before it lets the parent's go, so nothing can come between.
+ * The mm lock is held, shared or exclusive.
+ */
+struct hf_walk {
+	struct hf_mm *mm;
+	hf_va va;
+	hf_pfn table;
+	unsigned level; /* of `table` and `entry` */
+	hf_pte *entry;	/* the one for `va` */
+	bool exclusive; /* every branch above allows writing: no table on the path is shared */
+	bool look;	/* the branch above has LOOK */
+};
+
+/*
+ * Begin: from the root down through every branch that allows writing, to the first entry
+ * that does not. `mark`: set LOOK in the branches on the way.
+ */
+void hf_walk_start(struct hf_walk *w, struct hf_mm *mm, hf_va va, bool mark);
+/* Into the table that *entry, a branch, leads to. */
+void hf_walk_down(struct hf_walk *w);
+/* Down to what is not a branch: a leaf or nothing. Begins at the root. */
+void hf_walk_to(struct hf_walk *w, struct hf_mm *mm, hf_va va);
+void hf_walk_end(struct hf_walk *w);
+
+/* HF_ACCESS_* that a leaf gives; `exclusive`: every branch above allows writing. */
+unsigned hf_leaf_access(hf_pte leaf, bool exclusive);
+
+/* The leaf at *w->entry as a translation, not widened. */
+struct hf_translation hf_walk_translation(const struct hf_walk *w);
+
+#endif
