@@ -153,4 +153,27 @@ enum hf_status hf_fork_forecast(struct hf_mm *mm, enum hf_fork_policy policy,
 				struct hf_fork_cost *out, struct hf_fork_pin *pins, size_t cap,
 				size_t *count);
 
+/* ---- For debugging ---- */
+
+/*
+ * Print the page tables of a space: a line for the space, then one for every entry, by rising
+ * address, indented by level (the words are DESIGN.md's). For example:
+ *  - `L1 0x7fffffa00000 page 0x40200 RW- accessed dirty maps 1 pinned 512 x 2`
+ *  - `L1 0x7fffffe00000 table 0x40007 - LOOK refs 1`
+ *  - `  L0 0x7fffffffd000 page 0x40008 R-- accessed maps 2 pins 1`
+ *  - `  L0 0x7fffffffe000 swapped slot 17`
+ *
+ * Of a branch: the frame of its table, whether it allows writing (W or -), LOOK, how many entries
+ * lead to that table. Of a leaf: the first frame of its page, or `zero` and the zero page's; what
+ * the entry itself allows; its marks; how many leaves of this size lead to the page; how many pins
+ * hold a small page, or how many frames of a huge one are pinned. An entry that faults and yet
+ * keeps its page (PROT_NONE) is `hidden`. `x 2` says that two such entries follow each other, here
+ * and in RAM, or in the swap store, or each leads to the same zero page.
+ *
+ * `print` gets `arg` and each line, without an end of line; the text is valid during the call only.
+ * It is called with the space's lock held and must not call anything that takes a space's
+ * lock. Takes no memory, and no lock of the physical memory for longer than one entry.
+ */
+void hf_mm_dump(struct hf_mm *mm, void (*print)(void *arg, const char *line), void *arg);
+
 #endif
