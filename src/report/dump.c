@@ -6,7 +6,14 @@
  * its counts under phys->lock, which is let go before the next: in a table that is shared with
  * other spaces, entries may change between two lines, but no branch goes away.
  */
+#include "../arch/entry.h"
+#include "../lib/lock.h"
+#include "../phys/block.h"
+#include "../phys/count.h"
+#include "../phys/frame.h"
+#include "../phys/zero.h"
 #include "../space/mm.h"
+#include "../table/table.h"
 
 #include <holdfast/report.h>
 
