@@ -5,6 +5,7 @@
 
 #include <holdfast/check.h>
 #include <holdfast/collapse.h>
+#include <holdfast/lock.h>
 #include <holdfast/mm.h>
 #include <holdfast/object.h>
 #include <holdfast/phys.h>

@@ -119,7 +119,10 @@ struct hf_mm {
 	void *host;
 	hf_va va_lo, va_hi;
 	enum hf_huge_cow huge_cow;
-	uint32_t lock[2]; /* read/write lock: guards the fields below and the tables' shape */
+	union {
+		struct hf_rwlock rwlock; /* guards the fields below and the tables' shape */
+		uint32_t lock[2]; /* the same to a debugger: lock[0] is 0 if nobody holds it */
+	};
 	hf_pfn root;	  /* the top table */
 	hf_pfn vmas;	  /* root of the tree of mappings */
 	bool truncating;  /* its lock is held by one: see rmap.h */

@@ -13,6 +13,7 @@
 #ifndef HOLDFAST_PHYS_H
 #define HOLDFAST_PHYS_H
 
+#include <holdfast/lock.h>
 #include <holdfast/port.h>
 #include <holdfast/status.h>
 #include <holdfast/types.h>
@@ -54,8 +55,8 @@ struct hf_phys {
 	const struct hf_ram *ram;
 	size_t ram_count;
 	uint32_t count_limit;
-	uint32_t spaces_lock[2]; /* read/write lock, before any mm's: no space begins or ends */
-	uint32_t lock;		 /* guards all that follows and every descriptor's counts */
+	struct hf_rwlock spaces_lock; /* before any mm's: no space begins or ends */
+	struct hf_lock lock;	      /* guards all that follows and every descriptor's counts */
 	uint32_t free_head[HF_MAX_ORDER + 1];
 	uint32_t loose[HF_LOOSE_MAX]; /* free frames outside of the lists, the last freed last */
 	uint32_t loose_count;

@@ -3,6 +3,7 @@
 #include "../lib/lock.h"
 #include "../lib/math.h"
 #include "../space/edit.h"
+#include "../space/mm.h"
 #include "../space/vma.h"
 
 #include <holdfast/mm.h>
@@ -13,16 +14,17 @@ enum hf_status hf_brk_start(struct hf_mm *mm, hf_va start)
 
 	if (!start || start < mm->va_lo || start >= mm->va_hi)
 		return HF_ERR_RANGE;
-	hf_lock_exclusive(mm->phys, mm->lock);
+	hf_mm_lock_exclusive(mm);
 	if (mm->brk != mm->brk_start)
 		st = HF_ERR_BUSY;
 	else
 		mm->brk = mm->brk_start = start;
-	hf_unlock_exclusive(mm->phys, mm->lock);
+	hf_mm_unlock_exclusive(mm);
 	return st;
 }
 
 /* Map or unmap the pages between the two ends. */
+HF_HOLDS(mm)
 static enum hf_status resize(struct hf_edit *e, hf_va old, hf_va end)
 {
 	struct hf_mm *mm = e->mm;

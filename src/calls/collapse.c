@@ -10,6 +10,7 @@
 #include "collapse.h"
 
 #include "../arch/entry.h"
+#include "../lib/lock.h"
 #include "../lib/trace.h"
 #include "../phys/block.h"
 #include "../phys/count.h"
@@ -26,6 +27,7 @@
 
 /* ---- Looking ---- */
 
+HF_HOLDS(phys)
 static void look_at_page(struct hf_part *p, const struct hf_visited *v)
 {
 	struct hf_phys *phys = p->mm->phys;
@@ -42,6 +44,7 @@ static void look_at_page(struct hf_part *p, const struct hf_visited *v)
 	p->accessed = p->accessed || hf_leaf_accessed(v->e);
 }
 
+HF_HOLDS(phys)
 static bool look_at_entry(void *arg, const struct hf_visited *v)
 {
 	struct hf_part *p = arg;

@@ -5,6 +5,8 @@
  */
 #ifndef HF_COLLAPSE_H
 #define HF_COLLAPSE_H
+
+#include "../lib/lock.h"
 #include "../space/edit.h"
 #include "../space/vma.h"
 
@@ -30,6 +32,7 @@ struct hf_part {
  * Look at the part at `va`, which is aligned to it. False: it is not whole in one private
  * anonymous mapping. mm lock held exclusively.
  */
+HF_HOLDS(mm)
 bool hf_part_inspect(struct hf_part *part, struct hf_mm *mm, hf_va va, unsigned level);
 
 /*
@@ -38,6 +41,7 @@ bool hf_part_inspect(struct hf_part *part, struct hf_mm *mm, hf_va va, unsigned 
  * HF_ERR_AGAIN: something is pinned or swapped. HF_ERR_INVAL: there is no page. HF_ERR_NOMEM,
  * HF_ERR_OVERFLOW. After an error nothing has changed that shows. `e` is an edit of its mm.
  */
+HF_HOLDS(mm)
 enum hf_status hf_part_collapse(struct hf_edit *e, const struct hf_part *part);
 
 #endif

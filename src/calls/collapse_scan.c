@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The background scan for memory to collapse. */
 #include "../arch/entry.h"
+#include "../lib/lock.h"
 #include "../lib/math.h"
 #include "../space/edit.h"
 #include "../space/vma.h"
@@ -37,6 +38,7 @@ static bool all_leaves(const struct hf_phys *phys, hf_pfn table, unsigned level)
 }
 
 /* At the start of 1 GiB of huge pages that lie together: make them one. */
+HF_HOLDS(mm)
 static void collapse_whole(struct hf_edit *e, struct hf_collapse_scan *scan, hf_va va)
 {
 	const struct hf_mm *mm = e->mm;
@@ -62,6 +64,7 @@ static bool worth_it(const struct hf_collapse_scan *scan, const struct hf_part *
 }
 
 /* One part, whose entry is a branch. */
+HF_HOLDS(mm)
 static void collapse_part(struct hf_edit *e, struct hf_collapse_scan *scan, hf_va va)
 {
 	struct hf_part part;
@@ -81,6 +84,7 @@ static void collapse_part(struct hf_edit *e, struct hf_collapse_scan *scan, hf_v
 }
 
 /* The part at `va`, or the gap that begins there. */
+HF_HOLDS(mm)
 static void look_at(struct hf_edit *e, struct hf_collapse_scan *scan, hf_va va)
 {
 	unsigned level;

@@ -26,6 +26,7 @@
  * Stand at the leaf for `va`, its table locked. *len is cut to what the leaf covers. NULL:
  * nothing was ever written there, and it reads as zeros. mm lock held.
  */
+HF_HOLDS_SHARED(mm)
 static char *chunk_at(struct hf_walk *w, struct hf_mm *mm, hf_va va, uint64_t *len)
 {
 	hf_va base;
@@ -42,6 +43,7 @@ static char *chunk_at(struct hf_walk *w, struct hf_mm *mm, hf_va va, uint64_t *l
 }
 
 /* Bring back what of [va, va+len), which may be read, is in the swap store. mm lock held. */
+HF_HOLDS_SHARED(mm)
 static enum hf_status fetch(struct hf_mm *mm, hf_va va, uint64_t len)
 {
 	const hf_va end = va + len;
@@ -67,6 +69,7 @@ static enum hf_status fetch(struct hf_mm *mm, hf_va va, uint64_t len)
 }
 
 /* Read [va, va+len), which allows it, to `buf`. mm lock held. */
+HF_HOLDS_SHARED(mm)
 static void read_range(struct hf_mm *mm, hf_va va, char *buf, uint64_t len)
 {
 	while (len) {
@@ -89,6 +92,7 @@ static void read_range(struct hf_mm *mm, hf_va va, char *buf, uint64_t len)
  * Reading what is absent gives zeros only in anonymous memory: bring in the pages of objects. They
  * stay while the mm lock is held.
  */
+HF_HOLDS_SHARED(mm)
 static enum hf_status prepare_read(struct hf_mm *mm, hf_va va, uint64_t len)
 {
 	enum hf_status st = hf_check_mapped(mm, va, va + len, HF_ACCESS_READ);
@@ -109,18 +113,19 @@ enum hf_status hf_read(struct hf_mm *mm, hf_va va, void *buf, uint64_t len)
 	if (st)
 		return st;
 	blocked = hf_reclaim_block(mm->phys);
-	hf_lock_shared(mm->phys, mm->lock);
+	hf_mm_lock_shared(mm);
 	st = prepare_read(mm, va, len);
 	if (!st && blocked)
 		st = fetch(mm, va, len);
 	if (!st)
 		read_range(mm, va, buf, len);
-	hf_unlock_shared(mm->phys, mm->lock);
+	hf_mm_unlock_shared(mm);
 	hf_reclaim_unblock(mm->phys, blocked);
 	return st;
 }
 
 /* Make [va, va+len) present and writable, or find why not. mm lock held. */
+HF_HOLDS_SHARED(mm)
 static enum hf_status prepare(struct hf_mm *mm, hf_va va, uint64_t len)
 {
 	enum hf_status st = hf_check_mapped(mm, va, va + len, HF_ACCESS_WRITE);
@@ -137,7 +142,7 @@ enum hf_status hf_write(struct hf_mm *mm, hf_va va, const void *buf, uint64_t le
 	if (st)
 		return st;
 	blocked = hf_reclaim_block(mm->phys);
-	hf_lock_shared(mm->phys, mm->lock);
+	hf_mm_lock_shared(mm);
 	st = prepare(mm, va, len);
 	while (len && !st) {
 		uint64_t n = len;
@@ -150,26 +155,28 @@ enum hf_status hf_write(struct hf_mm *mm, hf_va va, const void *buf, uint64_t le
 		from += n;
 		len -= n;
 	}
-	hf_unlock_shared(mm->phys, mm->lock);
+	hf_mm_unlock_shared(mm);
 	hf_reclaim_unblock(mm->phys, blocked);
 	return st;
 }
 
 /* Two spaces' locks, or one; by address, so that two such copies cannot wait for each other. */
+HF_TAKES_SHARED(mm)
 static void lock_both(struct hf_mm *a, struct hf_mm *b)
 {
 	struct hf_mm *first = (uintptr_t)a < (uintptr_t)b ? a : b;
 
-	hf_lock_shared(first->phys, first->lock);
+	hf_mm_lock_shared(first);
 	if (a != b)
-		hf_lock_shared(a->phys, first == a ? b->lock : a->lock);
+		hf_mm_lock_shared(first == a ? b : a);
 }
 
+HF_GIVES_SHARED(mm)
 static void unlock_both(struct hf_mm *a, struct hf_mm *b)
 {
-	hf_unlock_shared(a->phys, a->lock);
+	hf_mm_unlock_shared(a);
 	if (a != b)
-		hf_unlock_shared(b->phys, b->lock);
+		hf_mm_unlock_shared(b);
 }
 
 enum hf_status hf_copy(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va src_va,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* hf_fault. */
 #include "../arch/entry.h"
-#include "../lib/lock.h"
 #include "../phys/frame.h"
+#include "../space/mm.h"
 #include "../space/resolve.h"
 #include "../table/table.h"
 #include "../table/walk.h"
@@ -50,7 +50,7 @@ enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access, struct hf_t
 	if (access != HF_ACCESS_READ && access != HF_ACCESS_WRITE && access != HF_ACCESS_EXEC)
 		return HF_ERR_INVAL;
 again:
-	hf_lock_shared(mm->phys, mm->lock);
+	hf_mm_lock_shared(mm);
 	st = hf_resolve_begin(&f);
 	if (!st) {
 		if (out)
@@ -60,7 +60,7 @@ again:
 		hf_resolve_end(&f);
 	}
 	stack = st == HF_ERR_UNMAPPED && hf_below_stack(mm, va);
-	hf_unlock_shared(mm->phys, mm->lock);
+	hf_mm_unlock_shared(mm);
 	if (stack) {
 		st = hf_stack_grow(mm, va);
 		if (!st)

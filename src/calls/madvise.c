@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* madvise. */
-#include "../lib/lock.h"
 #include "../space/edit.h"
 #include "../space/mm.h"
 #include "../space/populate.h"
@@ -50,11 +49,11 @@ static enum hf_status populate(struct hf_mm *mm, hf_va va, uint64_t len, unsigne
 {
 	enum hf_status st;
 
-	hf_lock_shared(mm->phys, mm->lock);
+	hf_mm_lock_shared(mm);
 	st = hf_check_mapped(mm, va, va + len, access);
 	if (!st)
 		st = hf_resolve_range(mm, va, va + len, access);
-	hf_unlock_shared(mm->phys, mm->lock);
+	hf_mm_unlock_shared(mm);
 	return st;
 }
 
@@ -97,11 +96,11 @@ static enum hf_status may_collapse(struct hf_mm *mm, hf_va lo, hf_va hi)
 {
 	enum hf_status st;
 
-	hf_lock_shared(mm->phys, mm->lock);
+	hf_mm_lock_shared(mm);
 	st = hf_check_mapped(mm, lo, hi, 0);
 	if (!st && hf_any_with(mm, lo, hi, HF_VMA_OBJECT))
 		st = HF_ERR_INVAL;
-	hf_unlock_shared(mm->phys, mm->lock);
+	hf_mm_unlock_shared(mm);
 	return st;
 }
 

@@ -18,6 +18,7 @@
 #define LOCKS (uint32_t)(HF_VMA_LOCKED | HF_VMA_LOCKONFAULT)
 
 /* The same for what is about to be locked, before anybody is kept waiting for it. */
+HF_HOLDS_SHARED(mm)
 static enum hf_status prepare(struct hf_mm *mm, hf_va lo, hf_va hi, uint32_t locks)
 {
 	struct hf_vma v = { .end = lo };
@@ -33,6 +34,7 @@ static enum hf_status prepare(struct hf_mm *mm, hf_va lo, hf_va hi, uint32_t loc
 }
 
 /* Every mapping in [lo, hi) gets these locks and no other. Only the tree is changed. */
+HF_HOLDS(mm)
 static enum hf_status set_locks(struct hf_edit *e, hf_va lo, hf_va hi, uint32_t locks)
 {
 	struct hf_mm *mm = e->mm;
@@ -91,13 +93,13 @@ static enum hf_status lock(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned flags,
 		return HF_ERR_FLAGS;
 	if (flags)
 		locks |= HF_VMA_LOCKONFAULT;
-	hf_lock_shared(mm->phys, mm->lock);
+	hf_mm_lock_shared(mm);
 	st = whole ? hf_check_mapped(mm, lo, hi, 0) : HF_OK;
 	if (!st)
 		st = check_limit(mm, lo, hi);
 	if (!st)
 		st = prepare(mm, lo, hi, locks);
-	hf_unlock_shared(mm->phys, mm->lock);
+	hf_mm_unlock_shared(mm);
 	return st ? st : change_locks(mm, lo, hi, locks, whole);
 }
 

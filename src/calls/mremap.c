@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* mremap. */
+#include "../lib/lock.h"
 #include "../lib/math.h"
 #include "../phys/reserve.h"
 #include "../space/edit.h"
@@ -70,6 +71,7 @@ static bool may_go_on(const struct hf_mm *mm, const struct remap *r)
 }
 
 /* The new tree: what is left of the old range is mapped at the new place, the last part longer. */
+HF_HOLDS(mm)
 static enum hf_status move_vmas(struct hf_edit *e, const struct remap *r)
 {
 	struct hf_mm *mm = e->mm;
@@ -105,6 +107,7 @@ static enum hf_status move_vmas(struct hf_edit *e, const struct remap *r)
 }
 
 /* Make all that is concerned end where its range does. */
+HF_HOLDS(mm)
 static enum hf_status cut(struct hf_edit *e, const struct hf_range *ranges, size_t count,
 			  uint64_t need)
 {
@@ -120,6 +123,7 @@ static enum hf_status cut(struct hf_edit *e, const struct hf_range *ranges, size
 }
 
 /* Move to r->to, replacing what is there; what is too long goes. */
+HF_HOLDS(mm)
 static enum hf_status move(struct hf_edit *e, const struct remap *r)
 {
 	struct hf_mm *mm = e->mm;
@@ -149,6 +153,7 @@ static enum hf_status move(struct hf_edit *e, const struct remap *r)
 }
 
 /* Find out where it shall be, and do it. mm lock held exclusively. */
+HF_HOLDS(mm)
 static enum hf_status remap(struct hf_edit *e, struct remap *r)
 {
 	struct hf_mm *mm = e->mm;

@@ -31,6 +31,7 @@ struct batch {
 	unsigned count;
 };
 
+HF_HOLDS(mm)
 static enum hf_status wrprotect(struct hf_mm *mm, const struct hf_vma *part)
 {
 	if (!hf_vma_is_cow(part))
@@ -44,20 +45,20 @@ static enum hf_status write_page(struct hf_object *o, uint64_t offset, uint64_t 
 	enum hf_status st = HF_ERR_ACCESS;
 	struct hf_object_page page;
 
-	hf_lock(o->phys, &o->lock);
+	hf_object_lock(o);
 	hf_pages_find(o, offset, &page);
 	if (hf_pages_pinned(o, &page))
 		hf_pages_mark(o, offset);
 	len = hf_min_va(len, o->size - offset);
-	hf_unlock(o->phys, &o->lock);
+	hf_object_unlock(o);
 	if (o->pager->writeback)
 		st = o->pager->writeback(o->host, offset, hf_frame_ptr(o->phys, page.pfn), len)
 			     ? HF_ERR_BUS
 			     : HF_OK;
 	if (st) {
-		hf_lock(o->phys, &o->lock);
+		hf_object_lock(o);
 		hf_pages_mark(o, offset);
-		hf_unlock(o->phys, &o->lock);
+		hf_object_unlock(o);
 	}
 	return st;
 }
@@ -68,14 +69,14 @@ static void take_batch(struct hf_object *o, uint64_t *offset, uint64_t end, stru
 	struct hf_object_page page;
 
 	b->count = 0;
-	hf_lock(o->phys, &o->lock);
+	hf_object_lock(o);
 	while (b->count < BATCH && hf_pages_next_dirty(o, offset, end, &page)) {
 		b->pages[b->count].offset = *offset;
 		b->pages[b->count++].len = hf_level_size(page.level);
 		*offset += hf_level_size(page.level);
 		hf_pages_unmark(&page);
 	}
-	hf_unlock(o->phys, &o->lock);
+	hf_object_unlock(o);
 }
 
 enum hf_status hf_object_sync(struct hf_object *o, uint64_t offset, uint64_t len)
@@ -88,18 +89,18 @@ enum hf_status hf_object_sync(struct hf_object *o, uint64_t offset, uint64_t len
 		return HF_ERR_EMPTY;
 	if (end < offset)
 		return HF_ERR_WRAP;
-	hf_lock(o->phys, &o->change);
+	hf_object_change_lock(o);
 	while (o->pager && (take_batch(o, &offset, end, &b), b.count)) {
-		hf_lock_exclusive(o->phys, o->phys->spaces_lock);
+		hf_spaces_lock_exclusive(o->phys);
 		hf_rmap_each(o, b.pages[0].offset, offset, wrprotect);
-		hf_unlock_exclusive(o->phys, o->phys->spaces_lock);
+		hf_spaces_unlock_exclusive(o->phys);
 		for (unsigned i = 0; i < b.count; i++) {
 			enum hf_status one = write_page(o, b.pages[i].offset, b.pages[i].len);
 
 			st = st ? st : one;
 		}
 	}
-	hf_unlock(o->phys, &o->change);
+	hf_object_change_unlock(o);
 	return st;
 }
 
@@ -108,7 +109,7 @@ static bool next_shared(struct hf_mm *mm, hf_va *va, hf_va end, struct hf_vma *o
 {
 	bool found;
 
-	hf_lock_shared(mm->phys, mm->lock);
+	hf_mm_lock_shared(mm);
 	found = *va < end && hf_vmas_next_with(mm->phys, mm->vmas, *va, HF_VMA_SHARED, out) &&
 		out->start < end;
 	if (found) {
@@ -116,7 +117,7 @@ static bool next_shared(struct hf_mm *mm, hf_va *va, hf_va end, struct hf_vma *o
 		*va = out->end;
 		hf_object_ref(out->object);
 	}
-	hf_unlock_shared(mm->phys, mm->lock);
+	hf_mm_unlock_shared(mm);
 	return found;
 }
 
@@ -125,11 +126,11 @@ static enum hf_status check(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned flags
 {
 	enum hf_status st;
 
-	hf_lock_shared(mm->phys, mm->lock);
+	hf_mm_lock_shared(mm);
 	st = hf_check_mapped(mm, lo, hi, 0);
 	if (!st && (flags & HF_MS_INVALIDATE) && hf_any_locked(mm, lo, hi))
 		st = HF_ERR_BUSY;
-	hf_unlock_shared(mm->phys, mm->lock);
+	hf_mm_unlock_shared(mm);
 	return st;
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Pins: hold pages for a device, and let them go. */
-#include "../lib/lock.h"
 #include "../lib/math.h"
 #include "../lib/trace.h"
 #include "../phys/count.h"
@@ -79,6 +78,7 @@ static enum hf_status pin_leaf(const struct hf_resolution *f, hf_va end, struct 
 }
 
 /* mm lock held, shared. */
+HF_HOLDS_SHARED(mm)
 static enum hf_status pin_range(struct hf_mm *mm, hf_va va, hf_va end, unsigned access,
 				struct list *l)
 {
@@ -136,11 +136,11 @@ enum hf_status hf_pin(struct hf_mm *mm, hf_va va, uint64_t len, unsigned flags,
 	st = hf_check_bytes(mm, va, len);
 	if (st)
 		return st;
-	hf_lock_shared(mm->phys, mm->lock);
+	hf_mm_lock_shared(mm);
 	st = hf_check_mapped(mm, va, va + len, access);
 	if (!st)
 		st = pin_range(mm, va, va + len, access, &l);
-	hf_unlock_shared(mm->phys, mm->lock);
+	hf_mm_unlock_shared(mm);
 	if (st) {
 		unpin(mm->phys, l.spans, l.count);
 		return st;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "rmap.h"
 
-#include "../lib/lock.h"
 #include "../lib/math.h"
 #include "../object/object.h"
+#include "../space/mm.h"
 #include "../space/vma.h"
 
 #include <holdfast/mm.h>
@@ -32,9 +32,9 @@ enum hf_status hf_rmap_each(const struct hf_object *o, uint64_t from, uint64_t t
 	enum hf_status st = HF_OK;
 
 	for (struct hf_mm *mm = o->phys->spaces; mm && !st; mm = mm->next) {
-		hf_lock_exclusive(mm->phys, mm->lock);
+		hf_mm_lock_exclusive(mm);
 		st = each_in(mm, o, from, to, fn);
-		hf_unlock_exclusive(mm->phys, mm->lock);
+		hf_mm_unlock_exclusive(mm);
 	}
 	return st;
 }
@@ -62,10 +62,10 @@ void hf_rmap_hold(const struct hf_object *o, uint64_t from, uint64_t to)
 	struct hf_mm *mm = NULL;
 
 	while ((mm = next_space(o->phys, mm))) {
-		hf_lock_exclusive(mm->phys, mm->lock);
+		hf_mm_lock_exclusive(mm);
 		each_in(mm, o, from, to, found);
 		if (!mm->truncating)
-			hf_unlock_exclusive(mm->phys, mm->lock);
+			hf_mm_unlock_exclusive(mm);
 	}
 }
 
@@ -86,6 +86,6 @@ void hf_rmap_release(const struct hf_object *o)
 		if (!mm->truncating)
 			continue;
 		mm->truncating = false;
-		hf_unlock_exclusive(mm->phys, mm->lock);
+		hf_mm_unlock_exclusive(mm);
 	}
 }

@@ -8,6 +8,8 @@
  */
 #ifndef HF_RMAP_H
 #define HF_RMAP_H
+
+#include "../lib/lock.h"
 #include "../object/object.h"
 #include "../space/vma.h"
 
@@ -20,6 +22,7 @@ typedef enum hf_status hf_rmap_fn(struct hf_mm *mm, const struct hf_vma *part);
  * Call `fn` for each mapping of [from, to) of the object, its part that leads there, in one space
  * after the other, until one does not return HF_OK. Takes each space's lock, exclusively.
  */
+HF_HOLDS(spaces)
 enum hf_status hf_rmap_each(const struct hf_object *object, uint64_t from, uint64_t to,
 			    hf_rmap_fn *fn);
 
@@ -28,9 +31,15 @@ enum hf_status hf_rmap_each(const struct hf_object *object, uint64_t from, uint6
  * [from, to), in order of address as hf_copy does, call hf_rmap_each_truncating as often as need be,
  * release them all.
  */
+HF_HOLDS(spaces)
+HF_UNCHECKED
 void hf_rmap_hold(const struct hf_object *object, uint64_t from, uint64_t to);
+HF_HOLDS(spaces)
+HF_UNCHECKED
 enum hf_status hf_rmap_each_truncating(const struct hf_object *object, uint64_t from, uint64_t to,
 				       hf_rmap_fn *fn);
+HF_HOLDS(spaces)
+HF_UNCHECKED
 void hf_rmap_release(const struct hf_object *object);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* hf_translate. */
 #include "../arch/entry.h"
-#include "../lib/lock.h"
+#include "../space/mm.h"
 #include "../table/table.h"
 #include "../table/walk.h"
 
@@ -14,13 +14,13 @@ enum hf_status hf_translate(struct hf_mm *mm, hf_va va, struct hf_translation *o
 
 	if (va < mm->va_lo || va >= mm->va_hi)
 		return HF_ERR_RANGE;
-	hf_lock_shared(mm->phys, mm->lock);
+	hf_mm_lock_shared(mm);
 	hf_walk_to(&w, mm, va);
 	if (hf_pte_leaf(hf_pte_get(w.entry), w.level)) {
 		*out = hf_walk_translation(&w);
 		st = HF_OK;
 	}
 	hf_walk_end(&w);
-	hf_unlock_shared(mm->phys, mm->lock);
+	hf_mm_unlock_shared(mm);
 	return st;
 }

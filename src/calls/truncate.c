@@ -15,6 +15,7 @@
 #include "../lib/lock.h"
 #include "../lib/math.h"
 #include "../object/object.h"
+#include "../phys/frame.h"
 #include "../phys/reserve.h"
 #include "../space/range.h"
 #include "../space/vma.h"
@@ -27,13 +28,14 @@ static uint64_t set_size(struct hf_object *o, uint64_t size)
 {
 	uint64_t old;
 
-	hf_lock(o->phys, &o->lock);
+	hf_object_lock(o);
 	old = o->size;
 	o->size = size;
-	hf_unlock(o->phys, &o->lock);
+	hf_object_unlock(o);
 	return old;
 }
 
+HF_HOLDS(mm)
 static enum hf_status cut(struct hf_mm *mm, const struct hf_vma *part)
 {
 	struct hf_range range = hf_range_ends(mm, part->start, part->end);
@@ -46,6 +48,7 @@ static enum hf_status cut(struct hf_mm *mm, const struct hf_vma *part)
 	return st;
 }
 
+HF_HOLDS(mm)
 static enum hf_status zap(struct hf_mm *mm, const struct hf_vma *part)
 {
 	hf_zap(mm, part->start, part->end);
@@ -57,18 +60,18 @@ static enum hf_status shrink(struct hf_object *o, uint64_t from, uint64_t to)
 {
 	enum hf_status st;
 
-	hf_lock_exclusive(o->phys, o->phys->spaces_lock);
+	hf_spaces_lock_exclusive(o->phys);
 	hf_rmap_hold(o, from, to);
 	st = hf_rmap_each_truncating(o, from, to, cut);
 	if (!st) {
-		hf_lock(o->phys, &o->lock);
+		hf_object_lock(o);
 		st = hf_pages_cut(o, from);
-		hf_unlock(o->phys, &o->lock);
+		hf_object_unlock(o);
 	}
 	if (!st)
 		hf_rmap_each_truncating(o, from, to, zap);
 	hf_rmap_release(o);
-	hf_unlock_exclusive(o->phys, o->phys->spaces_lock);
+	hf_spaces_unlock_exclusive(o->phys);
 	return st;
 }
 
@@ -79,13 +82,13 @@ enum hf_status hf_object_truncate(struct hf_object *o, uint64_t size)
 
 	if (size > hf_object_max())
 		return HF_ERR_RANGE;
-	hf_lock(o->phys, &o->change);
+	hf_object_change_lock(o);
 	old = set_size(o, size);
 	from = hf_page_up(size);
 	to = hf_page_up(old);
 	if (from < to)
 		st = shrink(o, from, to);
-	hf_lock(o->phys, &o->lock);
+	hf_object_lock(o);
 	if (st)
 		o->size = old;
 	else if (from < to)
@@ -93,7 +96,7 @@ enum hf_status hf_object_truncate(struct hf_object *o, uint64_t size)
 	/* What mappings wrote beyond the end, in its page, never was a part of the object. */
 	if (!st)
 		hf_pages_clear_tail(o, hf_min_va(old, size));
-	hf_unlock(o->phys, &o->lock);
-	hf_unlock(o->phys, &o->change);
+	hf_object_unlock(o);
+	hf_object_change_unlock(o);
 	return st;
 }

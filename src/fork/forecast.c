@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What a fork would cost now: its survey, without the fork. */
-#include "../lib/lock.h"
 #include "../phys/buddy.h"
 #include "../phys/frame.h"
+#include "../space/mm.h"
 #include "survey.h"
 
 #include <holdfast/mm.h>
@@ -28,14 +28,14 @@ enum hf_status hf_fork_forecast(struct hf_mm *mm, enum hf_fork_policy policy,
 		return HF_ERR_INVAL;
 	s.pins = pins;
 	s.cap = cap;
-	hf_lock_exclusive(phys, mm->lock);
+	hf_mm_lock_exclusive(mm);
 	hf_survey_make(&s);
 	hf_phys_lock(phys);
 	*out = hf_survey_cost(&s,
 			      hf_blocks_free_locked(phys, hf_level_order(HF_LEVEL_PMD), s.huge));
 	enough = enough_memory(phys, out);
 	hf_phys_unlock(phys);
-	hf_unlock_exclusive(phys, mm->lock);
+	hf_mm_unlock_exclusive(mm);
 	if (count)
 		*count = s.count;
 	if (s.overflow)

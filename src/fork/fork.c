@@ -123,6 +123,7 @@ static void drain(struct fork *f)
 }
 
 /* The blocks come first, so that a forecast can tell how many of them will be huge. */
+HF_HOLDS(mm)
 static enum hf_status reserve(struct fork *f)
 {
 	enum hf_status st;
@@ -150,6 +151,7 @@ static hf_pte disarm(struct fork *f, hf_pte *entry, unsigned level)
 }
 
 /* Count one more leaf to a block that the survey found room for. phys->lock held. */
+HF_HOLDS(phys)
 static void must_get(struct fork *f, hf_pfn pfn, unsigned level)
 {
 	if (!hf_map_get_locked(f->phys, pfn, level))
@@ -160,6 +162,7 @@ static void must_get(struct fork *f, hf_pfn pfn, unsigned level)
  * What the child's faults find again is not handed on, zero pages and pages of objects: one table
  * may lead to such a page any number of times. phys->lock held.
  */
+HF_HOLDS(phys)
 static void share(struct fork *f, hf_pte *parent, hf_pte *child, unsigned level)
 {
 	hf_pte e = hf_pte_get(parent);
@@ -190,6 +193,7 @@ static hf_pfn new_table(struct fork *f)
 }
 
 /* Give the child a frame of its own for a pinned page; phase 3 fills it. phys->lock held. */
+HF_HOLDS(phys)
 static hf_pte own_leaf(struct fork *f, hf_pte e, hf_pfn pfn, unsigned level)
 {
 	must_get(f, pfn, level);
@@ -201,6 +205,7 @@ static hf_pte own_leaf(struct fork *f, hf_pte e, hf_pfn pfn, unsigned level)
  * The child's entry for a pinned leaf `e` of the parent, which keeps it. What has no pins of
  * a 1 GiB page is shared by 2 MiB parts. phys->lock held.
  */
+HF_HOLDS(phys)
 static hf_pte copied_leaf(struct fork *f, hf_pte e, unsigned level)
 {
 	hf_pfn pfn, table;
@@ -232,6 +237,7 @@ static hf_pte copied_leaf(struct fork *f, hf_pte e, unsigned level)
 static void arm(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigned level);
 
 /* One entry that needs more than sharing. No lock but the mm's. */
+HF_HOLDS(mm)
 static void arm_entry(struct fork *f, hf_pte *parent, hf_pte *child, hf_va va, unsigned level)
 {
 	enum hf_fork_action what;
@@ -262,6 +268,7 @@ static void arm_entry(struct fork *f, hf_pte *parent, hf_pte *child, hf_va va, u
 }
 
 /* Build the child's table beside the parent's: first what is only shared, then the rest. */
+HF_HOLDS(mm)
 static void arm(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigned level)
 {
 	hf_pte *from = hf_table_entries(f->phys, parent), *to = hf_table_entries(f->phys, child);
@@ -350,6 +357,8 @@ static void copy(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsign
 
 /* ---- Phase 4: publish ---- */
 
+HF_HOLDS_SHARED(mm)
+HF_HOLDS_SHARED(spaces)
 static void publish(struct fork *f, struct hf_mm *child, void *child_host)
 {
 	const struct hf_mm *parent = f->parent;
@@ -375,6 +384,8 @@ static void publish(struct fork *f, struct hf_mm *child, void *child_host)
 }
 
 /* mm lock held exclusively. */
+HF_HOLDS(mm)
+HF_HOLDS_SHARED(spaces)
 static enum hf_status fork_locked(struct fork *f, struct hf_mm *child, void *child_host)
 {
 	struct hf_mm *parent = f->parent;
@@ -412,10 +423,10 @@ enum hf_status hf_fork(struct hf_mm *parent, struct hf_mm *child, void *child_ho
 
 	if (policy != HF_FORK_COPY && policy != HF_FORK_SPLIT)
 		return HF_ERR_INVAL;
-	hf_lock_shared(f.phys, f.phys->spaces_lock);
-	hf_lock_exclusive(f.phys, parent->lock);
+	hf_spaces_lock_shared(f.phys);
+	hf_mm_lock_exclusive(parent);
 	st = fork_locked(&f, child, child_host);
-	hf_unlock_exclusive(f.phys, parent->lock);
-	hf_unlock_shared(f.phys, f.phys->spaces_lock);
+	hf_mm_unlock_exclusive(parent);
+	hf_spaces_unlock_shared(f.phys);
 	return st;
 }

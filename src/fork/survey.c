@@ -2,6 +2,7 @@
 #include "survey.h"
 
 #include "../arch/entry.h"
+#include "../lib/lock.h"
 #include "../phys/count.h"
 #include "../phys/frame.h"
 #include "../phys/slot.h"
@@ -46,6 +47,7 @@ enum hf_fork_action hf_fork_decide(struct hf_survey *s, hf_pte e, hf_va va, unsi
 }
 
 /* Room in a block's count for `more` leaves. phys->lock held. */
+HF_HOLDS(phys)
 static void need_leaves(struct hf_survey *s, hf_pfn pfn, unsigned level, uint64_t more)
 {
 	if (!hf_map_room_locked(s->mm->phys, pfn, level, more))
@@ -53,6 +55,7 @@ static void need_leaves(struct hf_survey *s, hf_pfn pfn, unsigned level, uint64_
 }
 
 /* What sharing one entry needs is room in a count. phys->lock held. */
+HF_HOLDS(phys)
 static void need_share(struct hf_survey *s, hf_pfn pfn, unsigned level, bool leaf)
 {
 	struct hf_phys *phys = s->mm->phys;
@@ -64,6 +67,7 @@ static void need_share(struct hf_survey *s, hf_pfn pfn, unsigned level, bool lea
 }
 
 /* List the copy of a block; it joins the last one if it follows that. phys->lock held. */
+HF_HOLDS(phys)
 static void list_copy(struct hf_survey *s, hf_pfn pfn, hf_va va, unsigned level)
 {
 	struct hf_fork_pin *last;
@@ -82,6 +86,7 @@ static void list_copy(struct hf_survey *s, hf_pfn pfn, hf_va va, unsigned level)
 }
 
 /* What the child's share of a pinned leaf needs. phys->lock held. */
+HF_HOLDS(phys)
 static void need_copy(struct hf_survey *s, hf_pfn pfn, hf_va va, unsigned level)
 {
 	bool split = s->policy == HF_FORK_SPLIT;
@@ -107,6 +112,8 @@ static void need_copy(struct hf_survey *s, hf_pfn pfn, hf_va va, unsigned level)
  * Reckon for one table; returns whether anything in it keeps fork from sharing the table
  * whole. Clears LOOK where nothing does. phys->lock held.
  */
+HF_HOLDS(mm)
+HF_HOLDS(phys)
 static bool survey(struct hf_survey *s, hf_pfn table, hf_va base, unsigned level)
 {
 	hf_pte *entries = hf_table_entries(s->mm->phys, table);

@@ -5,7 +5,9 @@
  */
 #ifndef HF_SURVEY_H
 #define HF_SURVEY_H
+
 #include "../arch/entry.h"
+#include "../lib/lock.h"
 #include "../space/vma.h"
 
 #include <holdfast/mm.h>
@@ -41,9 +43,12 @@ enum hf_fork_action {
  * to begin again from the left, put back the `special` of then. mm lock held exclusively,
  * phys->lock held.
  */
+HF_HOLDS(mm)
+HF_HOLDS(phys)
 enum hf_fork_action hf_fork_decide(struct hf_survey *s, hf_pte e, hf_va va, unsigned level);
 
 /* Find out for s->mm and s->policy; the rest of *s is zeros. mm lock held exclusively. */
+HF_HOLDS(mm)
 void hf_survey_make(struct hf_survey *s);
 
 /*

@@ -33,58 +33,58 @@ static void spin(const struct hf_phys *phys, const uint32_t *word)
 			phys->port->pause(phys->host);
 }
 
-void hf_lock_slow(const struct hf_phys *phys, uint32_t *lock)
+void hf_lock_slow(const struct hf_phys *phys, struct hf_lock *lock)
 {
 	uint32_t seen = 0;
 
-	spin(phys, lock);
-	if (hf_cas32(lock, &seen, 1))
+	spin(phys, &lock->word);
+	if (hf_cas32(&lock->word, &seen, 1))
 		return;
-	while (hf_exchange32(lock, 2) != 0)
-		wait_for(phys, lock, 2);
+	while (hf_exchange32(&lock->word, 2) != 0)
+		wait_for(phys, &lock->word, 2);
 }
 
-void hf_unlock_slow(const struct hf_phys *phys, uint32_t *lock)
+void hf_unlock_slow(const struct hf_phys *phys, struct hf_lock *lock)
 {
-	wake_all(phys, lock);
+	wake_all(phys, &lock->word);
 }
 
-/* rw[0]: the number of readers, and this bit while a writer waits for them to leave. */
+/* In `state`, beside the number of readers: a writer is there, or waits for them to leave. */
 #define WRITER 0x80000000u
 
-void hf_lock_shared(const struct hf_phys *phys, uint32_t rw[2])
+void hf_lock_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
 {
-	uint32_t seen = hf_load_relaxed32(&rw[0]);
+	uint32_t seen = hf_load_relaxed32(&rw->state);
 
 	while (!(seen & WRITER))
-		if (hf_cas32(&rw[0], &seen, seen + 1))
+		if (hf_cas32(&rw->state, &seen, seen + 1))
 			return;
 	/* A writer is there: queue behind it. */
-	hf_lock(phys, &rw[1]);
-	hf_add32(&rw[0], 1);
-	hf_unlock(phys, &rw[1]);
+	hf_lock(phys, &rw->writers);
+	hf_add32(&rw->state, 1);
+	hf_unlock(phys, &rw->writers);
 }
 
-void hf_unlock_shared(const struct hf_phys *phys, uint32_t rw[2])
+void hf_unlock_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
 {
-	if (hf_sub32(&rw[0], 1) == WRITER)
-		wake_all(phys, &rw[0]);
+	if (hf_sub32(&rw->state, 1) == WRITER)
+		wake_all(phys, &rw->state);
 }
 
-void hf_lock_exclusive(const struct hf_phys *phys, uint32_t rw[2])
+void hf_lock_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw)
 {
 	uint32_t readers;
 
-	hf_lock(phys, &rw[1]);
-	readers = hf_add32(&rw[0], WRITER);
+	hf_lock(phys, &rw->writers);
+	readers = hf_add32(&rw->state, WRITER);
 	while (readers != WRITER) {
-		wait_for(phys, &rw[0], readers);
-		readers = hf_add32(&rw[0], 0);
+		wait_for(phys, &rw->state, readers);
+		readers = hf_add32(&rw->state, 0);
 	}
 }
 
-void hf_unlock_exclusive(const struct hf_phys *phys, uint32_t rw[2])
+void hf_unlock_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw)
 {
-	hf_sub32(&rw[0], WRITER);
-	hf_unlock(phys, &rw[1]);
+	hf_sub32(&rw->state, WRITER);
+	hf_unlock(phys, &rw->writers);
 }

@@ -2,39 +2,63 @@
 /*
  * Locks that sleep through the port where it can, and spin politely where it cannot.
  * `phys` is where the port is found.
+ *
+ * clang checks at compile time (-Wthread-safety) that what a function HF_HOLDS is held where it is
+ * called: some lock of this class, not which one. The classes are names that are declared here and
+ * exist nowhere. HF_UNCHECKED is for a function that takes two locks of one class, or takes one on
+ * a condition.
  */
 #ifndef HF_LIB_LOCK_H
 #define HF_LIB_LOCK_H
+
 #include "atomic.h"
 
 #include <holdfast/phys.h>
 
-/* What follows the uncontended case. */
-void hf_lock_slow(const struct hf_phys *phys, uint32_t *lock);
-void hf_unlock_slow(const struct hf_phys *phys, uint32_t *lock);
+#ifdef __clang__
+#define HF_LOCKING(what) __attribute__((what))
+#else
+#define HF_LOCKING(what)
+#endif
+#define HF_HOLDS(class) HF_LOCKING(requires_capability(hf_##class##_class))
+#define HF_HOLDS_SHARED(class) HF_LOCKING(requires_shared_capability(hf_##class##_class))
+/* It takes one and gives it to its caller, or the other way round. */
+#define HF_TAKES(class) HF_LOCKING(acquire_capability(hf_##class##_class)) HF_UNCHECKED
+#define HF_TAKES_SHARED(class) \
+	HF_LOCKING(acquire_shared_capability(hf_##class##_class)) HF_UNCHECKED
+#define HF_GIVES(class) HF_LOCKING(release_capability(hf_##class##_class)) HF_UNCHECKED
+#define HF_GIVES_SHARED(class) \
+	HF_LOCKING(release_shared_capability(hf_##class##_class)) HF_UNCHECKED
+#define HF_UNCHECKED HF_LOCKING(no_thread_safety_analysis)
 
-/* Mutual exclusion in one word: 0 free, 1 held, 2 held and somebody may sleep. */
-static inline void hf_lock(const struct hf_phys *phys, uint32_t *lock)
+extern struct hf_rwlock hf_spaces_class, hf_mm_class;
+extern struct hf_lock hf_change_class, hf_object_class, hf_table_class, hf_phys_class;
+
+/* What follows the uncontended case. */
+void hf_lock_slow(const struct hf_phys *phys, struct hf_lock *lock);
+void hf_unlock_slow(const struct hf_phys *phys, struct hf_lock *lock);
+
+static inline void hf_lock(const struct hf_phys *phys, struct hf_lock *lock)
 {
 	uint32_t seen = 0;
 
-	if (!hf_cas32(lock, &seen, 1))
+	if (!hf_cas32(&lock->word, &seen, 1))
 		hf_lock_slow(phys, lock);
 }
 
-static inline void hf_unlock(const struct hf_phys *phys, uint32_t *lock)
+static inline void hf_unlock(const struct hf_phys *phys, struct hf_lock *lock)
 {
-	if (hf_exchange32(lock, 0) == 2)
+	if (hf_exchange32(&lock->word, 0) == 2)
 		hf_unlock_slow(phys, lock);
 }
 
 /*
- * Many readers or one writer. rw[0] is the state, rw[1] a mutex that a writer holds and
- * a reader passes through, so that a waiting writer is not overtaken for ever.
+ * A reader that finds a writer passes through the mutex that the writer holds, so that a waiting
+ * writer is not overtaken for ever.
  */
-void hf_lock_shared(const struct hf_phys *phys, uint32_t rw[2]);
-void hf_unlock_shared(const struct hf_phys *phys, uint32_t rw[2]);
-void hf_lock_exclusive(const struct hf_phys *phys, uint32_t rw[2]);
-void hf_unlock_exclusive(const struct hf_phys *phys, uint32_t rw[2]);
+void hf_lock_shared(const struct hf_phys *phys, struct hf_rwlock *rw);
+void hf_unlock_shared(const struct hf_phys *phys, struct hf_rwlock *rw);
+void hf_lock_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw);
+void hf_unlock_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw);
 
 #endif

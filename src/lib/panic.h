@@ -2,6 +2,7 @@
 /* The end: an invariant is broken. */
 #ifndef HF_LIB_PANIC_H
 #define HF_LIB_PANIC_H
+
 #include <holdfast/phys.h>
 
 /* A broken invariant: stops the host, does not return. No lock needed. */

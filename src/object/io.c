@@ -25,6 +25,7 @@ struct chunk {
 	uint64_t len;
 };
 
+HF_HOLDS(object)
 static struct chunk chunk_at(const struct hf_object *o, uint64_t offset, uint64_t end)
 {
 	struct hf_object_page page = { .level = HF_LEVEL_PTE };
@@ -41,6 +42,7 @@ static struct chunk chunk_at(const struct hf_object *o, uint64_t offset, uint64_
 }
 
 /* Every page of the range is there, and dirty if it is to be written. object->lock held. */
+HF_HOLDS(object)
 static enum hf_status prepare(struct hf_object *o, uint64_t offset, uint64_t end, bool write)
 {
 	while (offset < end) {
@@ -60,7 +62,7 @@ enum hf_status hf_object_read(struct hf_object *o, uint64_t offset, void *buf, u
 	enum hf_status st;
 	char *to = buf;
 
-	hf_lock(o->phys, &o->lock);
+	hf_object_lock(o);
 	st = check_bytes(o, offset, len);
 	if (!st && o->pager)
 		st = prepare(o, offset, end, false);
@@ -74,7 +76,7 @@ enum hf_status hf_object_read(struct hf_object *o, uint64_t offset, void *buf, u
 		offset += c.len;
 		to += c.len;
 	}
-	hf_unlock(o->phys, &o->lock);
+	hf_object_unlock(o);
 	return st;
 }
 
@@ -84,7 +86,7 @@ enum hf_status hf_object_write(struct hf_object *o, uint64_t offset, const void 
 	const char *from = buf;
 	enum hf_status st;
 
-	hf_lock(o->phys, &o->lock);
+	hf_object_lock(o);
 	st = check_bytes(o, offset, len);
 	if (!st)
 		st = prepare(o, offset, end, true);
@@ -95,6 +97,6 @@ enum hf_status hf_object_write(struct hf_object *o, uint64_t offset, const void 
 		offset += c.len;
 		from += c.len;
 	}
-	hf_unlock(o->phys, &o->lock);
+	hf_object_unlock(o);
 	return st;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Objects: begin, end, references. */
 #include "../arch/entry.h"
-#include "../lib/lock.h"
 #include "../lib/panic.h"
 #include "../phys/buddy.h"
 #include "../phys/frame.h"
@@ -160,8 +159,8 @@ uint64_t hf_object_size(struct hf_object *o)
 {
 	uint64_t size;
 
-	hf_lock(o->phys, &o->lock);
+	hf_object_lock(o);
 	size = o->size;
-	hf_unlock(o->phys, &o->lock);
+	hf_object_unlock(o);
 	return size;
 }

@@ -17,7 +17,9 @@
  */
 #ifndef HF_OBJECT_H
 #define HF_OBJECT_H
+
 #include "../arch/entry.h"
+#include "../lib/lock.h"
 #include "../phys/frame.h"
 
 #include <holdfast/object.h>
@@ -29,12 +31,12 @@ struct hf_object {
 	const struct hf_pager *pager;
 	void *host;
 	enum hf_object_huge huge;
-	uint32_t change; /* lock of those who take pages out or marks off: one at a time */
-	uint32_t lock;	 /* guards what follows, and the tables */
-	uint64_t size;	 /* bytes */
-	hf_pfn root;	 /* the top table, HF_NIL while there is no page */
-	unsigned top;	 /* its level */
-	hf_pfn place;	 /* where the page of offset 0 would best lie, or HF_NIL */
+	struct hf_lock change; /* of those who take pages out or marks off: one at a time */
+	struct hf_lock lock;   /* guards what follows, and the tables */
+	uint64_t size;	       /* bytes */
+	hf_pfn root;	       /* the top table, HF_NIL while there is no page */
+	unsigned top;	       /* its level */
+	hf_pfn place;	       /* where the page of offset 0 would best lie, or HF_NIL */
 	/* Under phys->lock: */
 	uint64_t host_refs;	       /* references that are the host's */
 	struct hf_object *next, *prev; /* in phys->objects; next also in phys->dead */
@@ -49,6 +51,31 @@ static inline struct hf_object *hf_object_at(const struct hf_phys *phys, hf_pfn 
 static inline bool hf_is_object(const struct hf_phys *phys, hf_pfn pfn)
 {
 	return hf_ram_of(phys, pfn) && hf_frame_get_kind(hf_frame_at(phys, pfn)) == HF_FRAME_OBJECT;
+}
+
+/* Take and give object->lock, and object->change. */
+HF_TAKES(object)
+static inline void hf_object_lock(struct hf_object *o)
+{
+	hf_lock(o->phys, &o->lock);
+}
+
+HF_GIVES(object)
+static inline void hf_object_unlock(struct hf_object *o)
+{
+	hf_unlock(o->phys, &o->lock);
+}
+
+HF_TAKES(change)
+static inline void hf_object_change_lock(struct hf_object *o)
+{
+	hf_lock(o->phys, &o->change);
+}
+
+HF_GIVES(change)
+static inline void hf_object_change_unlock(struct hf_object *o)
+{
+	hf_unlock(o->phys, &o->change);
 }
 
 /* Writes to its pages have to be noticed, for they are to be written back. */
@@ -67,6 +94,7 @@ static inline uint64_t hf_object_end(const struct hf_object *object)
 void hf_object_ref(struct hf_object *object);
 void hf_object_unref(struct hf_object *object);
 /* One less; the last one only marks the object dead. phys->lock held. */
+HF_HOLDS(phys)
 void hf_object_unref_locked(struct hf_object *object);
 /* End what was marked dead: calls pagers. No lock held but mm locks and spaces_lock. */
 void hf_objects_reap(struct hf_phys *phys);
@@ -79,6 +107,7 @@ struct hf_object_page {
 };
 
 /* The page that `offset` lies in, if the object has it. object->lock held. */
+HF_HOLDS(object)
 bool hf_pages_find(const struct hf_object *object, uint64_t offset, struct hf_object_page *out);
 
 /*
@@ -87,6 +116,7 @@ bool hf_pages_find(const struct hf_object *object, uint64_t offset, struct hf_ob
  * object->lock held.
  * HF_ERR_BUS: beyond the end, or the pager failed. HF_ERR_NOMEM.
  */
+HF_HOLDS(object)
 enum hf_status hf_pages_get(struct hf_object *object, uint64_t offset, unsigned want, bool write,
 			    struct hf_object_page *out);
 
@@ -95,11 +125,15 @@ enum hf_status hf_object_get_page(struct hf_object *object, uint64_t offset, uns
 				  bool write, struct hf_object_page *out);
 
 /* Some frame of the page holds a pin. object->lock held. */
+HF_HOLDS(object)
 bool hf_pages_pinned(const struct hf_object *object, const struct hf_object_page *page);
 /* A leaf's dirty mark, on and off. object->lock held. */
+HF_HOLDS(object)
 void hf_pages_mark(struct hf_object *object, uint64_t offset);
+HF_HOLDS(object)
 void hf_pages_unmark(const struct hf_object_page *page);
 /* The first dirty page that begins or lies in [*offset, end): *offset becomes its first. Same lock. */
+HF_HOLDS(object)
 bool hf_pages_next_dirty(const struct hf_object *object, uint64_t *offset, uint64_t end,
 			 struct hf_object_page *out);
 
@@ -107,10 +141,13 @@ bool hf_pages_next_dirty(const struct hf_object *object, uint64_t *offset, uint6
  * Split the page that lies across `offset`, a multiple of 4 KiB, so that a page begins there. No
  * larger leaf may lead to it. object->lock held. HF_ERR_NOMEM. HF_ERR_OVERFLOW.
  */
+HF_HOLDS(object)
 enum hf_status hf_pages_cut(struct hf_object *object, uint64_t offset);
 /* After hf_pages_cut: take out all pages from `offset` on. Nothing leads to them. Same lock. */
+HF_HOLDS(object)
 void hf_pages_drop(struct hf_object *object, uint64_t offset);
 /* Clear what follows `offset` in its page, if the object has that. Same lock. */
+HF_HOLDS(object)
 void hf_pages_clear_tail(struct hf_object *object, uint64_t offset);
 
 /* Take all pages out of an object that nobody refers to any more, and its tables. No lock. */

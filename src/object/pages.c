@@ -122,6 +122,7 @@ static hf_pte *make_entry(struct hf_object *o, uint64_t offset, unsigned level,
 }
 
 /* Where to put a page, so that neighbours in the object are neighbours in RAM. phys->lock held. */
+HF_HOLDS(phys)
 static bool alloc_locked(struct hf_object *o, uint64_t offset, unsigned level, hf_pfn *out,
 			 bool *clean)
 {
@@ -233,11 +234,11 @@ enum hf_status hf_object_get_page(struct hf_object *o, uint64_t offset, unsigned
 {
 	enum hf_status st;
 
-	hf_lock(o->phys, &o->lock);
+	hf_object_lock(o);
 	st = hf_pages_get(o, offset, want, write, out);
 	if (!st)
 		stay_before_end(o, offset, out);
-	hf_unlock(o->phys, &o->lock);
+	hf_object_unlock(o);
 	return st;
 }
 
@@ -450,12 +451,12 @@ static void count(const struct hf_object *o, hf_pfn table, unsigned level,
 void hf_object_stats(struct hf_object *o, struct hf_object_stats *out)
 {
 	*out = (struct hf_object_stats){ 0 };
-	hf_lock(o->phys, &o->lock);
+	hf_object_lock(o);
 	out->size = o->size;
 	if (o->root.v != HF_NIL)
 		count(o, o->root, o->top, out);
 	hf_phys_lock(o->phys);
 	out->references = hf_frame_at(o->phys, o->self)->refs;
 	hf_phys_unlock(o->phys);
-	hf_unlock(o->phys, &o->lock);
+	hf_object_unlock(o);
 }

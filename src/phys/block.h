@@ -2,6 +2,8 @@
 /* Blocks: the frames that one leaf maps. */
 #ifndef HF_BLOCK_H
 #define HF_BLOCK_H
+
+#include "../lib/lock.h"
 #include "frame.h"
 
 #include <holdfast/phys.h>
@@ -24,5 +26,6 @@ void hf_block_clear(const struct hf_phys *phys, hf_pfn pfn, unsigned order);
 void hf_block_copy(const struct hf_phys *phys, hf_pfn dst, hf_pfn src, unsigned order);
 
 /* The block becomes an object's page, or is none any more. */
+HF_HOLDS(phys)
 void hf_page_mark_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool page);
 #endif

@@ -174,6 +174,7 @@ static hf_pfn take_loose(struct hf_phys *phys)
 }
 
 /* Take a block out of the free lists. phys->lock held. */
+HF_HOLDS(phys)
 static bool take_block(struct hf_phys *phys, unsigned order, const hf_pfn *want, hf_pfn *out)
 {
 	hf_pfn base;

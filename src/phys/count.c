@@ -74,6 +74,7 @@ bool hf_map_get_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 }
 
 /* Free what nobody uses of a block that no leaf at `level` or above covers any more. */
+HF_HOLDS(phys)
 static void release(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 {
 	struct hf_frame *b = hf_block(phys, pfn, level);
@@ -215,6 +216,7 @@ static struct pin_run pin_run(const struct hf_phys *phys, hf_pfn pfn, uint64_t c
 }
 
 /* Every frame of [pfn, pfn + count) has room for one more pin. */
+HF_HOLDS(phys)
 static bool pins_fit(const struct hf_phys *phys, hf_pfn pfn, uint64_t count)
 {
 	struct pin_run run;
@@ -247,6 +249,7 @@ bool hf_pin_get_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count)
 }
 
 /* Every frame of [pfn, pfn + count) holds a pin. */
+HF_HOLDS(phys)
 static bool all_pinned(const struct hf_phys *phys, hf_pfn pfn, uint64_t count)
 {
 	struct pin_run run;

@@ -23,6 +23,7 @@
  */
 #ifndef HF_FRAME_H
 #define HF_FRAME_H
+
 #include "../lib/atomic.h"
 #include "../lib/lock.h"
 
@@ -53,8 +54,8 @@ struct hf_frame {
 			uint32_t next, prev; /* in a free list; next also in an hf_reserve */
 		};
 		struct {
-			uint32_t refs; /* entries that lead to this table, node or object */
-			uint32_t lock; /* a table's lock: guards its entries */
+			uint32_t refs;	     /* entries that lead to this table, node or object */
+			struct hf_lock lock; /* a table's lock: guards its entries */
 		};
 		uint32_t slot; /* of a CACHED frame: where the store has it */
 	};
@@ -125,14 +126,41 @@ static inline hf_pa hf_pfn_pa(hf_pfn pfn)
 }
 
 /* Take and give phys->lock. */
+HF_TAKES(phys)
 static inline void hf_phys_lock(struct hf_phys *phys)
 {
 	hf_lock(phys, &phys->lock);
 }
 
+HF_GIVES(phys)
 static inline void hf_phys_unlock(struct hf_phys *phys)
 {
 	hf_unlock(phys, &phys->lock);
+}
+
+/* Take and give phys->spaces_lock. */
+HF_TAKES_SHARED(spaces)
+static inline void hf_spaces_lock_shared(struct hf_phys *phys)
+{
+	hf_lock_shared(phys, &phys->spaces_lock);
+}
+
+HF_GIVES_SHARED(spaces)
+static inline void hf_spaces_unlock_shared(struct hf_phys *phys)
+{
+	hf_unlock_shared(phys, &phys->spaces_lock);
+}
+
+HF_TAKES(spaces)
+static inline void hf_spaces_lock_exclusive(struct hf_phys *phys)
+{
+	hf_lock_exclusive(phys, &phys->spaces_lock);
+}
+
+HF_GIVES(spaces)
+static inline void hf_spaces_unlock_exclusive(struct hf_phys *phys)
+{
+	hf_unlock_exclusive(phys, &phys->spaces_lock);
 }
 
 #endif

@@ -64,6 +64,7 @@ static enum hf_status check_config(const struct hf_phys_config *c)
  * Put one range into the free lists, in the largest aligned blocks that fit, from the top
  * down so that the lowest block of each order is handed out first.
  */
+HF_HOLDS(phys)
 static void add_ram(struct hf_phys *phys, const struct hf_ram *ram)
 {
 	uint32_t start = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
@@ -98,10 +99,9 @@ enum hf_status hf_phys_init(struct hf_phys *phys, const struct hf_phys_config *c
 	};
 	for (unsigned o = 0; o <= HF_MAX_ORDER; o++)
 		phys->free_head[o] = HF_NIL;
+	hf_phys_lock(phys);
 	for (size_t i = phys->ram_count; i--;)
 		add_ram(phys, &phys->ram[i]);
-
-	hf_phys_lock(phys);
 	if (hf_zero_get_locked(phys, HF_LEVEL_PTE, &zero))
 		hf_map_put_locked(phys, zero, HF_LEVEL_PTE);
 	hf_phys_unlock(phys);

@@ -18,6 +18,9 @@
  */
 #ifndef HF_SLOT_H
 #define HF_SLOT_H
+
+#include "../lib/lock.h"
+
 #include <holdfast/phys.h>
 #include <holdfast/swap.h>
 
@@ -35,17 +38,24 @@ static inline struct hf_slot *hf_slot_at(const struct hf_phys *phys, uint32_t sl
  * One entry more names the slot: false, and no change, at the limit. One less: without entries it
  * is free.
  */
+HF_HOLDS(phys)
 bool hf_slot_room_locked(const struct hf_phys *phys, uint32_t slot);
+HF_HOLDS(phys)
 bool hf_slot_get_locked(struct hf_phys *phys, uint32_t slot);
+HF_HOLDS(phys)
 void hf_slot_put_locked(struct hf_phys *phys, uint32_t slot);
 /* The frame, if it is cached, is no longer the same as its slot, or no longer there. */
+HF_HOLDS(phys)
 void hf_slot_forget_locked(struct hf_phys *phys, hf_pfn pfn);
 
 /* Going out. A slot that no entry names yet; false: none is free. phys->lock held. */
+HF_HOLDS(phys)
 bool hf_slot_alloc_locked(struct hf_phys *phys, uint32_t *out);
 /* Give it back, still without entries. phys->lock held. */
+HF_HOLDS(phys)
 void hf_slot_free_locked(struct hf_phys *phys, uint32_t slot);
 /* The frame, which still has leaves, has the same page as the slot. phys->lock held. */
+HF_HOLDS(phys)
 void hf_slot_cache_locked(struct hf_phys *phys, uint32_t slot, hf_pfn pfn);
 
 #endif

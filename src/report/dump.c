@@ -88,6 +88,7 @@ struct dump {
 };
 
 /* What a leaf's block says of itself. phys->lock held. */
+HF_HOLDS(phys)
 static void read_leaf(struct hf_phys *phys, struct entries *r)
 {
 	hf_pfn pfn = hf_pte_pfn(r->e);
@@ -207,11 +208,11 @@ void hf_mm_dump(struct hf_mm *mm, void (*print)(void *arg, const char *line), vo
 	const struct dump d = { mm, print, arg };
 	struct line l = { .len = 0 };
 
-	hf_lock_exclusive(mm->phys, mm->lock);
+	hf_mm_lock_exclusive(mm);
 	put_hex(&l, "space ", mm->va_lo, 12);
 	put_hex(&l, " to ", mm->va_hi, 12);
 	put_hex(&l, " root ", mm->root.v, 1);
 	print(arg, l.text);
 	dump_table(&d, mm->root, 0, HF_TOP_LEVEL);
-	hf_unlock_exclusive(mm->phys, mm->lock);
+	hf_mm_unlock_exclusive(mm);
 }

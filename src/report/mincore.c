@@ -20,14 +20,15 @@ static bool in_object(const struct hf_vma *v, hf_va va)
 
 	if (hf_vma_is_anon(v))
 		return false;
-	hf_lock(o->phys, &o->lock);
+	hf_object_lock(o);
 	found = hf_vma_offset(v, va) < hf_object_end(o) &&
 		hf_pages_find(o, hf_vma_offset(v, va), &page);
-	hf_unlock(o->phys, &o->lock);
+	hf_object_unlock(o);
 	return found;
 }
 
 /* From `va`, in the mapping `v`, on to *next the pages are alike. mm lock held. */
+HF_HOLDS_SHARED(mm)
 static bool resident(struct hf_mm *mm, const struct hf_vma *v, hf_va va, hf_va *next)
 {
 	struct hf_walk w;
@@ -51,7 +52,7 @@ enum hf_status hf_mincore(struct hf_mm *mm, hf_va va, uint64_t len, unsigned cha
 
 	if (st)
 		return st;
-	hf_lock_shared(mm->phys, mm->lock);
+	hf_mm_lock_shared(mm);
 	st = hf_check_mapped(mm, va, end, 0);
 	while (!st && va < end) {
 		hf_va next;
@@ -63,6 +64,6 @@ enum hf_status hf_mincore(struct hf_mm *mm, hf_va va, uint64_t len, unsigned cha
 		for (next = hf_min_va(next, hf_min_va(v.end, end)); va < next; va += HF_PAGE_SIZE)
 			*vec++ = in;
 	}
-	hf_unlock_shared(mm->phys, mm->lock);
+	hf_mm_unlock_shared(mm);
 	return st;
 }

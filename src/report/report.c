@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Counts over a space and over each of its mappings. */
 #include "../arch/entry.h"
-#include "../lib/lock.h"
 #include "../phys/count.h"
 #include "../phys/frame.h"
 #include "../phys/zero.h"
@@ -28,6 +27,7 @@ static void count_table(void *arg, hf_pfn table, unsigned level)
 	c->out->shared_tables += hf_frame_at(c->phys, table)->refs > 1;
 }
 
+HF_HOLDS(phys)
 static bool count_entry(void *arg, const struct hf_visited *v)
 {
 	struct counting *c = arg;
@@ -52,7 +52,7 @@ void hf_mm_stats(struct hf_mm *mm, struct hf_mm_stats *out)
 	struct hf_vma v = { 0 };
 
 	*out = (struct hf_mm_stats){ 0 };
-	hf_lock_exclusive(mm->phys, mm->lock);
+	hf_mm_lock_exclusive(mm);
 	while (hf_mapping_next(mm, v.end, &v)) {
 		out->mapped_bytes += v.end - v.start;
 		out->vmas++;
@@ -60,7 +60,7 @@ void hf_mm_stats(struct hf_mm *mm, struct hf_mm_stats *out)
 	hf_phys_lock(mm->phys);
 	hf_visit_locked(mm, mm->va_lo, mm->va_hi, &visitor);
 	hf_phys_unlock(mm->phys);
-	hf_unlock_exclusive(mm->phys, mm->lock);
+	hf_mm_unlock_exclusive(mm);
 }
 
 /* ---- By mapping ---- */
@@ -83,6 +83,7 @@ static void sort_leaf(struct hf_smaps *out, const struct hf_visited *v, bool sha
 		out->shared_table += size;
 }
 
+HF_HOLDS(phys)
 static bool sum_up(void *arg, const struct hf_visited *v)
 {
 	struct mapping *m = arg;
@@ -117,6 +118,7 @@ static enum hf_on_fork on_fork(const struct hf_vma *vma)
 }
 
 /* mm lock held exclusively. */
+HF_HOLDS(mm)
 static void describe(struct hf_mm *mm, const struct hf_vma *vma, struct hf_smaps *out)
 {
 	struct mapping m = { mm->phys, out };
@@ -139,10 +141,10 @@ enum hf_status hf_mm_smaps(struct hf_mm *mm, hf_va va, struct hf_smaps *out)
 	struct hf_vma vma;
 	bool found;
 
-	hf_lock_exclusive(mm->phys, mm->lock);
+	hf_mm_lock_exclusive(mm);
 	found = hf_mapping_next(mm, va, &vma);
 	if (found)
 		describe(mm, &vma, out);
-	hf_unlock_exclusive(mm->phys, mm->lock);
+	hf_mm_unlock_exclusive(mm);
 	return found ? HF_OK : HF_ERR_UNMAPPED;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs: what hf_mm_visit makes of the entries of a range. */
 #include "../arch/entry.h"
-#include "../lib/lock.h"
 #include "../lib/math.h"
 #include "../phys/count.h"
 #include "../phys/frame.h"
@@ -23,6 +22,7 @@ struct runs {
 };
 
 /* Show the run that has ended. phys->lock is let go for it. */
+HF_HOLDS(phys)
 static bool show(struct runs *r)
 {
 	struct hf_run run = r->run;
@@ -37,6 +37,7 @@ static bool show(struct runs *r)
 	return go_on;
 }
 
+HF_HOLDS(phys)
 static struct hf_run run_of_leaf(const struct runs *r, const struct hf_visited *v)
 {
 	hf_pfn pfn = hf_pte_pfn(v->e);
@@ -61,6 +62,7 @@ static struct hf_run run_of_leaf(const struct runs *r, const struct hf_visited *
 	return run;
 }
 
+HF_HOLDS(phys)
 static struct hf_run run_of(const struct runs *r, const struct hf_visited *v)
 {
 	hf_va end = v->va + hf_level_size(v->level);
@@ -98,6 +100,7 @@ static bool continues(const struct runs *r, const struct hf_run *a, const struct
 	return a->pa.v + a->len == b->pa.v && hf_ram_of(r->phys, last) == hf_ram_of(r->phys, first);
 }
 
+HF_HOLDS(phys)
 static bool visit_run(void *arg, const struct hf_visited *v)
 {
 	struct runs *r = arg;
@@ -128,7 +131,7 @@ enum hf_status hf_mm_visit(struct hf_mm *mm, hf_va va, uint64_t len,
 	st = hf_check_pages(mm, va, &len);
 	if (st)
 		return st;
-	hf_lock_exclusive(mm->phys, mm->lock);
+	hf_mm_lock_exclusive(mm);
 	while (go_on && hf_mapping_next(mm, v.end, &v) && v.start < va + len) {
 		r.lo = hf_max_va(v.start, va);
 		r.hi = hf_min_va(v.end, va + len);
@@ -136,6 +139,6 @@ enum hf_status hf_mm_visit(struct hf_mm *mm, hf_va va, uint64_t len,
 		go_on = hf_visit_locked(mm, r.lo, r.hi, &visitor) && show(&r);
 		hf_phys_unlock(mm->phys);
 	}
-	hf_unlock_exclusive(mm->phys, mm->lock);
+	hf_mm_unlock_exclusive(mm);
 	return HF_OK;
 }

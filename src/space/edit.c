@@ -15,7 +15,7 @@ struct hf_edit hf_edit_begin(struct hf_mm *mm)
 {
 	bool blocked = hf_reclaim_block(mm->phys);
 
-	hf_lock_exclusive(mm->phys, mm->lock);
+	hf_mm_lock_exclusive(mm);
 	hf_vmas_get(mm->phys, mm->vmas);
 	return (struct hf_edit){
 		.mm = mm,
@@ -31,10 +31,10 @@ struct hf_edit hf_edit_begin(struct hf_mm *mm)
 /* Best effort, as Linux does it: what is not present will be when it is touched. */
 static void fill(struct hf_mm *mm, hf_va lo, hf_va hi)
 {
-	hf_lock_shared(mm->phys, mm->lock);
+	hf_mm_lock_shared(mm);
 	if (!mm->locks_stale)
 		hf_lock_pages(mm, lo, hi);
-	hf_unlock_shared(mm->phys, mm->lock);
+	hf_mm_unlock_shared(mm);
 }
 
 enum hf_status hf_edit_end(struct hf_edit *e, enum hf_status st)
@@ -51,7 +51,7 @@ enum hf_status hf_edit_end(struct hf_edit *e, enum hf_status st)
 	}
 	hf_vmas_put(mm->phys, drop);
 	hf_reserve_drain(mm->phys, &e->reserve);
-	hf_unlock_exclusive(mm->phys, mm->lock);
+	hf_mm_unlock_exclusive(mm);
 	hf_reclaim_unblock(mm->phys, e->reclaim_blocked);
 	if (!st && e->fill_hi)
 		fill(mm, e->fill_lo, e->fill_hi);
@@ -198,6 +198,7 @@ bool hf_near_stack(const struct hf_mm *mm, hf_va end, uint64_t gap, hf_va *start
 }
 
 /* The highest gap that is far enough below the stacks. */
+HF_HOLDS_SHARED(mm)
 static bool find_at(const struct hf_mm *mm, uint64_t size, uint64_t off, uint64_t len, hf_va *out)
 {
 	hf_va hi = mm->va_hi, stack;

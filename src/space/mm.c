@@ -3,7 +3,6 @@
 #include "mm.h"
 
 #include "../arch/entry.h"
-#include "../lib/lock.h"
 #include "../lib/math.h"
 #include "../phys/frame.h"
 #include "../phys/reserve.h"
@@ -56,7 +55,7 @@ enum hf_status hf_mm_create(struct hf_mm *mm, struct hf_phys *phys,
 		return st;
 	if (!hf_reserve_fill(phys, &r, 1))
 		return HF_ERR_NOMEM;
-	hf_lock_shared(phys, phys->spaces_lock);
+	hf_spaces_lock_shared(phys);
 	*mm = (struct hf_mm){
 		.phys = phys,
 		.host = c.host,
@@ -69,7 +68,7 @@ enum hf_status hf_mm_create(struct hf_mm *mm, struct hf_phys *phys,
 		.place_pfn = { HF_NIL },
 	};
 	hf_mm_enlist(mm);
-	hf_unlock_shared(phys, phys->spaces_lock);
+	hf_spaces_unlock_shared(phys);
 	return HF_OK;
 }
 
@@ -79,12 +78,12 @@ enum hf_status hf_mm_set_limits(struct hf_mm *mm, const struct hf_limits *l)
 
 	if (l->stack_gap & (HF_PAGE_SIZE - 1))
 		return HF_ERR_ALIGN;
-	hf_lock_exclusive(mm->phys, mm->lock);
+	hf_mm_lock_exclusive(mm);
 	mm->limits = limits(l);
 	mm->mapped_bytes = 0;
 	while (l->va && hf_vmas_next(mm->phys, mm->vmas, v.end, &v))
 		mm->mapped_bytes += v.end - v.start;
-	hf_unlock_exclusive(mm->phys, mm->lock);
+	hf_mm_unlock_exclusive(mm);
 	return HF_OK;
 }
 
@@ -123,13 +122,13 @@ void hf_mm_destroy(struct hf_mm *mm)
 {
 	struct hf_phys *phys = mm->phys;
 
-	hf_lock_shared(phys, phys->spaces_lock);
+	hf_spaces_lock_shared(phys);
 	hf_flush(mm, mm->va_lo, mm->va_hi - mm->va_lo, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
 	delist(mm);
 	hf_table_put(phys, mm->root, HF_TOP_LEVEL);
 	hf_vmas_put(phys, mm->vmas);
 	mm->root.v = HF_NIL;
-	hf_unlock_shared(phys, phys->spaces_lock);
+	hf_spaces_unlock_shared(phys);
 }
 
 enum hf_status hf_check_bytes(const struct hf_mm *mm, hf_va va, uint64_t len)
@@ -239,9 +238,9 @@ enum hf_status hf_vma_next(struct hf_mm *mm, hf_va va, struct hf_vma_info *out)
 	struct hf_vma v;
 	bool found;
 
-	hf_lock_shared(mm->phys, mm->lock);
+	hf_mm_lock_shared(mm);
 	found = hf_mapping_next(mm, va, &v);
-	hf_unlock_shared(mm->phys, mm->lock);
+	hf_mm_unlock_shared(mm);
 	if (!found)
 		return HF_ERR_UNMAPPED;
 	*out = hf_vma_describe(&v);

@@ -6,36 +6,66 @@
  */
 #ifndef HF_SPACE_H
 #define HF_SPACE_H
+
 #include "../lib/atomic.h"
 #include "../lib/lock.h"
+#include "../phys/frame.h"
 #include "vma.h"
 
 #include <holdfast/mm.h>
+
+/* Take and give a space's lock. */
+HF_TAKES_SHARED(mm)
+static inline void hf_mm_lock_shared(struct hf_mm *mm)
+{
+	hf_lock_shared(mm->phys, &mm->rwlock);
+}
+
+HF_GIVES_SHARED(mm)
+static inline void hf_mm_unlock_shared(struct hf_mm *mm)
+{
+	hf_unlock_shared(mm->phys, &mm->rwlock);
+}
+
+HF_TAKES(mm)
+static inline void hf_mm_lock_exclusive(struct hf_mm *mm)
+{
+	hf_lock_exclusive(mm->phys, &mm->rwlock);
+}
+
+HF_GIVES(mm)
+static inline void hf_mm_unlock_exclusive(struct hf_mm *mm)
+{
+	hf_unlock_exclusive(mm->phys, &mm->rwlock);
+}
 
 /*
  * Put a space into its memory's list of spaces. phys->spaces_lock held, shared: who goes
  * through the list, and takes the mm locks of what is in it, holds it exclusively. Takes
  * phys->lock.
  */
+HF_HOLDS_SHARED(spaces)
 void hf_mm_enlist(struct hf_mm *mm);
 
 /*
  * Keep reclaim out while what is mapped or present must not change under this call: takes
  * phys->spaces_lock shared if there is a swap store, and returns whether. Before any mm lock.
  */
+HF_UNCHECKED
 static inline bool hf_reclaim_block(struct hf_phys *phys)
 {
 	bool hold = hf_load_relaxed32(&phys->swapping);
 
 	if (hold)
-		hf_lock_shared(phys, phys->spaces_lock);
+		hf_spaces_lock_shared(phys);
 	return hold;
 }
 
+HF_UNCHECKED
 static inline void hf_reclaim_unblock(struct hf_phys *phys, bool blocked)
 {
 	if (blocked)
-		hf_unlock_shared(phys, phys->spaces_lock);
+		hf_spaces_unlock_shared(phys);
 }
 
 /* EMPTY, WRAP, RANGE for [va, va+len) in the space. No lock. */
@@ -46,6 +76,7 @@ enum hf_status hf_check_pages(const struct hf_mm *mm, hf_va va, uint64_t *len);
  * Every address of [lo, hi) is mapped (else UNMAPPED) and allows `access`, HF_ACCESS_*
  * bits or 0 (else ACCESS). mm lock held.
  */
+HF_HOLDS_SHARED(mm)
 enum hf_status hf_check_mapped(const struct hf_mm *mm, hf_va lo, hf_va hi, unsigned access);
 
 /*
@@ -53,14 +84,18 @@ enum hf_status hf_check_mapped(const struct hf_mm *mm, hf_va lo, hf_va hi, unsig
  * without flags that say something of another space's locks, and joined with neighbours
  * that differ in these alone. mm lock held.
  */
+HF_HOLDS_SHARED(mm)
 bool hf_mapping_next(const struct hf_mm *mm, hf_va va, struct hf_vma *out);
 
 /* Some mapping in [lo, hi) has any of `flags`. mm lock held. */
+HF_HOLDS_SHARED(mm)
 bool hf_any_with(const struct hf_mm *mm, hf_va lo, hf_va hi, uint32_t flags);
 /* Some mapping in [lo, hi) is locked. mm lock held. */
+HF_HOLDS_SHARED(mm)
 bool hf_any_locked(const struct hf_mm *mm, hf_va lo, hf_va hi);
 
 /* The mapping is locked. mm lock held. */
+HF_HOLDS_SHARED(mm)
 bool hf_vma_is_locked(const struct hf_mm *mm, const struct hf_vma *vma);
 
 /* A mapping in the words of the public headers. */

@@ -13,6 +13,7 @@
 #include "move.h"
 
 #include "../arch/entry.h"
+#include "../lib/lock.h"
 #include "../phys/reserve.h"
 #include "../table/table.h"
 #include "place.h"
@@ -148,6 +149,7 @@ static hf_pte shown(struct hf_move *m, hf_pte e, hf_va va)
 }
 
 /* An entry that has been taken out. `look`: the branch above it had LOOK. */
+HF_HOLDS_SHARED(mm)
 static void put(struct hf_move *m, hf_pte e, hf_va va, unsigned level, bool look)
 {
 	if (hf_pte_branch(e, level)) {
@@ -161,6 +163,7 @@ static void put(struct hf_move *m, hf_pte e, hf_va va, unsigned level, bool look
 	hf_pte_set(place_for(m, va, level, look), e);
 }
 
+HF_HOLDS_SHARED(mm)
 static void move(struct hf_move *m, hf_pfn table, hf_va base, unsigned level, bool look)
 {
 	const struct hf_range *r = &m->from;

@@ -8,6 +8,7 @@
  */
 #include "place.h"
 
+#include "../lib/lock.h"
 #include "../phys/buddy.h"
 #include "../phys/count.h"
 #include "../phys/frame.h"
@@ -20,6 +21,7 @@
  * The pair for a mapping: it begins in the block, at the same distance from the block's start
  * as from the multiple of the block's size below it, so that huge pages fit.
  */
+HF_HOLDS(phys)
 static void place_mapping(struct hf_mm *mm, const struct hf_vma *vma)
 {
 	unsigned order;

@@ -2,6 +2,7 @@
 /* Making pages present: a range of them, or what a lock wants. */
 #include "populate.h"
 
+#include "../lib/lock.h"
 #include "../table/table.h"
 #include "resolve.h"
 #include "vma.h"
@@ -25,6 +26,7 @@ enum hf_status hf_resolve_range(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned a
 }
 
 /* One page; *next is where the next one begins. */
+HF_HOLDS_SHARED(mm)
 static enum hf_status lock_page(struct hf_mm *mm, hf_va va, unsigned access, hf_va *next)
 {
 	struct hf_resolution f = { .mm = mm, .va = va, .access = access };

@@ -7,6 +7,7 @@
 
 #include "../arch/entry.h"
 #include "../lib/atomic.h"
+#include "../lib/lock.h"
 #include "../phys/count.h"
 #include "../phys/frame.h"
 #include "../phys/reserve.h"
@@ -71,6 +72,7 @@ bool hf_unshared_in(const struct hf_mm *mm, hf_va va, unsigned level)
  * A branch that lay whole in a mapping that fork does not share may lie on its border after
  * this edit. Fork passed it over as a whole until now, and must look inside from now on.
  */
+HF_HOLDS_SHARED(mm)
 static enum hf_status isolate(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level,
 			      bool look, struct hf_reserve *reserve)
 {

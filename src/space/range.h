@@ -6,7 +6,9 @@
  */
 #ifndef HF_RANGE_H
 #define HF_RANGE_H
+
 #include "../arch/entry.h"
+#include "../lib/lock.h"
 #include "../phys/reserve.h"
 #include "../table/table.h"
 
@@ -82,26 +84,33 @@ static inline struct hf_spot hf_spot_at(const struct hf_range *r, hf_pfn table, 
  * says how many frames that takes. mm lock held exclusively.
  * HF_ERR_OVERFLOW: some may have been done, none shows.
  */
+HF_HOLDS(mm)
 uint64_t hf_isolate_need(const struct hf_range *r);
+HF_HOLDS(mm)
 enum hf_status hf_isolate(const struct hf_range *r, struct hf_reserve *reserve);
 
 /*
  * After hf_isolate: hide from the hardware what the range covers, and the tables of which nothing
  * stays, and make every CPU forget it. The entries keep where they lead. Same lock.
  */
+HF_HOLDS(mm)
 void hf_range_hide(const struct hf_range *r);
 
 /* Some of the entry's addresses are of a mapping that fork does not share. mm lock held. */
+HF_HOLDS_SHARED(mm)
 bool hf_unshared_in(const struct hf_mm *mm, hf_va va, unsigned level);
 
 /* After hf_isolate (range.h): take all pages out of [lo, hi). mm lock held exclusively. */
+HF_HOLDS(mm)
 void hf_zap(struct hf_mm *mm, hf_va lo, hf_va hi);
 /*
  * Take write permission from every leaf in [lo, hi), a part of a shared mapping, and flush. (All
  * tables on the way are this space's own, as fork leaves them.) Same lock.
  */
+HF_HOLDS(mm)
 void hf_wrprotect_shared(struct hf_mm *mm, hf_va lo, hf_va hi);
 /* After hf_isolate, deep: every leaf in [lo, hi) gets protection `prot`. Same lock. */
+HF_HOLDS(mm)
 void hf_protect(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned prot);
 
 #endif

@@ -11,6 +11,7 @@
 #include "resolve.h"
 
 #include "../arch/entry.h"
+#include "../lib/lock.h"
 #include "../lib/panic.h"
 #include "../lib/trace.h"
 #include "../object/object.h"
@@ -76,6 +77,7 @@ static int reserve(struct hf_resolution *f)
 }
 
 /* Phase 2, at a branch: into the table below it, exclusive if need be. */
+HF_HOLDS_SHARED(mm)
 static int go_down(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
@@ -314,6 +316,7 @@ enum hf_status hf_resolve_swapped(struct hf_resolution *f)
 }
 
 /* The page is in the swap store. It comes back as it went, and then there is a leaf. */
+HF_HOLDS_SHARED(mm)
 static int at_swapped(struct hf_resolution *f)
 {
 	int st = hf_resolve_swapped(f);
@@ -442,6 +445,7 @@ static void mark_used(hf_pte *leaf)
 }
 
 /* One walk from the root. On DONE the leaf's table stays locked, else nothing is. */
+HF_HOLDS_SHARED(mm)
 static int descend(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;

@@ -2,6 +2,8 @@
 /* Page faults, resolved. */
 #ifndef HF_RESOLVE_H
 #define HF_RESOLVE_H
+
+#include "../lib/lock.h"
 #include "../object/object.h"
 #include "../phys/reserve.h"
 #include "../table/walk.h"
@@ -34,12 +36,15 @@ struct hf_resolution {
  * (and leads to an exclusive page, if `unshare`), its table locked, until hf_resolve_end.
  * On an error everything is released. mm lock held, shared or exclusive.
  */
+HF_HOLDS_SHARED(mm)
 enum hf_status hf_resolve_begin(struct hf_resolution *f);
+HF_HOLDS_SHARED(mm)
 void hf_resolve_end(struct hf_resolution *f);
 /*
  * The walk stands at an entry that is AWAY: bring the page back, as a leaf there. In a shared
  * table that is for all who share it. HF_ERR_NOMEM, HF_ERR_STORE, HF_ERR_OVERFLOW: it stays there.
  */
+HF_HOLDS_SHARED(mm)
 enum hf_status hf_resolve_swapped(struct hf_resolution *f);
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "vma.h"
 
+#include "../lib/lock.h"
 #include "../lib/mem.h"
 #include "../object/object.h"
 #include "../phys/buddy.h"
@@ -68,6 +69,7 @@ static void get_objects(struct hf_phys *phys, const struct node *n)
 			hf_frame_at(phys, (hf_pfn){ n->slots[i].object })->refs++;
 }
 
+HF_HOLDS(phys)
 static void put_objects(struct hf_phys *phys, const struct node *n)
 {
 	for (unsigned i = 0; i < n->count; i++)
@@ -84,6 +86,7 @@ void hf_vmas_get(struct hf_phys *phys, hf_pfn root)
 	hf_phys_unlock(phys);
 }
 
+HF_HOLDS(phys)
 static void put_locked(struct hf_phys *phys, hf_pfn pfn)
 {
 	struct node *n = node_of(phys, pfn);

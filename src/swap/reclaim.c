@@ -11,7 +11,6 @@
  */
 #include "../arch/entry.h"
 #include "../lib/atomic.h"
-#include "../lib/lock.h"
 #include "../lib/math.h"
 #include "../lib/trace.h"
 #include "../phys/count.h"
@@ -67,6 +66,7 @@ struct batch {
  * The leaf may be looked at at all. In a private mapping of an object only one whose page nobody else
  * has: any other may be the object's, which counts as one who has it. phys->lock held.
  */
+HF_HOLDS(phys)
 static bool concerns(const struct reclaim *r, const struct batch *b, hf_pte e)
 {
 	unsigned level = b->walk->level;
@@ -286,7 +286,7 @@ static bool advance(struct reclaim *r)
 	if (!mm)
 		return false;
 	phys->hand = mm;
-	hf_lock_shared(phys, mm->lock);
+	hf_mm_lock_shared(mm);
 	r->inspected++;
 	if (!hf_vmas_next(phys, mm->vmas, phys->hand_va, &v)) {
 		phys->hand = mm->next;
@@ -299,7 +299,7 @@ static bool advance(struct reclaim *r)
 		phys->hand_va = visit_table(r, &w, &v, v.end);
 		hf_walk_end(&w);
 	}
-	hf_unlock_shared(phys, mm->lock);
+	hf_mm_unlock_shared(mm);
 	return true;
 }
 
@@ -319,13 +319,13 @@ enum hf_status hf_reclaim(struct hf_phys *phys, uint64_t want, uint64_t *done)
 	for (bool begin = true; any && passed < 3; begin = false) {
 		if (r.done >= want || r.failed || r.inspected >= most)
 			break;
-		hf_lock_exclusive(phys, phys->spaces_lock);
+		hf_spaces_lock_exclusive(phys);
 		if (begin)
 			first = phys->rounds;
 		/* The store may have gone since. */
 		any = hf_load_relaxed32(&phys->swapping) && advance(&r);
 		passed = phys->rounds - first; /* the first time only what was left of a round */
-		hf_unlock_exclusive(phys, phys->spaces_lock);
+		hf_spaces_unlock_exclusive(phys);
 	}
 	hf_spare_fill(phys);
 	*done = r.done;
@@ -337,6 +337,7 @@ enum hf_status hf_reclaim(struct hf_phys *phys, uint64_t want, uint64_t *done)
 }
 
 /* Mappings that reclaim would look at, and for PAGEOUT a store. mm lock held. */
+HF_HOLDS_SHARED(mm)
 static enum hf_status check_advice(const struct hf_mm *mm, hf_va lo, hf_va hi, bool out)
 {
 	enum hf_status st = hf_check_mapped(mm, lo, hi, 0);
@@ -361,8 +362,8 @@ enum hf_status hf_advise_unused(struct hf_mm *mm, hf_va va, uint64_t len, bool o
 		struct hf_vma v;
 
 		/* One table at a time: others may change the mappings in between. */
-		hf_lock_exclusive(phys, phys->spaces_lock);
-		hf_lock_shared(phys, mm->lock);
+		hf_spaces_lock_exclusive(phys);
+		hf_mm_lock_shared(mm);
 		if (at == va)
 			st = check_advice(mm, va, va + len, out);
 		else if (out && !hf_load_relaxed32(&phys->swapping))
@@ -376,8 +377,8 @@ enum hf_status hf_advise_unused(struct hf_mm *mm, hf_va va, uint64_t len, bool o
 			at = visit_table(&r, &w, &v, hf_min_va(v.end, va + len));
 			hf_walk_end(&w);
 		}
-		hf_unlock_shared(phys, mm->lock);
-		hf_unlock_exclusive(phys, phys->spaces_lock);
+		hf_mm_unlock_shared(mm);
+		hf_spaces_unlock_exclusive(phys);
 	}
 	if (out)
 		hf_spare_fill(phys);

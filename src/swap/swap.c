@@ -12,6 +12,7 @@
 #include "../phys/frame.h"
 #include "../phys/reserve.h"
 #include "../phys/slot.h"
+#include "../space/mm.h"
 #include "../space/resolve.h"
 #include "../space/vma.h"
 #include "../table/table.h"
@@ -116,6 +117,7 @@ void hf_swap_stats(struct hf_phys *phys, struct hf_swap_stats *out)
 }
 
 /* Bring back what the table at the walk has there, up to `end`. *next: where to go on. */
+HF_HOLDS_SHARED(mm)
 static enum hf_status empty_table(struct hf_resolution *f, hf_va end, hf_va *next)
 {
 	struct hf_walk *w = &f->walk;
@@ -143,14 +145,14 @@ static enum hf_status empty_space(struct hf_mm *mm)
 	enum hf_status st = HF_OK;
 	hf_va va = 0;
 
-	hf_lock_shared(mm->phys, mm->lock);
+	hf_mm_lock_shared(mm);
 	while (!st && hf_vmas_next(mm->phys, mm->vmas, va, &f.vma)) {
 		va = hf_max_va(va, f.vma.start);
 		hf_walk_to(&f.walk, mm, va);
 		st = empty_table(&f, f.vma.end, &va);
 		hf_walk_end(&f.walk);
 	}
-	hf_unlock_shared(mm->phys, mm->lock);
+	hf_mm_unlock_shared(mm);
 	return st;
 }
 
@@ -159,7 +161,7 @@ enum hf_status hf_swap_off(struct hf_phys *phys)
 	struct hf_reserve spares = HF_RESERVE_EMPTY;
 	enum hf_status st = HF_OK;
 
-	hf_lock_exclusive(phys, phys->spaces_lock);
+	hf_spaces_lock_exclusive(phys);
 	for (struct hf_mm *mm = phys->spaces; mm && !st; mm = mm->next)
 		st = empty_space(mm);
 	hf_phys_lock(phys);
@@ -173,6 +175,6 @@ enum hf_status hf_swap_off(struct hf_phys *phys)
 	while (!st && hf_spare_take(phys, &spares))
 		;
 	hf_reserve_drain(phys, &spares);
-	hf_unlock_exclusive(phys, phys->spaces_lock);
+	hf_spaces_unlock_exclusive(phys);
 	return st;
 }

@@ -3,6 +3,7 @@
 
 #include "../arch/entry.h"
 #include "../lib/atomic.h"
+#include "../lib/lock.h"
 #include "../lib/panic.h"
 #include "../lib/trace.h"
 #include "../phys/block.h"
@@ -22,7 +23,7 @@ hf_pfn hf_table_new(struct hf_phys *phys, struct hf_reserve *r)
 
 	hf_frame_set_kind(f, HF_FRAME_TABLE);
 	f->refs = 1;
-	f->lock = 0;
+	f->lock.word = 0;
 	hf_block_clear(phys, table, 0);
 	return table;
 }
@@ -82,6 +83,7 @@ void hf_table_put(struct hf_phys *phys, hf_pfn table, unsigned level)
 }
 
 /* One entry more leads to what `e`, at `level`, leads to. phys->lock held. */
+HF_HOLDS(phys)
 static bool get_target(struct hf_phys *phys, hf_pte e, unsigned level)
 {
 	if (hf_pte_none(e))
@@ -94,6 +96,7 @@ static bool get_target(struct hf_phys *phys, hf_pte e, unsigned level)
 }
 
 /* The reverse, for what keeps another reference: nothing is freed. phys->lock held. */
+HF_HOLDS(phys)
 static void unget_target(struct hf_phys *phys, hf_pte e, unsigned level)
 {
 	if (hf_pte_leaf(e, level))
@@ -105,6 +108,7 @@ static void unget_target(struct hf_phys *phys, hf_pte e, unsigned level)
 }
 
 /* One more reference to everything that a table leads to, or to nothing. phys->lock held. */
+HF_HOLDS(phys)
 static bool get_targets(struct hf_phys *phys, const hf_pte *e, unsigned level)
 {
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {

@@ -14,6 +14,7 @@
  */
 #ifndef HF_TABLE_H
 #define HF_TABLE_H
+
 #include "../arch/entry.h"
 #include "../lib/atomic.h"
 #include "../lib/lock.h"
@@ -91,11 +92,13 @@ static inline hf_pte hf_pte_disarm(hf_pte *p, unsigned level)
 #define HF_FLUSH_DISARM \
 	(hf_format.unarmed ? (unsigned)HF_FLUSH_WRITE | HF_FLUSH_TABLES : (unsigned)HF_FLUSH_WRITE)
 
+HF_TAKES(table)
 static inline void hf_table_lock(struct hf_phys *phys, hf_pfn table)
 {
 	hf_lock(phys, &hf_frame_at(phys, table)->lock);
 }
 
+HF_GIVES(table)
 static inline void hf_table_unlock(struct hf_phys *phys, hf_pfn table)
 {
 	hf_unlock(phys, &hf_frame_at(phys, table)->lock);
@@ -115,6 +118,7 @@ hf_pfn hf_table_new(struct hf_phys *phys, struct hf_reserve *r);
 bool hf_table_shared(struct hf_phys *phys, hf_pfn table);
 
 /* One entry more leads to the table. False at the limit. phys->lock held. */
+HF_HOLDS(phys)
 bool hf_table_get_locked(struct hf_phys *phys, hf_pfn table);
 
 /*

@@ -2,7 +2,9 @@
 /* The one walk over tables that reports are made of. */
 #ifndef HF_VISIT_H
 #define HF_VISIT_H
+
 #include "../arch/entry.h"
+#include "../lib/lock.h"
 
 #include <holdfast/mm.h>
 
@@ -27,9 +29,12 @@ struct hf_visitor {
  * Everything that touches [lo, hi), in rising order. Returns whether it came to the end.
  * mm lock held exclusively, phys->lock held: the visitor may let that go and take it again.
  */
+HF_HOLDS(mm)
+HF_HOLDS(phys)
 bool hf_visit_locked(struct hf_mm *mm, hf_va lo, hf_va hi, const struct hf_visitor *visitor);
 
 /* Nothing else leads to the page of a leaf: no leaf, and no entry by way of the swap store. */
+HF_HOLDS(phys)
 bool hf_visited_exclusive_locked(struct hf_phys *phys, const struct hf_visited *leaf);
 
 #endif

@@ -2,7 +2,9 @@
 /* Walks down the tables. */
 #ifndef HF_WALK_H
 #define HF_WALK_H
+
 #include "../arch/entry.h"
+#include "../lib/lock.h"
 
 #include <holdfast/mm.h>
 
@@ -25,11 +27,19 @@ struct hf_walk {
  * Begin: from the root down through every branch that allows writing, to the first entry
  * that does not. `mark`: set LOOK in the branches on the way.
  */
+HF_HOLDS_SHARED(mm)
+HF_UNCHECKED
 void hf_walk_start(struct hf_walk *w, struct hf_mm *mm, hf_va va, bool mark);
 /* Into the table that *entry, a branch, leads to. */
+HF_HOLDS_SHARED(mm)
+HF_UNCHECKED
 void hf_walk_down(struct hf_walk *w);
 /* Down to what is not a branch: a leaf or nothing. Begins at the root. */
+HF_HOLDS_SHARED(mm)
+HF_UNCHECKED
 void hf_walk_to(struct hf_walk *w, struct hf_mm *mm, hf_va va);
+HF_HOLDS_SHARED(mm)
+HF_UNCHECKED
 void hf_walk_end(struct hf_walk *w);
 
 /* HF_ACCESS_* that a leaf gives; `exclusive`: every branch above allows writing. */

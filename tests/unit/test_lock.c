@@ -175,7 +175,8 @@ static void with_both(void (*body)(struct host *h))
 
 struct counted {
 	struct host *h;
-	uint32_t lock, rw[2];
+	struct hf_lock lock;
+	struct hf_rwlock rw;
 	uint64_t under_lock, left, right; /* left == right, but while a writer is inside */
 };
 
@@ -207,21 +208,21 @@ static void *read_and_write(void *arg)
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		if ((i + t->index) % 8 == 0) {
-			hf_lock_exclusive(phys, c->rw);
+			hf_lock_exclusive(phys, &c->rw);
 			c->left++;
 			if (i % 64 == 0)
 				sched_yield();
 			c->right++;
-			hf_unlock_exclusive(phys, c->rw);
+			hf_unlock_exclusive(phys, &c->rw);
 		} else {
 			uint64_t left;
 
-			hf_lock_shared(phys, c->rw);
+			hf_lock_shared(phys, &c->rw);
 			left = c->left;
 			if (i % 64 == 1)
 				sched_yield();
 			t->torn += left != c->right;
-			hf_unlock_shared(phys, c->rw);
+			hf_unlock_shared(phys, &c->rw);
 		}
 	}
 	return NULL;
@@ -247,7 +248,7 @@ static void body_of_one_at_a_time(struct host *h)
 
 	run_counters(&c, count_under_lock);
 	SAME(c.under_lock, THREADS * ROUNDS);
-	SAME(c.lock, 0);
+	SAME(c.lock.word, 0);
 }
 WITH_BOTH(one_at_a_time)
 
@@ -258,8 +259,8 @@ static void body_of_many_readers_or_one_writer(struct host *h)
 	run_counters(&c, read_and_write);
 	SAME(c.left, THREADS * ROUNDS / 8);
 	SAME(c.right, c.left);
-	SAME(c.rw[0], 0);
-	SAME(c.rw[1], 0);
+	SAME(c.rw.state, 0);
+	SAME(c.rw.writers.word, 0);
 }
 WITH_BOTH(many_readers_or_one_writer)
 
