@@ -17,7 +17,8 @@ static const struct argp_option options[] = {
 	{ "seconds", 's', "S", 0, "Stop after S seconds (20, or no limit with --forks)", 0 },
 	{ "forks", 'n', "N", 0, "Stop after N forks of Holdfast's heap", 0 },
 	{ "policy", 'P', "copy|split", 0, "What fork does with pinned huge pages (copy)", 0 },
-	{ "trace", 't', NULL, 0, "Count what Holdfast does by its trace points, and tell", 0 },
+	{ "trace", 't', "FILE", 0,
+	  "Write what Holdfast does when to FILE, for ui.perfetto.dev, and count it", 0 },
 	{ "json", 'j', "FILE", 0, "Write the results to FILE as well", 0 },
 	{ 0 },
 };
@@ -78,7 +79,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		run->policy = parse_policy(arg, state);
 		return 0;
 	case 't':
-		run->trace = true;
+		run->trace = arg;
 		return 0;
 	case 'j':
 		run->json = arg;

@@ -35,6 +35,7 @@ void events_note(void *arg, const struct hf_trace_event *event)
 		add(&events->tables, event->fork->tables);
 		add(&events->copied, event->fork->bytes);
 	}
+	timeline_event(events->timeline, event);
 }
 
 static void print_counts(const char *title, _Atomic uint64_t *count, const char *const *name,

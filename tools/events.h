@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* `holdfast run --trace`: how often the core did what. */
+/* `holdfast run --trace`: how often the core did what, and when. */
 #ifndef TOOLS_EVENTS_H
 #define TOOLS_EVENTS_H
+
+#include "timeline.h"
 
 #include <holdfast/trace.h>
 
@@ -13,6 +15,7 @@ struct events {
 	_Atomic uint64_t count[HF_TRACES];
 	_Atomic uint64_t fault[HF_FAULTS];
 	_Atomic uint64_t tables, copied; /* by forks: tables made, bytes copied */
+	struct timeline *timeline;
 };
 
 /* A trace function of the Linux port; `arg` is a struct events. */

@@ -125,9 +125,14 @@ static bool map_heap(struct side *side)
 static bool heap_fork(struct side *side)
 {
 	struct heap *own = side->own;
+	uint64_t began = host_now();
 
-	return check(side, "hf_linux_fork",
-		     hf_linux_fork(&own->space, &own->child, side->plan->policy));
+	if (!check(side, "hf_linux_fork",
+		   hf_linux_fork(&own->space, &own->child, side->plan->policy)))
+		return false;
+	if (side->plan->timeline)
+		timeline_fork(side->plan->timeline, began);
+	return true;
 }
 
 /*
@@ -166,12 +171,13 @@ static bool heap_open(struct side *side)
 	const struct layout *layout = &side->plan->layout;
 	struct hf_linux_config config = {
 		.ram_bytes = layout->heap + copies(layout) + RAM_SLACK,
-		.trace = side->plan->trace ? events_note : NULL,
+		.trace = side->plan->timeline ? events_note : NULL,
 		.trace_arg = &side->tally->events,
 	};
 	struct heap *own = calloc(1, sizeof(*own));
 
 	side->own = own;
+	side->tally->events.timeline = side->plan->timeline;
 	if (!own)
 		return side_fail(side, "no memory");
 	if (!check(side, "hf_linux_create", hf_linux_create(&config, &own->lin)))

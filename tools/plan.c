@@ -124,7 +124,6 @@ bool run_plan(struct run *run)
 	const struct run_options *options = run->options;
 
 	run->plan.policy = options->policy;
-	run->plan.trace = options->trace;
 	plan_heap(run);
 	plan_pins(run);
 	if (!files_walk(&run->plan.files, options->dir, SLOT_BYTES, MAX_PIECES))

@@ -3,6 +3,7 @@
 #include "reader.h"
 
 #include "host.h"
+#include "timeline.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -224,6 +225,7 @@ static void *read_files(void *arg)
 {
 	struct reader *r = arg;
 
+	timeline_thread(TIMELINE_DEVICE);
 	while (!atomic_load(&r->stop)) {
 		atomic_store(&r->working, atomic_load(&r->half));
 		for (size_t i = 0; i < r->engine->depth && r->engine->idle; i++)

@@ -188,6 +188,15 @@ static unsigned print_verdict(const struct run *run, FILE *out)
 	return failed;
 }
 
+static void print_lost(const struct run *run, FILE *out)
+{
+	uint64_t lost = run->plan.timeline ? timeline_lost(run->plan.timeline) : 0;
+
+	if (lost)
+		fprintf(out, "Note: %s had no room for the last %s events.\n", run->options->trace,
+			count_text(lost).s);
+}
+
 unsigned report_table(struct run *run, FILE *out)
 {
 	fprintf(out, "\n");
@@ -198,6 +207,7 @@ unsigned report_table(struct run *run, FILE *out)
 	fprintf(out, "\n");
 	if (run->options->trace)
 		events_print(&run->heap->events, out);
+	print_lost(run, out);
 	print_caveats(run->heap, "Holdfast", &run->plan, out);
 	print_caveats(run->fork, "fork(2)", &run->plan, out);
 	print_fork_caveats(run->fork, out);

@@ -46,9 +46,11 @@ struct coordinator {
 	struct progress progress;
 };
 
+/* Zeros, which take memory as they are written to. */
 static void *share(size_t len)
 {
-	void *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *map = mmap(NULL, len, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return map == MAP_FAILED ? NULL : map;
 }
@@ -228,6 +230,28 @@ static void reap_workers(struct coordinator *c)
 			bury(workers[i]);
 }
 
+/* Where events go, if they are asked for. */
+static bool open_timeline(struct run *run)
+{
+	if (!run->options->trace)
+		return true;
+	run->plan.timeline = share(sizeof(*run->plan.timeline));
+	if (!run->plan.timeline)
+		return false;
+	run->plan.timeline->began = host_now();
+	return true;
+}
+
+static bool write_timeline(const struct run *run)
+{
+	const char *path = run->options->trace;
+
+	if (!path || timeline_write(run->plan.timeline, path))
+		return true;
+	fprintf(stderr, "holdfast run: %s: %s\n", path, strerror(errno));
+	return false;
+}
+
 /* The work and its results, once there is a plan. */
 static int carry_out(struct coordinator *c)
 {
@@ -235,7 +259,8 @@ static int carry_out(struct coordinator *c)
 	unsigned failed;
 
 	report_header(run, stdout);
-	if (!spawn(c, &c->heap, &heap_side) || !spawn(c, &c->fork, &fork_side)) {
+	if (!open_timeline(run) || !spawn(c, &c->heap, &heap_side) ||
+	    !spawn(c, &c->fork, &fork_side)) {
 		fprintf(stderr, "holdfast run: %s\n", strerror(errno));
 		return EXIT_CANNOT;
 	}
@@ -243,6 +268,8 @@ static int carry_out(struct coordinator *c)
 	reap_workers(c);
 	failed = report_table(run, stdout);
 	if (run->options->json && !report_json(run, run->options->json))
+		return EXIT_CANNOT;
+	if (!write_timeline(run))
 		return EXIT_CANNOT;
 	if (failed)
 		return EXIT_CHECK;

@@ -13,7 +13,7 @@ struct run_options {
 	uint64_t forks;	       /* of Holdfast; 0: as many as fit the time */
 	double seconds;	       /* 0: as long as the forks take */
 	enum hf_fork_policy policy;
-	bool trace; /* count Holdfast's events */
+	const char *trace; /* a file for Holdfast's events, or NULL */
 };
 
 enum {

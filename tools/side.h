@@ -19,7 +19,7 @@ struct plan {
 	size_t pinned; /* bytes: all of the zone, or 0 */
 	bool use_uring;
 	enum hf_fork_policy policy;
-	bool trace; /* count events */
+	struct timeline *timeline; /* where events go; NULL: nobody asks for them */
 	struct files files;
 };
 

@@ -2,6 +2,7 @@
 #include "writers.h"
 
 #include "host.h"
+#include "timeline.h"
 
 /* Between two writes to the field: copying 2 MiB for each takes no more than a third of it. */
 #define FIELD_PAUSE_US 500
@@ -21,6 +22,7 @@ static void *write_pairs(void *arg)
 {
 	struct writers *w = arg;
 
+	timeline_thread(TIMELINE_PAIRS);
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
 		w->laps++;
 		for (size_t k = 0; k < 2 * PAIRS; k++)
@@ -34,6 +36,7 @@ static void *write_field(void *arg)
 	struct writers *w = arg;
 	uint64_t n = atomic_load(&w->field_writes);
 
+	timeline_thread(TIMELINE_FIELD);
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
 		if (n < atomic_load(&w->field_limit)) {
 			n++;

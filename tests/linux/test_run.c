@@ -29,6 +29,7 @@ struct scene {
 	char dir[64];	 /* of files for the device to read */
 	char json[80];	 /* where results go */
 	char output[80]; /* and what it says */
+	char trace[80];	 /* where --trace goes */
 };
 
 static void write_file(const char *path, size_t size, unsigned seed)
@@ -51,6 +52,7 @@ static int set_up(void **state)
 	assert_int_equal(chmod(scene->dir, 0777), 0);
 	snprintf(scene->json, sizeof(scene->json), "%s.json", scene->dir);
 	snprintf(scene->output, sizeof(scene->output), "%s.out", scene->dir);
+	snprintf(scene->trace, sizeof(scene->trace), "%s.trace", scene->dir);
 	for (unsigned i = 0; i < FILES; i++) {
 		snprintf(path, sizeof(path), "%s/%02u", scene->dir, i);
 		write_file(path, 1 + i * i * 97, i);
@@ -63,8 +65,8 @@ static int tear_down(void **state)
 	struct scene *scene = *state;
 	char line[512];
 
-	snprintf(line, sizeof(line), "rm -rf '%s' '%s' '%s'", scene->dir, scene->json,
-		 scene->output);
+	snprintf(line, sizeof(line), "rm -rf '%s' '%s' '%s' '%s'", scene->dir, scene->json,
+		 scene->output, scene->trace);
 	return system(line);
 }
 
@@ -196,6 +198,62 @@ static void pinned_heap(void **state)
 	json_decref(json);
 }
 
+/* How many events of the trace have this phase and name; each has what a viewer needs. */
+static json_int_t traced(const json_t *trace, const char *phase, const char *name)
+{
+	const json_t *events = json_object_get(trace, "traceEvents");
+	json_int_t found = 0;
+
+	for (size_t i = 0; i < json_array_size(events); i++) {
+		const json_t *event = json_array_get(events, i);
+		const char *ph = json_string_value(json_object_get(event, "ph"));
+
+		assert_true(ph && number(event, "pid") > 0 && number(event, "tid") > 0);
+		if (strcmp(ph, "M") != 0)
+			assert_true(json_real_value(json_object_get(event, "ts")) > 0);
+		if (strcmp(ph, "X") == 0)
+			assert_true(json_real_value(json_object_get(event, "dur")) > 0);
+		found += strcmp(ph, phase) == 0 &&
+			 strcmp(json_string_value(json_object_get(event, "name")), name) == 0;
+	}
+	return found;
+}
+
+/* Of the forks in the trace, the sum of what they copied. */
+static json_int_t traced_bytes(const json_t *trace)
+{
+	const json_t *events = json_object_get(trace, "traceEvents");
+	json_int_t bytes = 0;
+
+	for (size_t i = 0; i < json_array_size(events); i++) {
+		const json_t *event = json_array_get(events, i);
+
+		if (strcmp(json_string_value(json_object_get(event, "name")), "fork") == 0)
+			bytes += number(json_object_get(event, "args"), "bytes");
+	}
+	return bytes;
+}
+
+/* The trace is JSON, and has what the run has counted. */
+static void check_trace(const struct scene *scene, const json_t *json)
+{
+	static const char *const names[] = { "fault", "fork", "flush", "pin", "unpin" };
+	const json_t *events = json_object_get(json, "events");
+	json_error_t error;
+	json_t *trace = json_load_file(scene->trace, 0, &error);
+
+	if (!trace)
+		fail_msg("%s, line %d: %s", scene->trace, error.line, error.text);
+	assert_int_equal(number(json_object_get(trace, "otherData"), "lost"), 0);
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		assert_int_equal(traced(trace, "i", names[i]), number(events, names[i]));
+	assert_int_equal(traced(trace, "X", "hf_linux_fork"), number(events, "fork"));
+	assert_int_equal(traced_bytes(trace), number(json, "fork_copied_bytes"));
+	assert_int_equal(traced(trace, "M", "process_name"), 1);
+	assert_int_equal(traced(trace, "M", "thread_name"), 4);
+	json_decref(trace);
+}
+
 /* What the trace points tell fits what the run says. */
 static void traced_heap(void **state)
 {
@@ -205,7 +263,7 @@ static void traced_heap(void **state)
 
 	run_and_check(scene, NULL,
 		      (const char *const[]){ "--seconds", "3", "--heap", "64MiB", "--pinned", "4",
-					     "--trace", scene->dir, NULL },
+					     "--trace", scene->trace, scene->dir, NULL },
 		      &json);
 	events = json_object_get(json, "events");
 	faults = json_object_get(json, "faults");
@@ -217,6 +275,7 @@ static void traced_heap(void **state)
 	/* every fork copies all that is pinned */
 	assert_true(number(json, "fork_copied_bytes") >= number(events, "fork") * (4 << 20));
 	assert_true(number(json, "fork_tables") > 2 * number(events, "fork"));
+	check_trace(scene, json);
 	json_decref(json);
 }
 
