@@ -21,7 +21,7 @@ help:
 	@echo 'make model      5,000,000 random operations on each page-table format, against a model'
 	@echo '                  ARGS="..."       fewer, or one format; see scripts/model --help'
 	@echo 'make mutants    take every protecting rule out in turn; a test must notice'
-	@echo '                  ARGS="--only NAME" or "--sample N"'
+	@echo '                  ARGS="--only NAME"; see scripts/mutants --help'
 	@echo 'make bench      measure Holdfast, Linux and the floor: build/bench.json, plots'
 	@echo '                  QUICK=1          within 3 minutes'
 	@echo '                  ARGS="..."       a part of it; see scripts/bench --help'

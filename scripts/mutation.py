@@ -5,6 +5,7 @@ import collections
 import difflib
 import pathlib
 import re
+import zlib
 
 import csource
 
@@ -111,7 +112,15 @@ class Tree:
 
     def edits(self, mutant):
         """Where the mutant's changes belong. Raises Broken unless each has one place."""
-        return [self.edit(mutant, change) for change in mutant.changes]
+        edits = [self.edit(mutant, change) for change in mutant.changes]
+        for edit in edits:
+            for pair in ("()", "[]", "{}"):
+                if sum(unclosed(other.text, pair) - unclosed(other.source.text[
+                        other.start:other.end], pair)
+                       for other in edits if other.declaration is edit.declaration):
+                    raise Broken(f"{RULES.name}:{edit.change.line}: [{mutant.name}] leaves not as "
+                                 f"many '{pair[0]}' as '{pair[1]}' in {edit.change.name}")
+        return edits
 
     def edit(self, mutant, change):
         def broken(what):
@@ -150,6 +159,11 @@ def code(declaration, lines):
     return text.strip().replace("\n", " \\\n" if macro else "\n")
 
 
+def unclosed(text, pair):
+    texts = [token.text for token in csource.tokens(text)]
+    return texts.count(pair[0]) - texts.count(pair[1])
+
+
 def matches(texts, old):
     """Where in a list of tokens another list stands."""
     return [i for i in range(len(texts) - len(old) + 1)
@@ -183,3 +197,67 @@ def apply(text, edits):
     for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
         text = text[:edit.start] + edit.text + text[edit.end:]
     return text
+
+
+# All mutants of functions' bodies go into one program, which is built once:
+#
+#     { if (hf_mutant == 1234) { the body, mutated } else { the body } }
+#
+# and the environment variable HF_MUTANT chooses. A mutant has its number from its name, so a
+# further one leaves the other files as they are.
+
+def number(name):
+    return zlib.crc32(name.encode()) & 0x7fffffff
+
+
+def can_be_woven(edits):
+    """Do the edits stay within bodies of functions?"""
+    return all(edit.declaration.body is not None and edit.start >= body_of(edit.declaration)[0]
+               and edit.end <= body_of(edit.declaration)[1] for edit in edits)
+
+
+def body_of(declaration):
+    """The text between a function's outer braces: (start, end)."""
+    tokens = declaration.source.tokens
+    return tokens[declaration.body].end, tokens[declaration.last - 1].start
+
+
+def weave(source, mutants):
+    """The text of a source with the mutants in it; each has its edits, in any sources."""
+    declarations = {id(edit.declaration): edit.declaration
+                    for mutant in mutants for edit in mutant.edits if edit.source is source}
+    woven = []
+    for declaration in declarations.values():
+        start, end = body_of(declaration)
+        body = source.text[start:end]
+        bodies = []
+        for mutant in mutants:
+            edits = [edit._replace(start=edit.start - start, end=edit.end - start)
+                     for edit in mutant.edits if edit.declaration is declaration]
+            if edits:
+                bodies.append(f"\nif (hf_mutant == {number(mutant.name)}) {{ {labels(body)}\n"
+                              f'#line 1 "mutant/{mutant.name}"\n{apply(body, edits)}\n}} else')
+        line = source.line_of(declaration.body)
+        woven.append(Edit(source, declaration, start, end, "".join(bodies) +
+                          f'\n{{ {labels(body)}\n#line {line} "{source.path}"\n{body}}}', None))
+    return "extern int hf_mutant; " + apply(source.text, woven)
+
+
+def labels(body):
+    """Labels belong to a function; so that they can be there twice, to a block."""
+    names = sorted(set(re.findall(r"\bgoto\s+(\w+)", body)))
+    return f"__label__ {', '.join(names)};" if names else ""
+
+
+# Behind one of the sources.
+CHOOSE = """
+int hf_mutant;
+extern char *getenv(const char *name);
+extern int atoi(const char *s);
+__attribute__((constructor)) static void hf_choose_mutant(void)
+{
+	const char *chosen = getenv("HF_MUTANT");
+
+	hf_mutant = chosen ? atoi(chosen) : 0;
+}
+"""

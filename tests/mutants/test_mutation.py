@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Where scripts/mutation.py finds the place of a mutant, and what it says if there is none."""
 
+import os
 import pathlib
+import subprocess
 import sys
+import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -118,6 +121,69 @@ class Place(unittest.TestCase):
         self.breaks("in: hf_pin\n- 1\n[other]\nrule: r", "[other] has no test:")
         self.breaks("test: alone", "PROGRAM TEST_NAME")
         self.breaks("tset: a b", "what is this? tset: a b")
+        self.breaks("in: hf_pin\n- if (LIMIT(n)) {\n+ if (LIMIT(n))", "not as many '{' as '}'")
+
+
+PROGRAM = """\
+static int sum;
+
+static void add(int n)
+{
+again:
+	if (n-- > 0) {
+		sum++;
+		goto again;
+	}
+}
+
+int main(void)
+{
+	add(3);
+	return sum;
+}
+"""
+
+
+class Weave(unittest.TestCase):
+    def test_one_program_has_all(self):
+        mutants = mutation.read("""
+[double]
+rule: adds one at a time
+test: tests/test_x case
+in: add
+- sum++;
++ sum += 2;
+in: main
+- sum
++ sum + 10
+
+[less]
+rule: adds as often as it is told to
+test: tests/test_x case
+in: add
+- n-- > 0
++ n-- > 1
+""")
+        tree = mutation.Tree(pathlib.Path("/nonexistent"))
+        tree.add(csource.Source("sum.c", PROGRAM))
+        for mutant in mutants:
+            mutant.edits = tree.edits(mutant)
+            self.assertTrue(mutation.can_be_woven(mutant.edits))
+        with tempfile.TemporaryDirectory() as where:
+            command = ["gcc", "-w", "-x", "c", "-", "-o", f"{where}/sum"]
+            text = mutation.weave(tree.sources[0], mutants) + mutation.CHOOSE
+            subprocess.run(command, input=text.encode(), check=True)
+            for name, status in (("", 3), ("double", 16), ("less", 2)):
+                env = dict(os.environ, HF_MUTANT=str(mutation.number(name)))
+                self.assertEqual(subprocess.run([f"{where}/sum"], env=env).returncode, status)
+
+    def test_not_in_a_body(self):
+        tree = mutation.Tree(pathlib.Path("/nonexistent"))
+        tree.add(csource.Source("calls/pin.c", PINS))
+        for change in ("in: LIMIT\n- 3\n+ 4", "in: hf_pin\n- int hf_pin\n+ long hf_pin",
+                       "in: names\n- DOWN\n+ UP"):
+            mutant, = mutation.read(f"[n]\nrule: r\ntest: t c\n{change}")
+            self.assertFalse(mutation.can_be_woven(tree.edits(mutant)))
 
 
 if __name__ == "__main__":
