@@ -77,17 +77,20 @@ struct hf_port {
 	void (*flush)(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned what);
 
 	/*
-	 * A fault at `va` has been resolved: `t` is the translation that the entry now gives
-	 * (mm.h), widened to the longest run of leaves of the same table that lie one behind
-	 * the other in one range of RAM and have the same permissions. A TLB may take all
-	 * of it, or what of it holds `va`.
+	 * [va, va+len) can be accessed now: a fault at `va` has been resolved (len is 1), or
+	 * the memory was asked for beforehand (HF_ADV_POPULATE_READ and _WRITE, hf_mlock,
+	 * hf_lock_future). `t` is the translation that the entry of `va` gives (mm.h), widened to
+	 * the longest run of leaves of the same table that lie one behind the other in one
+	 * range of RAM and have the same permissions; it holds [va, va+len). A TLB may take all
+	 * of it, or what of it was asked for.
 	 * Called with mm's lock held (shared) and the leaf's table locked, so that a
 	 * flush can only come after it; therefore a port that caches translations
 	 * anywhere but in its hardware's own walk must do so here and not after
-	 * hf_fault() has returned. Several calls for different tables of one mm may
+	 * the call has returned. Several calls for different tables of one mm may
 	 * run at once. Optional (NULL: nothing is told, runs are not computed).
 	 */
-	void (*fill)(void *host, struct hf_mm *mm, hf_va va, const struct hf_translation *t);
+	void (*fill)(void *host, struct hf_mm *mm, hf_va va, uint64_t len,
+		     const struct hf_translation *t);
 
 	/*
 	 * [pa, pa+len), one or more aligned blocks of 2 MiB that were free until now, will

@@ -313,15 +313,15 @@ static struct stretch part(const struct stretch *s, uint64_t first, uint64_t end
 }
 
 /*
- * Which part of `run` to change for a fault at `page`, in a leaf of so many pages. Memory:
- * as much around it as lacks it too, for that is one host mapping. Rights: all of the run
- * could have them, but what gets them costs again when the next fork takes them. So the
- * first faults after a fork give them to a leaf each, and later ones to more and more: a fork
- * after few writes is cheap, after many it does not meet a window cut to pieces, and
- * a writer that goes over everything does not fault everywhere.
+ * Which part of `run` to change where [page, end) is wanted and `page` lacks something; a leaf is
+ * `leaf` pages. Memory: as much around it as lacks it too, for that is one host mapping. Rights:
+ * all of the run could have them, but what gets them costs again when the next fork takes them.
+ * So the first faults after a fork give them to a leaf each, and later ones to more and more: a
+ * fork after few writes is cheap, after many it does not meet a window cut to pieces, and a writer
+ * that goes over everything does not fault everywhere.
  */
 static struct stretch find_change(const struct hf_linux_window *w, const struct stretch *run,
-				  uint64_t page, uint64_t leaf)
+				  uint64_t page, uint64_t end, uint64_t leaf)
 {
 	struct stretch s = first_stretch(w, *run);
 	uint64_t pages = leaf << min(w->upgrades / EAGER, HF_MAX_ORDER);
@@ -331,7 +331,7 @@ static struct stretch find_change(const struct hf_linux_window *w, const struct 
 		s = first_stretch(w, part(run, s.end, run->end));
 	if (s.lack != LACKS_RIGHTS)
 		return s;
-	return part(&s, max(s.first, first), min(s.end, first + pages));
+	return part(&s, max(s.first, first), min(s.end, max(first + pages, end)));
 }
 
 /*
@@ -352,15 +352,24 @@ static int apply(struct hf_linux_window *w, const struct stretch *s)
 	return error;
 }
 
-/* What the fault at `page` lacks, if anything, is got. 0 or errno; *over as in maps_reserve. */
-static int fill_once(struct hf_linux_window *w, const struct stretch *run, uint64_t page,
-		     uint64_t leaf, bool over)
+/*
+ * Get what [*page, end) lacks; *page is how far it lacks nothing then. 0 or errno; `over` as in
+ * maps_reserve.
+ */
+static int fill_once(struct hf_linux_window *w, const struct stretch *run, uint64_t *page,
+		     uint64_t end, uint64_t leaf, bool over)
 {
-	struct stretch s = find_change(w, run, page, leaf);
+	while (*page < end) {
+		struct stretch s = find_change(w, run, *page, end, leaf);
+		int error = 0;
 
-	if (s.lack == LACKS_NOTHING)
-		return 0;
-	return maps_reserve(w->lin, over) ? apply(w, &s) : ENOMEM;
+		if (s.lack != LACKS_NOTHING)
+			error = maps_reserve(w->lin, over) ? apply(w, &s) : ENOMEM;
+		if (error)
+			return error;
+		*page = s.end;
+	}
+	return 0;
 }
 
 /*
@@ -368,7 +377,8 @@ static int fill_once(struct hf_linux_window *w, const struct stretch *run, uint6
  * may have been dropped, or filled by another thread: what a page lacked before, it may not lack
  * now, and what it had may be gone.
  */
-void hf_linux_fill(void *host, struct hf_mm *mm, hf_va va, const struct hf_translation *t)
+void hf_linux_fill(void *host, struct hf_mm *mm, hf_va va, uint64_t len,
+		   const struct hf_translation *t)
 {
 	struct hf_linux *lin = host;
 	struct hf_linux_window *w = mm->host;
@@ -378,12 +388,14 @@ void hf_linux_fill(void *host, struct hf_mm *mm, hf_va va, const struct hf_trans
 		.word = (t->pa.v - lin->ram.base.v) | RECORD_MAPPED | t->access,
 	};
 	uint64_t page = (va - mm->va_lo) >> HF_PAGE_SHIFT;
+	uint64_t end = ((va + len - 1 - mm->va_lo) >> HF_PAGE_SHIFT) + 1;
+	uint64_t leaf = (uint64_t)1 << hf_level_order(t->level);
 	bool over = false, again;
 	int error;
 
 	do {
 		pthread_mutex_lock(&w->lock);
-		error = fill_once(w, &run, page, (uint64_t)1 << hf_level_order(t->level), over);
+		error = fill_once(w, &run, &page, end, leaf, over);
 		pthread_mutex_unlock(&w->lock);
 		again = error && drop_largest(lin);
 		if (error && !again && !over)

@@ -14,7 +14,8 @@ void hf_linux_window_give(struct hf_linux_window *w);
 void hf_linux_windows_init(struct hf_linux *lin);
 void hf_linux_windows_fini(struct hf_linux *lin);
 /* struct hf_port's fill and flush. */
-void hf_linux_fill(void *host, struct hf_mm *mm, hf_va va, const struct hf_translation *t);
+void hf_linux_fill(void *host, struct hf_mm *mm, hf_va va, uint64_t len,
+		   const struct hf_translation *t);
 void hf_linux_flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned what);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* madvise. */
 #include "../space/edit.h"
+#include "../space/fill.h"
 #include "../space/mm.h"
 #include "../space/populate.h"
 #include "../space/range.h"
@@ -53,6 +54,8 @@ static enum hf_status populate(struct hf_mm *mm, hf_va va, uint64_t len, unsigne
 	st = hf_check_mapped(mm, va, va + len, access);
 	if (!st)
 		st = hf_resolve_range(mm, va, va + len, access);
+	if (!st)
+		hf_fill_range(mm, va, va + len);
 	hf_mm_unlock_shared(mm);
 	return st;
 }

@@ -9,6 +9,7 @@
 #include "../lib/lock.h"
 #include "../lib/math.h"
 #include "../space/edit.h"
+#include "../space/fill.h"
 #include "../space/mm.h"
 #include "../space/populate.h"
 #include "../space/vma.h"
@@ -67,7 +68,13 @@ static enum hf_status change_locks(struct hf_mm *mm, hf_va lo, hf_va hi, uint32_
 		st = hf_lock_pages(mm, lo, hi);
 	if (!st && hf_edit_changed(&e))
 		st = hf_edit_cut(&e, lo, hi, false);
-	return hf_edit_end(&e, st);
+	st = hf_edit_end(&e, st);
+	if (!st && locks) {
+		hf_mm_lock_shared(mm);
+		hf_fill_range(mm, lo, hi);
+		hf_mm_unlock_shared(mm);
+	}
+	return st;
 }
 
 /* Where locks would go beyond the limit, nothing is made present for them. mm lock held. */

@@ -4,6 +4,7 @@
 #include "../lib/lock.h"
 #include "../lib/math.h"
 #include "../phys/reserve.h"
+#include "fill.h"
 #include "mm.h"
 #include "populate.h"
 #include "range.h"
@@ -32,8 +33,10 @@ struct hf_edit hf_edit_begin(struct hf_mm *mm)
 static void fill(struct hf_mm *mm, hf_va lo, hf_va hi)
 {
 	hf_mm_lock_shared(mm);
-	if (!mm->locks_stale)
+	if (!mm->locks_stale) {
 		hf_lock_pages(mm, lo, hi);
+		hf_fill_range(mm, lo, hi);
+	}
 	hf_mm_unlock_shared(mm);
 }
 

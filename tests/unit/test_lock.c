@@ -499,12 +499,14 @@ static void body_of_faults_in_one_table_wait_for_each_other(struct host *h)
 }
 WITH_BOTH(faults_in_one_table_wait_for_each_other)
 
-static void fill(void *host, struct hf_mm *mm, hf_va va, const struct hf_translation *t)
+static void fill(void *host, struct hf_mm *mm, hf_va va, uint64_t len,
+		 const struct hf_translation *t)
 {
 	struct host *h = host;
 
 	(void)mm;
 	(void)va;
+	(void)len;
 	(void)t;
 	come_by(&h->gate);
 }

@@ -66,12 +66,14 @@ static void record_flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, u
 		r->look(r, e);
 }
 
-static void record_fill(void *host, struct hf_mm *mm, hf_va va, const struct hf_translation *t)
+static void record_fill(void *host, struct hf_mm *mm, hf_va va, uint64_t len,
+			const struct hf_translation *t)
 {
 	struct event *e = record(host, FILL);
 
 	e->mm = mm;
 	e->va = va;
+	e->len = len;
 	e->t = *t;
 }
 
@@ -672,6 +674,7 @@ static void expect_fill(struct recorder *r, struct hf_mm *mm, hf_va va)
 
 	assert_ptr_equal(e->mm, mm);
 	SAME(e->va, va);
+	SAME(e->len, 1);
 	SAME(e->t.va, want.va);
 	SAME(e->t.pa.v, want.pa.v);
 	SAME(e->t.len, want.len);
@@ -757,6 +760,64 @@ static void a_fault_that_fails_fills_nothing(void **state)
 	GIVES(HF_ERR_NOMEM, hf_fault(mm, va, HF_ACCESS_READ, NULL));
 	hf_phys_fail_after(&r->m->phys, 0);
 	SAME(count_of(r, FILL), 0);
+	space_end(mm);
+}
+
+/* All of [va, va+len) has been told of, in order, as runs that allow `access`; nothing else was. */
+static void expect_fills(struct recorder *r, struct hf_mm *mm, hf_va va, uint64_t len,
+			 unsigned access)
+{
+	hf_va at = va;
+
+	for (size_t i = 0; i < r->count; i++) {
+		const struct event *e = &r->events[i];
+		struct hf_translation want;
+
+		if (e->kind != FILL)
+			continue;
+		want = run_around(mm, at);
+		assert_ptr_equal(e->mm, mm);
+		SAME(e->va, at);
+		SAME(e->t.va, want.va);
+		SAME(e->t.pa.v, want.pa.v);
+		SAME(e->t.len, want.len);
+		SAME(e->t.access & access, access);
+		assert_true(e->len <= e->t.va + e->t.len - at);
+		at += e->len;
+	}
+	SAME(at, va + len);
+	rewind_to_start(r);
+}
+
+/* Who asks for memory beforehand does not want faults later. */
+static void what_is_populated_or_locked_is_filled(void **state)
+{
+	struct recorder *r = *state;
+	struct hf_mm *mm = space_new(r->m), *child;
+	const uint64_t len = 600 * PAGE;
+	hf_va va = map(mm, len), later = 0;
+
+	rewind_to_start(r);
+	OK(hf_madvise(mm, va, 300 * PAGE, HF_ADV_POPULATE_READ));
+	expect_fills(r, mm, va, 300 * PAGE, HF_ACCESS_READ);
+	OK(hf_madvise(mm, va, len, HF_ADV_POPULATE_WRITE));
+	expect_fills(r, mm, va, len, HF_ACCESS_WRITE);
+	child = space_fork(mm, HF_FORK_COPY);
+	rewind_to_start(r);
+	OK(hf_madvise(mm, va + 7 * PAGE, 100 * PAGE, HF_ADV_POPULATE_WRITE));
+	expect_fills(r, mm, va + 7 * PAGE, 100 * PAGE, HF_ACCESS_WRITE);
+	OK(hf_mlock(child, va, len, 0));
+	expect_fills(r, child, va, len, HF_ACCESS_WRITE);
+	OK(hf_lock_future(child, HF_LOCK_FUTURE_ON));
+	OK(hf_mmap(child, &later, 3 * PAGE, RW, 0));
+	expect_fills(r, child, later, 3 * PAGE, HF_ACCESS_WRITE);
+	OK(hf_munlock(child, va, len));
+	SAME(count_of(r, FILL), 0);
+	OK(hf_munmap(mm, va + 9 * PAGE, PAGE));
+	rewind_to_start(r);
+	GIVES(HF_ERR_UNMAPPED, hf_madvise(mm, va, len, HF_ADV_POPULATE_WRITE));
+	SAME(count_of(r, FILL), 0);
+	space_end(child);
 	space_end(mm);
 }
 
@@ -943,6 +1004,7 @@ int main(int argc, char **argv)
 		TEST(fill_tells_the_longest_run),
 		TEST(fill_tells_of_huge_runs),
 		TEST(a_fault_that_fails_fills_nothing),
+		TEST(what_is_populated_or_locked_is_filled),
 		TEST(huge_blocks_are_prepared),
 		TEST(blocks_of_a_fork_are_prepared_at_once),
 		TEST(pages_are_copied_by_the_port),

@@ -50,10 +50,11 @@ static void flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned
 	copy_top(mm, va, va + len - 1);
 }
 
-static void fill(void *host, struct hf_mm *mm, hf_va va, const struct hf_translation *t)
+static void fill(void *host, struct hf_mm *mm, hf_va va, uint64_t len,
+		 const struct hf_translation *t)
 {
 	(void)host, (void)t;
-	copy_top(mm, va, va);
+	copy_top(mm, va, va + len - 1);
 }
 
 static hf_va address(unsigned top, unsigned page)
