@@ -95,8 +95,14 @@ static void populated_memory_can_be_given_to_calls(void **state)
 	OK(hf_mlock(&child.mm, va + 2 * MIB, LEN, 0));
 	assert_int_equal(pread(fd, c + 2 * MIB, LEN, 0), LEN);
 	assert_int_equal(*(uint64_t *)(c + 2 * MIB), 0);
-	close(fd);
 	destroy(&child);
+
+	/* The pages are where they were, and lack nothing but rights. */
+	OK(hf_linux_fork(&parent, &child, HF_FORK_COPY));
+	destroy(&child);
+	OK(hf_madvise(&parent.mm, va, LEN, HF_ADV_POPULATE_WRITE));
+	assert_int_equal(pread(fd, p, LEN, 0), LEN);
+	close(fd);
 	destroy(&parent);
 	end(lin);
 }
