@@ -404,7 +404,12 @@ enum hf_status hf_fork(struct hf_mm *parent, struct hf_mm *child, void *child_ho
  * two ranges do not overlap (hf_copy): obeying protections and copy-on-write, as copy_to_user and
  * process_vm_readv(2) do. All or nothing: on error no byte has been written.
  * `buf` is the caller's plain memory: touching it must not need a fault of a space (on the
- * Linux port, no pointer into a window: hf_copy copies between spaces).
+ * Linux port, no pointer into a window: hf_copy copies between spaces). It may be RAM that the
+ * range shows; then a byte may arrive as it was, or as this call has made it.
+ * hf_copy's two ranges may show the same memory of an object, by shared mappings. Where each of them
+ * shows one object without a jump in it (by one mapping or several), bytes arrive as memmove(3)
+ * gives them: as they all were before the first is written. Otherwise a byte may arrive as it was,
+ * or as this call has made it.
  * A range may have any alignment. Reading absent anonymous memory gives zeros and allocates
  * nothing; pages of objects are brought in.
  * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_UNMAPPED. HF_ERR_ACCESS. HF_ERR_BUS (as for

@@ -108,7 +108,8 @@ uint64_t hf_object_size(struct hf_object *object);
 /*
  * Copy `len` bytes between the object, from `offset` on, and the caller's plain memory `buf`
  * (hf_object_read, hf_object_write), as pread(2) and pwrite(2) on a memfd do, but all or nothing,
- * and the size does not grow. Coherent with every mapping. Reading a page
+ * and the size does not grow. Coherent with every mapping. If `buf` is RAM that is the object's, a
+ * byte may arrive as it was, or as this call has made it. Reading a page
  * that shared memory does not have yet gives zeros and allocates nothing.
  * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE: beyond the end. HF_ERR_BUS: the pager failed.
  * HF_ERR_NOMEM. On these, pages may have come into the object, with the contents they have.

@@ -26,16 +26,20 @@ void *hf_soft_ram(const struct hf_soft *soft, uint64_t pa, uint64_t len)
 __attribute__((noinline, no_sanitize("thread"))) void hf_soft_copy(void *dst, const void *src,
 								   size_t len)
 {
-	volatile char *d = dst; /* volatile: or it becomes memcpy, which is intercepted */
+	volatile char *d = dst; /* volatile: or it becomes memmove, which is intercepted */
 	const volatile char *s = src;
+	bool back = (uintptr_t)dst > (uintptr_t)src;
 
-	while (len--)
-		*d++ = *s++;
+	for (size_t i = 0; i < len; i++) {
+		size_t at = back ? len - 1 - i : i;
+
+		d[at] = s[at];
+	}
 }
 #else
 void hf_soft_copy(void *dst, const void *src, size_t len)
 {
-	memcpy(dst, src, len);
+	memmove(dst, src, len);
 }
 #endif
 

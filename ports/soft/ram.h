@@ -19,7 +19,7 @@ void *hf_soft_ram(const struct hf_soft *soft, uint64_t pa, uint64_t len);
 /* struct hf_port's discard. */
 void hf_soft_discard(void *host, hf_pa pa, uint64_t len);
 /*
- * memcpy to or from memory that other guest threads or devices may write meanwhile, which
+ * memmove to or from memory that other guest threads or devices may write meanwhile, which
  * is theirs to arrange: ThreadSanitizer does not see it. No width of access is promised.
  */
 void hf_soft_copy(void *dst, const void *src, size_t len);

@@ -22,24 +22,36 @@
 /* Table locks are held for one chunk at a time. */
 #define CHUNK ((uint64_t)64 << 10)
 
+/* Which end of a range is copied first. */
+enum order {
+	FORWARD,
+	BACKWARD
+};
+
 /*
- * Stand at the leaf for `va`, its table locked. *len is cut to what the leaf covers. NULL:
- * nothing was ever written there, and it reads as zeros. mm lock held.
+ * Stand at the leaf where [va, va+*len) begins (or, BACKWARD, ends), its table locked. *len is cut
+ * to the bytes at that end which the leaf covers. NULL: nothing was ever written there, and they
+ * read as zeros. mm lock held.
  */
 HF_HOLDS_SHARED(mm)
-static char *chunk_at(struct hf_walk *w, struct hf_mm *mm, hf_va va, uint64_t *len)
+static char *chunk_at(struct hf_walk *w, struct hf_mm *mm, hf_va va, uint64_t *len,
+		      enum order order)
 {
-	hf_va base;
+	const hf_va end = va + *len;
+	hf_va base, lo, hi;
 	hf_pte e;
 
-	hf_walk_to(w, mm, va);
-	base = hf_level_base(va, w->level);
-	*len = hf_min_va(*len, hf_level_size(w->level) - (va - base));
-	*len = hf_min_va(*len, CHUNK);
+	hf_walk_to(w, mm, order == BACKWARD ? end - 1 : va);
+	base = hf_level_base(w->va, w->level);
+	lo = hf_max_va(va, base);
+	hi = hf_min_va(end, base + hf_level_size(w->level));
+	*len = hf_min_va(hi - lo, CHUNK);
+	if (order == BACKWARD)
+		lo = hi - *len;
 	e = hf_pte_get(w->entry);
 	if (hf_pte_none(e))
 		return NULL;
-	return (char *)hf_frame_ptr(mm->phys, hf_pte_pfn(e)) + (va - base);
+	return (char *)hf_frame_ptr(mm->phys, hf_pte_pfn(e)) + (lo - base);
 }
 
 /* Bring back what of [va, va+len), which may be read, is in the swap store. mm lock held. */
@@ -68,23 +80,29 @@ static enum hf_status fetch(struct hf_mm *mm, hf_va va, uint64_t len)
 	return HF_OK;
 }
 
-/* Read [va, va+len), which allows it, to `buf`. mm lock held. */
+/*
+ * Read [va, va+len), which allows it, to `buf`, which may be memory that the range shows. mm lock
+ * held.
+ */
 HF_HOLDS_SHARED(mm)
-static void read_range(struct hf_mm *mm, hf_va va, char *buf, uint64_t len)
+static void read_range(struct hf_mm *mm, hf_va va, char *buf, uint64_t len, enum order order)
 {
 	while (len) {
 		uint64_t n = len;
 		struct hf_walk w;
-		const char *from = chunk_at(&w, mm, va, &n);
+		const char *from = chunk_at(&w, mm, va, &n, order);
+		char *to = order == BACKWARD ? buf + (len - n) : buf;
 
 		if (from)
-			memcpy(buf, from, n);
+			memmove(to, from, n);
 		else
-			memset(buf, 0, n);
+			memset(to, 0, n);
 		hf_walk_end(&w);
-		va += n;
-		buf += n;
 		len -= n;
+		if (order == FORWARD) {
+			va += n;
+			buf += n;
+		}
 	}
 }
 
@@ -118,7 +136,7 @@ enum hf_status hf_read(struct hf_mm *mm, hf_va va, void *buf, uint64_t len)
 	if (!st && blocked)
 		st = fetch(mm, va, len);
 	if (!st)
-		read_range(mm, va, buf, len);
+		read_range(mm, va, buf, len, FORWARD);
 	hf_mm_unlock_shared(mm);
 	hf_reclaim_unblock(mm->phys, blocked);
 	return st;
@@ -147,9 +165,9 @@ enum hf_status hf_write(struct hf_mm *mm, hf_va va, const void *buf, uint64_t le
 	while (len && !st) {
 		uint64_t n = len;
 		struct hf_walk w;
-		char *to = chunk_at(&w, mm, va, &n);
+		char *to = chunk_at(&w, mm, va, &n, FORWARD);
 
-		memcpy(to, from, n);
+		memmove(to, from, n);
 		hf_walk_end(&w);
 		va += n;
 		from += n;
@@ -179,6 +197,67 @@ static void unlock_both(struct hf_mm *a, struct hf_mm *b)
 		hf_mm_unlock_shared(b);
 }
 
+/*
+ * The object that all of [va, va+len), which is mapped, shows, from *offset on without a jump. NULL:
+ * it does not. mm lock held.
+ */
+HF_HOLDS_SHARED(mm)
+static const struct hf_object *shown(const struct hf_mm *mm, hf_va va, uint64_t len,
+				     uint64_t *offset)
+{
+	struct hf_vma v, next;
+
+	hf_vmas_next(mm->phys, mm->vmas, va, &v);
+	if (!v.object)
+		return NULL;
+	*offset = hf_vma_offset(&v, va);
+	for (; v.end < va + len; v = next) {
+		hf_vmas_next(mm->phys, mm->vmas, v.end, &next);
+		if (next.object != v.object || next.offset != hf_vma_offset(&v, v.end))
+			return NULL;
+	}
+	return v.object;
+}
+
+/*
+ * The order in which no byte is written before it has been read, if the two ranges show the same
+ * bytes at a distance. mm locks held.
+ */
+HF_HOLDS_SHARED(mm)
+static enum order order_of(const struct hf_mm *dst, hf_va dst_va, const struct hf_mm *src,
+			   hf_va src_va, uint64_t len)
+{
+	uint64_t from, to;
+	const struct hf_object *object = shown(src, src_va, len, &from);
+
+	if (!object || shown(dst, dst_va, len, &to) != object)
+		return FORWARD;
+	return from < to && to - from < len ? BACKWARD : FORWARD;
+}
+
+/* Copy between ranges of which each allows it, and all of `dst` is there. mm locks held. */
+HF_HOLDS_SHARED(mm)
+static void copy_range(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va src_va,
+		       uint64_t len)
+{
+	const enum order order = order_of(dst, dst_va, src, src_va, len);
+
+	while (len) {
+		uint64_t n = len;
+		struct hf_walk w;
+		char *to = chunk_at(&w, dst, dst_va, &n, order);
+
+		/* Exclusive and writable, so it stays where it is without its table's lock. */
+		hf_walk_end(&w);
+		len -= n;
+		read_range(src, order == BACKWARD ? src_va + len : src_va, to, n, order);
+		if (order == FORWARD) {
+			dst_va += n;
+			src_va += n;
+		}
+	}
+}
+
 enum hf_status hf_copy(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va src_va,
 		       uint64_t len)
 {
@@ -202,18 +281,8 @@ enum hf_status hf_copy(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va
 		st = fetch(src, src_va, len);
 	if (!st)
 		st = prepare(dst, dst_va, len);
-	while (len && !st) {
-		uint64_t n = len;
-		struct hf_walk w;
-		char *to = chunk_at(&w, dst, dst_va, &n);
-
-		/* Exclusive and writable, so it stays where it is without its table's lock. */
-		hf_walk_end(&w);
-		read_range(src, src_va, to, n);
-		dst_va += n;
-		src_va += n;
-		len -= n;
-	}
+	if (!st)
+		copy_range(dst, dst_va, src, src_va, len);
 	unlock_both(dst, src);
 	hf_reclaim_unblock(dst->phys, blocked);
 	return st;

@@ -70,7 +70,7 @@ enum hf_status hf_object_read(struct hf_object *o, uint64_t offset, void *buf, u
 		struct chunk c = chunk_at(o, offset, end);
 
 		if (c.at)
-			memcpy(to, c.at, c.len);
+			memmove(to, c.at, c.len);
 		else
 			memset(to, 0, c.len);
 		offset += c.len;
@@ -93,7 +93,7 @@ enum hf_status hf_object_write(struct hf_object *o, uint64_t offset, const void 
 	while (!st && offset < end) {
 		struct chunk c = chunk_at(o, offset, end);
 
-		memcpy(c.at, from, c.len);
+		memmove(c.at, from, c.len);
 		offset += c.len;
 		from += c.len;
 	}

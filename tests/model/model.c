@@ -968,6 +968,26 @@ bool model_maps(const struct model *model, hf_va va, uint64_t len,
 	return false;
 }
 
+bool model_shows(const struct model *model, hf_va va, uint64_t len,
+		 const struct model_object *object)
+{
+	const struct model_region *region = model_at(model, va);
+	hf_va at = va;
+	uint64_t from;
+
+	if (!region || region->attr.object != object)
+		return false;
+	from = region->offset + (va - region->start);
+	while (region && at < va + len) {
+		if (region->attr.object != object || !(region->attr.flags & MODEL_SHARED) ||
+		    region->offset + (at - region->start) != from + (at - va))
+			return false;
+		at = region->end;
+		region = model_at(model, at);
+	}
+	return at >= va + len;
+}
+
 bool object_mapped(const struct model_object *object)
 {
 	for (const struct model *model = models; model; model = model->next)

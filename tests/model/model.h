@@ -158,6 +158,9 @@ bool model_maps(const struct model *model, hf_va va, uint64_t len,
 		const struct model_object *object);
 /* A private mapping that may copy more than the page that is written. */
 bool model_copies_more(const struct model_region *region);
+/* Every address of [va, va+len) does, through shared mappings, and without a jump in the object. */
+bool model_shows(const struct model *model, hf_va va, uint64_t len,
+		 const struct model_object *object);
 
 struct model_object *object_new(struct hf_object *real, uint64_t size);
 void object_free(struct model_object *object);

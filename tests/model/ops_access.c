@@ -213,6 +213,25 @@ static enum hf_status call_write(struct world *w, struct call *c)
 
 /* hf_copy, from c->from at c->src */
 
+/* Where c->from shows what lies near c->va's page in its object, if it does. */
+static void pick_twin(struct world *w, struct call *c)
+{
+	const struct model_region *to = model_at(&c->m->model, c->va);
+	const struct model *model = &c->from->model;
+	size_t first = below(w, model->count + 1);
+	uint64_t near = below(w, 2 * PAGE);
+
+	for (size_t i = 0; to && to->attr.object && i < model->count; i++) {
+		const struct model_region *from = &model->regions[(first + i) % model->count];
+		uint64_t at = to->offset + (c->va - to->start) + near - PAGE - from->offset;
+
+		if (from->attr.object != to->attr.object || at >= from->end - from->start)
+			continue;
+		c->src = from->start + at;
+		return;
+	}
+}
+
 static bool pick_copy(struct world *w, struct call *c)
 {
 	pick_bytes(w, c, HF_ACCESS_WRITE);
@@ -220,11 +239,17 @@ static bool pick_copy(struct world *w, struct call *c)
 	c->src = used_va(w, &c->from->model);
 	if (one_in(w, 4)) /* a fork's two sides */
 		c->src = c->va;
-	/* from and to the same memory, which comes first is open */
-	for (const struct model_object *o = w->objects; o; o = o->next)
-		if (model_maps(&c->m->model, c->va, c->len, o) &&
-		    model_maps(&c->from->model, c->src, c->len, o))
+	if (one_in(w, 3))
+		pick_twin(w, c);
+	/* from and to the same memory, which comes first is open unless each shows it in order */
+	for (const struct model_object *o = w->objects; o; o = o->next) {
+		const struct model *to = &c->m->model, *from = &c->from->model;
+
+		if (!model_maps(to, c->va, c->len, o) || !model_maps(from, c->src, c->len, o))
+			continue;
+		if (!model_shows(to, c->va, c->len, o) || !model_shows(from, c->src, c->len, o))
 			return false;
+	}
 	return true;
 }
 

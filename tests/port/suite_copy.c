@@ -185,6 +185,123 @@ static void copy_between_parent_and_child(void **state)
 	FILLED(s, va + PAGE, 3 * PAGE, 2);
 }
 
+/* ---- Ranges that show the same memory ---- */
+
+#define TWIN_BYTES (64 * PAGE) /* several of the pieces that hf_copy copies at once */
+
+/* Two spaces that map all of one object. */
+struct twins {
+	struct hf_object *object;
+	struct space *a, *b;
+	hf_va at, bt;
+};
+
+static struct twins twins_new(struct machine *m, uint64_t len, enum hf_object_huge huge)
+{
+	struct hf_object_config config = { .size = len, .huge = huge };
+	struct twins t = { .a = space_new(m), .b = space_new(m) };
+
+	OK(hf_object_create(m->phys, &config, &t.object));
+	OK(hf_mmap_object(t.a->mm, &t.at, len, RW, HF_MAP_SHARED, t.object, 0));
+	OK(hf_mmap_object(t.b->mm, &t.bt, len, RW, HF_MAP_SHARED, t.object, 0));
+	return t;
+}
+
+/* hf_copy from offset `from` of the object to offset `to` does what memmove does. */
+static void copies_as_memmove(struct twins *t, uint64_t to, uint64_t from, uint64_t len)
+{
+	uint8_t *want = malloc(TWIN_BYTES), *got = malloc(TWIN_BYTES);
+
+	for (size_t i = 0; i < TWIN_BYTES; i++)
+		want[i] = (uint8_t)(i % 251 + i / 4096);
+	OK(hf_object_write(t->object, 0, want, TWIN_BYTES));
+	OK(hf_copy(t->b->mm, t->bt + to, t->a->mm, t->at + from, len));
+	memmove(want + to, want + from, len);
+	OK(hf_object_read(t->object, 0, got, TWIN_BYTES));
+	assert_memory_equal(got, want, TWIN_BYTES);
+	free(want);
+	free(got);
+}
+
+static void copies_at_many_distances(struct twins *t)
+{
+	static const uint64_t distances[] = { 0, 1, 64, PAGE, PAGE + 7, 17 * PAGE, 30 * PAGE + 1 };
+
+	for (size_t i = 0; i < sizeof(distances) / sizeof(distances[0]); i++) {
+		uint64_t d = distances[i];
+
+		copies_as_memmove(t, 5, 5 + d, TWIN_BYTES - d - 5);
+		copies_as_memmove(t, 5 + d, 5, TWIN_BYTES - d - 5);
+		copies_as_memmove(t, PAGE + d, PAGE, 100);
+	}
+}
+
+static void copy_between_twin_mappings(void **state)
+{
+	struct machine *m = *state;
+	struct twins small = twins_new(m, TWIN_BYTES, HF_OBJECT_SMALL);
+	struct twins huge = twins_new(m, PMD_SIZE, HF_OBJECT_HUGE);
+
+	copies_at_many_distances(&small);
+	copies_at_many_distances(&huge);
+	/* several mappings of each that go on in the object */
+	OK(hf_madvise(small.a->mm, small.at + 3 * PAGE, 20 * PAGE, HF_ADV_DONTFORK));
+	OK(hf_madvise(small.b->mm, small.bt + 7 * PAGE, PAGE, HF_ADV_DONTFORK));
+	copies_at_many_distances(&small);
+	/* one space; the ranges do not overlap, what they show does */
+	hf_object_put(small.object);
+	small.b = small.a;
+	small.bt = 0;
+	OK(hf_mmap_object(small.a->mm, &small.bt, TWIN_BYTES, RW, HF_MAP_SHARED, small.object, 0));
+	copies_at_many_distances(&small);
+	CHECK(m);
+	hf_object_put(huge.object);
+}
+
+/* Nothing is promised of the order then, but that a byte is an old one or one of this call's. */
+static void copy_between_mappings_in_another_order(void **state)
+{
+	struct machine *m = *state;
+	struct twins t = twins_new(m, 4 * PAGE, HF_OBJECT_SMALL);
+	hf_va va = SPACE_LO;
+	uint8_t bytes[4 * PAGE];
+
+	for (size_t i = 0; i < 4; i++) {
+		memset(bytes + i * PAGE, (int)i + 1, PAGE);
+		OK(hf_mmap_object(t.b->mm, &(hf_va){ va + i * PAGE }, PAGE, RW,
+				  HF_MAP_SHARED | HF_MAP_FIXED, t.object, (3 - i) * PAGE));
+	}
+	OK(hf_object_write(t.object, 0, bytes, 4 * PAGE));
+	OK(hf_copy(t.b->mm, va + 100, t.a->mm, t.at, 4 * PAGE - 100));
+	CHECK(m);
+	OK(hf_object_read(t.object, 0, bytes, 4 * PAGE));
+	for (size_t i = 0; i < 4 * PAGE; i++)
+		assert_in_range(bytes[i], 1, 4);
+	hf_object_put(t.object);
+}
+
+static void copy_to_and_from_the_ram_itself(void **state)
+{
+	struct machine *m = *state;
+	struct twins t = twins_new(m, PAGE, HF_OBJECT_SMALL);
+	uint8_t bytes[PAGE], *ram;
+
+	fill_bytes(bytes, PAGE, 5);
+	OK(hf_write(t.a->mm, t.at, bytes, PAGE));
+	ram = hf_phys_ptr(m->phys, pa_of(t.a, t.at));
+	OK(hf_read(t.a->mm, t.at, ram + 100, 1000));
+	memmove(bytes + 100, bytes, 1000);
+	OK(hf_write(t.a->mm, t.at, ram + 50, 2000));
+	memmove(bytes, bytes + 50, 2000);
+	OK(hf_object_read(t.object, 0, ram + 7, 3000));
+	memmove(bytes + 7, bytes, 3000);
+	OK(hf_object_write(t.object, 0, ram + 9, 3000));
+	memmove(bytes, bytes + 9, 3000);
+	program_loads(t.b, t.bt, bytes, PAGE);
+	CHECK(m);
+	hf_object_put(t.object);
+}
+
 static void errors_write_no_byte(void **state)
 {
 	struct machine *m = *state;
@@ -263,6 +380,9 @@ static const struct CMUnitTest tests[] = {
 	TEST(copy_inside_one_space),
 	TEST(copy_of_absent_memory_writes_zeros),
 	TEST(copy_between_parent_and_child),
+	TEST(copy_between_twin_mappings),
+	TEST(copy_between_mappings_in_another_order),
+	TEST(copy_to_and_from_the_ram_itself),
 	TEST(errors_write_no_byte),
 	TEST(copy_errors_write_no_byte),
 	TEST(copy_between_machines_is_refused),
