@@ -60,6 +60,12 @@ class Links(unittest.TestCase):
         self.assertTrue(defines(ROOT / "src/arch/entry.h", "hf_pte_leaf"))
         self.assertFalse(defines(ROOT / "src/fork/fork.c", "hf_pte_leaf"))
 
+    def test_the_design_has_every_rule_of_the_check(self):
+        rules = re.findall(r'"([a-z]+(?:-[a-z]+)+)"', (ROOT / "src/report/check.c").read_text())
+        design = (ROOT / "DESIGN.md").read_text()
+        self.assertGreater(len(rules), 30)
+        self.assertEqual([rule for rule in rules if rule not in design], [])
+
 
 if __name__ == "__main__":
     unittest.main()
