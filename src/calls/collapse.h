@@ -5,7 +5,6 @@
  */
 #ifndef HF_COLLAPSE_H
 #define HF_COLLAPSE_H
-
 #include "../lib/lock.h"
 #include "../space/edit.h"
 #include "../space/vma.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Pins: hold pages for a device, and let them go. */
+#include "../lib/lock.h"
 #include "../lib/math.h"
 #include "../lib/trace.h"
 #include "../phys/count.h"

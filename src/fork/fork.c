@@ -391,6 +391,7 @@ static enum hf_status fork_locked(struct fork *f, struct hf_mm *child, void *chi
 	struct hf_mm *parent = f->parent;
 	enum hf_status st = reserve(f);
 
+	HF_ASSERT_MM_EXCLUSIVE(parent);
 	if (st)
 		return st;
 	f->root = new_table(f);

@@ -7,6 +7,7 @@
 #include "../phys/frame.h"
 #include "../phys/slot.h"
 #include "../phys/zero.h"
+#include "../space/mm.h"
 #include "../space/vma.h"
 #include "../table/table.h"
 
@@ -162,6 +163,7 @@ void hf_survey_make(struct hf_survey *s)
 {
 	struct hf_phys *phys = s->mm->phys;
 
+	HF_ASSERT_MM_EXCLUSIVE(s->mm);
 	s->tables = 1; /* the root */
 	if (!hf_vmas_span(phys, s->mm->vmas, &s->lo, &s->hi)) {
 		s->lo = s->mm->va_lo; /* nothing is mapped: any entry will do */

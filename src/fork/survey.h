@@ -5,7 +5,6 @@
  */
 #ifndef HF_SURVEY_H
 #define HF_SURVEY_H
-
 #include "../arch/entry.h"
 #include "../lib/lock.h"
 #include "../space/vma.h"

@@ -10,7 +10,6 @@
  */
 #ifndef HF_LIB_LOCK_H
 #define HF_LIB_LOCK_H
-
 #include "atomic.h"
 
 #include <holdfast/phys.h>
@@ -30,6 +29,24 @@
 #define HF_GIVES_SHARED(class) \
 	HF_LOCKING(release_shared_capability(hf_##class##_class)) HF_UNCHECKED
 #define HF_UNCHECKED HF_LOCKING(no_thread_safety_analysis)
+
+/* Somebody holds it. */
+static inline bool hf_lock_held(const struct hf_lock *lock)
+{
+	return hf_load_relaxed32(&lock->word);
+}
+
+/* Somebody holds it, shared or exclusive. */
+static inline bool hf_rwlock_held(const struct hf_rwlock *rw)
+{
+	return hf_load_relaxed32(&rw->state);
+}
+
+/* A writer holds it, or waits for it. */
+static inline bool hf_rwlock_held_exclusive(const struct hf_rwlock *rw)
+{
+	return hf_lock_held(&rw->writers);
+}
 
 extern struct hf_rwlock hf_spaces_class, hf_mm_class;
 extern struct hf_lock hf_change_class, hf_object_class, hf_table_class, hf_phys_class;

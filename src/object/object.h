@@ -17,7 +17,6 @@
  */
 #ifndef HF_OBJECT_H
 #define HF_OBJECT_H
-
 #include "../arch/entry.h"
 #include "../lib/lock.h"
 #include "../phys/frame.h"

@@ -7,6 +7,7 @@
 #include "../lib/lock.h"
 #include "../lib/math.h"
 #include "../lib/mem.h"
+#include "../lib/panic.h"
 #include "../phys/block.h"
 #include "../phys/buddy.h"
 #include "../phys/count.h"
@@ -202,6 +203,7 @@ enum hf_status hf_pages_get(struct hf_object *o, uint64_t offset, unsigned want,
 	unsigned level = (unsigned)o->huge > want ? (unsigned)o->huge : want;
 	enum hf_status st = HF_ERR_NOMEM;
 
+	HF_ASSERT(o->phys, hf_lock_held(&o->lock));
 	if (offset >= hf_object_end(o))
 		return HF_ERR_BUS;
 	if (hf_pages_find(o, offset, out)) {
@@ -314,6 +316,7 @@ enum hf_status hf_pages_cut(struct hf_object *o, uint64_t offset)
 	enum hf_status st = HF_OK;
 	struct hf_object_page page;
 
+	HF_ASSERT(o->phys, hf_lock_held(&o->lock));
 	while (!st && hf_pages_find(o, offset, &page) &&
 	       (offset & (hf_level_size(page.level) - 1))) {
 		if (!hf_reserve_fill(o->phys, &r, 1))
@@ -357,6 +360,7 @@ static bool drop(struct hf_object *o, hf_pfn table, uint64_t base, unsigned leve
 
 void hf_pages_drop(struct hf_object *o, uint64_t from)
 {
+	HF_ASSERT(o->phys, hf_lock_held(&o->lock));
 	if (o->root.v == HF_NIL || !drop(o, o->root, 0, o->top, from))
 		return;
 	hf_table_put(o->phys, o->root, o->top);
@@ -381,6 +385,7 @@ void hf_pages_mark(struct hf_object *o, uint64_t offset)
 {
 	struct hf_object_page page;
 
+	HF_ASSERT(o->phys, hf_lock_held(&o->lock));
 	if (hf_pages_find(o, offset, &page))
 		hf_pte_set(page.entry, hf_leaf_mkwrite(hf_pte_get(page.entry)));
 }

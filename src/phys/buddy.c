@@ -9,6 +9,8 @@
  */
 #include "buddy.h"
 
+#include "../lib/lock.h"
+#include "../lib/panic.h"
 #include "frame.h"
 
 #include <holdfast/phys.h>
@@ -201,6 +203,8 @@ static bool take_block(struct hf_phys *phys, unsigned order, const hf_pfn *want,
 bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, const hf_pfn *want, hf_pfn *out,
 			   bool *clean)
 {
+	HF_ASSERT_PHYS(phys);
+	HF_ASSERT(phys, order <= HF_MAX_ORDER);
 	if (must_fail(phys) || !take_block(phys, order, want, out))
 		return false;
 	*clean = hf_frame_at(phys, *out)->clean;
@@ -211,6 +215,8 @@ bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, const hf_pfn *w
 
 void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 {
+	HF_ASSERT_PHYS(phys);
+	HF_ASSERT(phys, order <= HF_MAX_ORDER && !(pfn.v & ((1u << order) - 1)));
 	phys->free_frames += (uint64_t)1 << order;
 	if (order == 0 && phys->loose_count < HF_LOOSE_MAX) {
 		hf_frame_set_kind(hf_frame_at(phys, pfn), HF_FRAME_LOOSE);

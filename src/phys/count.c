@@ -2,6 +2,7 @@
 /* Counting: leaves and pins per block, and freeing what nobody uses. */
 #include "count.h"
 
+#include "../lib/lock.h"
 #include "../lib/panic.h"
 #include "block.h"
 #include "buddy.h"
@@ -55,6 +56,7 @@ void hf_map_count_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool 
 	struct hf_frame *b = hf_block(phys, pfn, level);
 	bool before = mapped(b, level);
 
+	HF_ASSERT(phys, hf_block_aligned(pfn, level));
 	*maps_of(b, level) += more ? 1u : -1u;
 	if (mapped(b, level) != before)
 		tell_above(phys, pfn, level, more);
@@ -67,6 +69,7 @@ bool hf_map_room_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, uint64
 
 bool hf_map_get_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 {
+	HF_ASSERT_PHYS(phys);
 	if (!hf_map_room_locked(phys, pfn, level, 1))
 		return false;
 	hf_map_count_locked(phys, pfn, level, true);
@@ -97,8 +100,11 @@ void hf_map_put_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 {
 	uint32_t *maps = maps_of(hf_block(phys, pfn, level), level);
 
+	HF_ASSERT_PHYS(phys);
+	HF_ASSERT(phys, hf_block_aligned(pfn, level));
 	if (!*maps)
-		hf_panic(phys, "a leaf was dropped that was never counted");
+		hf_panic_at(phys, "a leaf was dropped that was never counted", hf_pfn_pa(pfn).v,
+			    level, 0);
 	hf_map_count_locked(phys, pfn, level, false);
 	if (!*maps && level == HF_LEVEL_PTE)
 		hf_slot_forget_locked(phys, pfn);
@@ -108,6 +114,8 @@ void hf_map_put_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 
 bool hf_map_split_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 {
+	HF_ASSERT_PHYS(phys);
+	HF_ASSERT(phys, level > HF_LEVEL_PTE && hf_block_aligned(pfn, level));
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
 		if (!hf_map_room_locked(phys, hf_block_part(pfn, level, i), level - 1, 1))
 			return false;
@@ -236,6 +244,7 @@ bool hf_pin_get_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count)
 {
 	struct pin_run run;
 
+	HF_ASSERT_PHYS(phys);
 	if (!pins_fit(phys, pfn, count))
 		return false;
 	for (; count; count -= run.frames, pfn.v += run.frames) {
@@ -278,6 +287,7 @@ bool hf_pin_put_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count)
 {
 	struct pin_run run;
 
+	HF_ASSERT_PHYS(phys);
 	if (!all_pinned(phys, pfn, count))
 		return false;
 	for (; count; count -= run.frames, pfn.v += run.frames) {
@@ -298,6 +308,7 @@ void hf_frames_release_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count)
 {
 	struct pin_run run;
 
+	HF_ASSERT_PHYS(phys);
 	for (; count; count -= run.frames, pfn.v += run.frames) {
 		run = pin_run(phys, pfn, count);
 		if (run.block && (run.block->block_maps || run.block->block_whole))

@@ -23,9 +23,9 @@
  */
 #ifndef HF_FRAME_H
 #define HF_FRAME_H
-
 #include "../lib/atomic.h"
 #include "../lib/lock.h"
+#include "../lib/panic.h"
 
 #include <holdfast/phys.h>
 
@@ -108,6 +108,12 @@ static inline void *hf_frame_ptr(const struct hf_phys *phys, hf_pfn pfn)
 	return (char *)ram->map + (((uint64_t)pfn.v << HF_PAGE_SHIFT) - ram->base.v);
 }
 
+/* The frame is the first of a block at `level`. */
+static inline bool hf_block_aligned(hf_pfn pfn, unsigned level)
+{
+	return !(pfn.v & ((1u << hf_level_order(level)) - 1));
+}
+
 /* The first frame of the block at `level` that `pfn` lies in. */
 static inline hf_pfn hf_block_base(hf_pfn pfn, unsigned level)
 {
@@ -124,6 +130,9 @@ static inline hf_pa hf_pfn_pa(hf_pfn pfn)
 {
 	return (hf_pa){ (uint64_t)pfn.v << HF_PAGE_SHIFT };
 }
+
+/* A precondition of what ends in _locked. */
+#define HF_ASSERT_PHYS(phys) HF_ASSERT(phys, hf_lock_held(&(phys)->lock))
 
 /* Take and give phys->lock. */
 HF_TAKES(phys)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Physical memory as the host sees it: start, stop, blocks of its own, trim. */
+#include "../lib/lock.h"
 #include "../lib/mem.h"
 #include "buddy.h"
 #include "count.h"

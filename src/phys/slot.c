@@ -14,6 +14,7 @@ bool hf_slot_room_locked(const struct hf_phys *phys, uint32_t slot)
 
 bool hf_slot_get_locked(struct hf_phys *phys, uint32_t slot)
 {
+	HF_ASSERT_PHYS(phys);
 	if (!hf_slot_room_locked(phys, slot))
 		return false;
 	hf_slot_at(phys, slot)->refs++;
@@ -32,8 +33,9 @@ void hf_slot_put_locked(struct hf_phys *phys, uint32_t slot)
 {
 	struct hf_slot *s = hf_slot_at(phys, slot);
 
+	HF_ASSERT_PHYS(phys);
 	if (!s->refs)
-		hf_panic(phys, "an entry named a slot that it was not counted in");
+		hf_panic_at(phys, "an entry named a slot that it was not counted in", slot, 0, 0);
 	if (--s->refs)
 		return;
 	if (s->link != HF_NIL)
@@ -45,6 +47,7 @@ void hf_slot_forget_locked(struct hf_phys *phys, hf_pfn pfn)
 {
 	const struct hf_frame *f = hf_frame_at(phys, pfn);
 
+	HF_ASSERT_PHYS(phys);
 	if (hf_frame_get_kind(f) == HF_FRAME_CACHED)
 		uncache(phys, hf_slot_at(phys, f->slot));
 }
@@ -53,6 +56,7 @@ bool hf_slot_alloc_locked(struct hf_phys *phys, uint32_t *out)
 {
 	struct hf_slot *s;
 
+	HF_ASSERT_PHYS(phys);
 	if (phys->slot_free == HF_NIL)
 		return false;
 	*out = phys->slot_free;
@@ -65,6 +69,7 @@ bool hf_slot_alloc_locked(struct hf_phys *phys, uint32_t *out)
 
 void hf_slot_free_locked(struct hf_phys *phys, uint32_t slot)
 {
+	HF_ASSERT_PHYS(phys);
 	hf_slot_at(phys, slot)->link = phys->slot_free;
 	phys->slot_free = slot;
 	phys->slots_used--;
@@ -74,6 +79,7 @@ void hf_slot_cache_locked(struct hf_phys *phys, uint32_t slot, hf_pfn pfn)
 {
 	struct hf_frame *f = hf_frame_at(phys, pfn);
 
+	HF_ASSERT_PHYS(phys);
 	hf_frame_set_kind(f, HF_FRAME_CACHED);
 	f->slot = slot;
 	hf_slot_at(phys, slot)->link = pfn.v;

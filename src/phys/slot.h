@@ -18,7 +18,6 @@
  */
 #ifndef HF_SLOT_H
 #define HF_SLOT_H
-
 #include "../lib/lock.h"
 
 #include <holdfast/phys.h>

@@ -2,7 +2,6 @@
 /* Zero pages, and other pages that a fault finds again. */
 #ifndef HF_ZERO_H
 #define HF_ZERO_H
-
 #include "../lib/lock.h"
 
 #include <holdfast/phys.h>

@@ -8,7 +8,6 @@
  * Rules are named as in DESIGN.md.
  */
 #include "../arch/entry.h"
-#include "../lib/lock.h"
 #include "../object/object.h"
 #include "../phys/block.h"
 #include "../phys/count.h"

@@ -15,6 +15,7 @@
 #include "../space/mm.h"
 #include "../table/table.h"
 
+#include <holdfast/mm.h>
 #include <holdfast/report.h>
 
 /* ---- One line of text ---- */

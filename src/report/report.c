@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Counts over a space and over each of its mappings. */
 #include "../arch/entry.h"
+#include "../lib/lock.h"
 #include "../phys/count.h"
 #include "../phys/frame.h"
 #include "../phys/zero.h"

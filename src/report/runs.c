@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs: what hf_mm_visit makes of the entries of a range. */
 #include "../arch/entry.h"
+#include "../lib/lock.h"
 #include "../lib/math.h"
 #include "../phys/count.h"
 #include "../phys/frame.h"

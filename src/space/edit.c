@@ -81,6 +81,7 @@ enum hf_status hf_edit_count(struct hf_edit *e, hf_va lo, hf_va hi)
 	const struct hf_mm *mm = e->mm;
 	uint64_t was = 0, was_locked = 0, now = 0, now_locked = 0;
 
+	HF_ASSERT_MM_EXCLUSIVE(e->mm);
 	if (!mm->limits.va && !hf_any_with(mm, mm->va_lo, mm->va_hi, HF_VMA_LOCKED) && !e->locked)
 		return HF_OK;
 	count(mm->phys, e->old, lo, hi, &was, &was_locked);
@@ -118,6 +119,7 @@ enum hf_status hf_edit_cut(struct hf_edit *e, hf_va lo, hf_va hi, bool deep)
 {
 	struct hf_range r = deep ? hf_range_deep(e->mm, lo, hi) : hf_range_ends(e->mm, lo, hi);
 
+	HF_ASSERT_MM_EXCLUSIVE(e->mm);
 	if (!hf_reserve_fill(e->mm->phys, &e->reserve, hf_isolate_need(&r)))
 		return HF_ERR_NOMEM;
 	return hf_isolate(&r, &e->reserve);
@@ -125,6 +127,7 @@ enum hf_status hf_edit_cut(struct hf_edit *e, hf_va lo, hf_va hi, bool deep)
 
 enum hf_status hf_edit_map(struct hf_edit *e, const struct hf_vma *vma)
 {
+	HF_ASSERT_MM_EXCLUSIVE(e->mm);
 	/* Beside a mapping that fork does not share, a new one may be a new border. */
 	bool cut = hf_occupied(e->mm, vma->start, vma->end) ||
 		   hf_any_with(e->mm, e->mm->va_lo, e->mm->va_hi, HF_VMA_LOOK);
@@ -149,6 +152,7 @@ enum hf_status hf_edit_unmap(struct hf_edit *e, hf_va lo, hf_va hi)
 {
 	enum hf_status st;
 
+	HF_ASSERT_MM_EXCLUSIVE(e->mm);
 	if (!hf_occupied(e->mm, lo, hi))
 		return HF_OK;
 	if (hf_any_with(e->mm, lo, hi, HF_VMA_SEALED))
@@ -169,6 +173,7 @@ enum hf_status hf_edit_flags(struct hf_edit *e, hf_va lo, hf_va hi, uint32_t kee
 	enum hf_status st = hf_check_mapped(mm, lo, hi, 0);
 	struct hf_vma v;
 
+	HF_ASSERT_MM_EXCLUSIVE(e->mm);
 	for (hf_va va = lo; va < hi && !st; va = v.end) {
 		struct hf_vma part;
 

@@ -6,13 +6,17 @@
  */
 #ifndef HF_SPACE_H
 #define HF_SPACE_H
-
 #include "../lib/atomic.h"
 #include "../lib/lock.h"
+#include "../lib/panic.h"
 #include "../phys/frame.h"
 #include "vma.h"
 
 #include <holdfast/mm.h>
+
+/* Preconditions: the space's lock is held, or held exclusively. */
+#define HF_ASSERT_MM(mm) HF_ASSERT((mm)->phys, hf_rwlock_held(&(mm)->rwlock))
+#define HF_ASSERT_MM_EXCLUSIVE(mm) HF_ASSERT((mm)->phys, hf_rwlock_held_exclusive(&(mm)->rwlock))
 
 /* Take and give a space's lock. */
 HF_TAKES_SHARED(mm)

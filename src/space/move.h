@@ -2,7 +2,6 @@
 /* Moving what is mapped in a range to other addresses of the space. */
 #ifndef HF_MOVE_H
 #define HF_MOVE_H
-
 #include "../lib/lock.h"
 #include "../phys/reserve.h"
 #include "range.h"

@@ -2,7 +2,6 @@
 /* Where new pages had best lie. */
 #ifndef HF_PLACE_H
 #define HF_PLACE_H
-
 #include "../lib/lock.h"
 #include "vma.h"
 

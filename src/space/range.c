@@ -101,6 +101,7 @@ static enum hf_status isolate(const struct hf_range *r, hf_pfn table, hf_va base
 
 enum hf_status hf_isolate(const struct hf_range *r, struct hf_reserve *reserve)
 {
+	HF_ASSERT_MM_EXCLUSIVE(r->mm);
 	return isolate(r, r->mm->root, 0, HF_TOP_LEVEL, true, reserve);
 }
 
@@ -144,6 +145,7 @@ void hf_range_hide(const struct hf_range *r)
 {
 	bool changed = false;
 
+	HF_ASSERT_MM_EXCLUSIVE(r->mm);
 	hide(r, r->mm->root, 0, HF_TOP_LEVEL, &changed);
 	if (changed)
 		hf_flush(r->mm, r->lo, r->hi - r->lo, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
@@ -182,6 +184,7 @@ void hf_zap(struct hf_mm *mm, hf_va lo, hf_va hi)
 {
 	struct hf_range r = hf_range_ends(mm, lo, hi);
 
+	HF_ASSERT_MM_EXCLUSIVE(mm);
 	hf_range_hide(&r);
 	release(&r, mm->root, 0, HF_TOP_LEVEL);
 }
@@ -226,6 +229,7 @@ void hf_protect(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned prot)
 	struct hf_range r = hf_range_deep(mm, lo, hi);
 	unsigned what = protect(&r, mm->root, 0, HF_TOP_LEVEL, prot);
 
+	HF_ASSERT_MM_EXCLUSIVE(mm);
 	if (what)
 		hf_flush(mm, lo, hi - lo, what);
 }
@@ -252,6 +256,7 @@ void hf_wrprotect_shared(struct hf_mm *mm, hf_va lo, hf_va hi)
 {
 	struct hf_range r = hf_range_deep(mm, lo, hi);
 
+	HF_ASSERT_MM_EXCLUSIVE(mm);
 	if (wrprotect(&r, mm->root, 0, HF_TOP_LEVEL))
 		hf_flush(mm, lo, hi - lo, HF_FLUSH_WRITE);
 }

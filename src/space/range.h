@@ -6,7 +6,6 @@
  */
 #ifndef HF_RANGE_H
 #define HF_RANGE_H
-
 #include "../arch/entry.h"
 #include "../lib/lock.h"
 #include "../phys/reserve.h"

@@ -414,7 +414,8 @@ static int at_leaf(struct hf_resolution *f)
 
 	if (!writes(f) && !f->unshare) {
 		if (!hf_pte_present(e))
-			hf_panic(f->mm->phys, "a hidden leaf in a mapping that allows access");
+			hf_panic_at(f->mm->phys, "a hidden leaf in a mapping that allows access",
+				    f->va, w->level, e.v);
 		return DONE;
 	}
 	if (!w->exclusive)
@@ -484,6 +485,7 @@ enum hf_status hf_resolve_begin(struct hf_resolution *f)
 {
 	int st = find_vma(f);
 
+	HF_ASSERT_MM(f->mm);
 	if (st)
 		return (enum hf_status)st;
 	f->reserve = HF_RESERVE_EMPTY;

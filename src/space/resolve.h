@@ -2,7 +2,6 @@
 /* Page faults, resolved. */
 #ifndef HF_RESOLVE_H
 #define HF_RESOLVE_H
-
 #include "../lib/lock.h"
 #include "../object/object.h"
 #include "../phys/reserve.h"

@@ -10,7 +10,6 @@
  */
 #ifndef HF_VMA_H
 #define HF_VMA_H
-
 #include "../object/object.h"
 
 #include <holdfast/phys.h>

@@ -11,6 +11,7 @@
  */
 #include "../arch/entry.h"
 #include "../lib/atomic.h"
+#include "../lib/lock.h"
 #include "../lib/math.h"
 #include "../lib/trace.h"
 #include "../phys/count.h"

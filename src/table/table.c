@@ -75,7 +75,8 @@ void hf_table_put(struct hf_phys *phys, hf_pfn table, unsigned level)
 
 	hf_phys_lock(phys);
 	if (!f->refs)
-		hf_panic(phys, "a table was dropped that nothing led to");
+		hf_panic_at(phys, "a table was dropped that nothing led to", hf_pfn_pa(table).v,
+			    level, 0);
 	last = --f->refs == 0;
 	hf_phys_unlock(phys);
 	if (last)
@@ -162,6 +163,8 @@ enum hf_status hf_table_make_exclusive(struct hf_mm *mm, hf_pte *branch, unsigne
 	hf_pfn old = hf_pte_pfn(before), copy;
 	bool shared, ok = true;
 
+	HF_ASSERT(phys, hf_rwlock_held(&mm->rwlock));
+	HF_ASSERT(phys, level < HF_TOP_LEVEL && hf_pte_branch(before, level + 1));
 	if (hf_branch_writable(before))
 		return HF_OK;
 	hf_table_lock(phys, old);
@@ -198,6 +201,7 @@ enum hf_status hf_table_split(struct hf_mm *mm, hf_pte *entry, unsigned level, h
 	hf_pte *parts;
 	bool ok;
 
+	HF_ASSERT(phys, level > HF_LEVEL_PTE && hf_pte_leaf(leaf, level));
 	hf_phys_lock(phys);
 	ok = hf_map_split_locked(phys, hf_pte_pfn(leaf), level);
 	hf_phys_unlock(phys);

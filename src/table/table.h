@@ -14,7 +14,6 @@
  */
 #ifndef HF_TABLE_H
 #define HF_TABLE_H
-
 #include "../arch/entry.h"
 #include "../lib/atomic.h"
 #include "../lib/lock.h"

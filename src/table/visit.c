@@ -3,6 +3,8 @@
 #include "visit.h"
 
 #include "../arch/entry.h"
+#include "../lib/lock.h"
+#include "../lib/panic.h"
 #include "../phys/count.h"
 #include "../phys/frame.h"
 #include "table.h"
@@ -51,6 +53,8 @@ bool hf_visit_locked(struct hf_mm *mm, hf_va lo, hf_va hi, const struct hf_visit
 {
 	struct visit v = { mm->phys, lo, hi, visitor };
 
+	HF_ASSERT(mm->phys, hf_rwlock_held_exclusive(&mm->rwlock));
+	HF_ASSERT_PHYS(mm->phys);
 	return visit_table(&v, mm->root, 0, HF_TOP_LEVEL, (struct way){ .exclusive = true });
 }
 

@@ -3,6 +3,8 @@
 #include "walk.h"
 
 #include "../arch/entry.h"
+#include "../lib/lock.h"
+#include "../lib/panic.h"
 #include "../phys/frame.h"
 #include "table.h"
 
@@ -23,6 +25,8 @@ void hf_walk_start(struct hf_walk *w, struct hf_mm *mm, hf_va va, bool mark)
 {
 	struct hf_phys *phys = mm->phys;
 
+	HF_ASSERT(phys, hf_rwlock_held(&mm->rwlock));
+	HF_ASSERT(phys, va < HF_VA_END);
 	*w = (struct hf_walk){ .mm = mm, .va = va, .exclusive = true, .look = true };
 	enter(w, mm->root, HF_TOP_LEVEL);
 	for (;;) {

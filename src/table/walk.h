@@ -2,7 +2,6 @@
 /* Walks down the tables. */
 #ifndef HF_WALK_H
 #define HF_WALK_H
-
 #include "../arch/entry.h"
 #include "../lib/lock.h"
 
