@@ -8,6 +8,7 @@
 #include "buddy.h"
 #include "frame.h"
 #include "slot.h"
+#include "zero.h"
 
 #include <holdfast/phys.h>
 
@@ -57,6 +58,8 @@ void hf_map_count_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool 
 	bool before = mapped(b, level);
 
 	HF_ASSERT(phys, hf_block_aligned(pfn, level));
+	if (hf_is_zero_locked(phys, pfn))
+		return;
 	*maps_of(b, level) += more ? 1u : -1u;
 	if (mapped(b, level) != before)
 		tell_above(phys, pfn, level, more);
@@ -64,7 +67,8 @@ void hf_map_count_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool 
 
 bool hf_map_room_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, uint64_t more)
 {
-	return more <= phys->count_limit - *maps_of(hf_block(phys, pfn, level), level);
+	return hf_is_zero_locked(phys, pfn) ||
+	       more <= phys->count_limit - *maps_of(hf_block(phys, pfn, level), level);
 }
 
 bool hf_map_get_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
@@ -102,6 +106,8 @@ void hf_map_put_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 
 	HF_ASSERT_PHYS(phys);
 	HF_ASSERT(phys, hf_block_aligned(pfn, level));
+	if (hf_is_zero_locked(phys, pfn))
+		return;
 	if (!*maps)
 		hf_panic_at(phys, "a leaf was dropped that was never counted", hf_pfn_pa(pfn).v,
 			    level, 0);

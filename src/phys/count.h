@@ -6,7 +6,11 @@
 
 #include <holdfast/phys.h>
 
-/* The bare count of leaves at `level` to a block, one more or less: no limit, nothing freed. */
+/*
+ * Counts of leaves pass over zero pages (zero.h).
+ *
+ * The bare count of leaves at `level` to a block, one more or less: no limit, nothing freed.
+ */
 HF_HOLDS(phys)
 void hf_map_count_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool more);
 /* A leaf above `level` leads to more than the block and so to the block. */

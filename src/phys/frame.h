@@ -40,7 +40,8 @@ enum hf_frame_kind {
 	HF_FRAME_HOST,	 /* first frame of a block of hf_phys_alloc */
 	HF_FRAME_OBJECT, /* an object */
 	HF_FRAME_PAGE,	 /* first frame of an object's page of 2^order */
-	HF_FRAME_CACHED, /* data that the swap store has, too: see swap.h */
+	HF_FRAME_CACHED, /* data that the swap store has, too: see slot.h */
+	HF_FRAME_ZERO,	 /* first frame of a zero page of 2^order */
 };
 
 struct hf_frame {
@@ -61,7 +62,7 @@ struct hf_frame {
 	};
 	uint16_t block_inner;
 	uint8_t kind;	   /* by hf_frame_kind and hf_frame_set_kind */
-	uint8_t order : 7; /* of a FREE, HOST or PAGE block */
+	uint8_t order : 7; /* of a FREE, HOST, PAGE or ZERO block */
 	bool clean : 1;	   /* FREE: the block reads as zeros */
 };
 #define HF_ORDER_MASK 0x7f

@@ -103,8 +103,7 @@ enum hf_status hf_phys_init(struct hf_phys *phys, const struct hf_phys_config *c
 	hf_phys_lock(phys);
 	for (size_t i = phys->ram_count; i--;)
 		add_ram(phys, &phys->ram[i]);
-	if (hf_zero_get_locked(phys, HF_LEVEL_PTE, &zero))
-		hf_map_put_locked(phys, zero, HF_LEVEL_PTE);
+	hf_zero_page_locked(phys, HF_LEVEL_PTE, &zero); /* nothing has been taken yet */
 	hf_phys_unlock(phys);
 	return HF_OK;
 }

@@ -4,16 +4,9 @@
 
 #include "block.h"
 #include "buddy.h"
-#include "count.h"
 #include "frame.h"
 
 #include <holdfast/phys.h>
-
-bool hf_is_zero_locked(const struct hf_phys *phys, hf_pfn pfn)
-{
-	return pfn.v == phys->zero[0].v ||
-	       (phys->zero[1].v != HF_NIL && hf_block_base(pfn, 1).v == phys->zero[1].v);
-}
 
 bool hf_refaultable_locked(const struct hf_phys *phys, hf_pfn pfn)
 {
@@ -27,21 +20,24 @@ bool hf_refaultable_locked(const struct hf_phys *phys, hf_pfn pfn)
 	return hf_is_zero_locked(phys, pfn);
 }
 
-bool hf_zero_get_locked(struct hf_phys *phys, unsigned level, hf_pfn *out)
+bool hf_zero_page_locked(struct hf_phys *phys, unsigned level, hf_pfn *out)
 {
+	const unsigned order = hf_level_order(level);
 	hf_pfn *zero = &phys->zero[level];
+	struct hf_frame *f;
+	hf_pfn fresh;
 	bool clean;
 
 	if (zero->v == HF_NIL) {
-		hf_pfn fresh;
-
-		if (!hf_block_alloc_locked(phys, hf_level_order(level), NULL, &fresh, &clean))
+		if (!hf_block_alloc_locked(phys, order, NULL, &fresh, &clean))
 			return false;
 		if (!clean)
-			hf_block_clear(phys, fresh, hf_level_order(level));
-		hf_map_count_locked(phys, fresh, level, true);
+			hf_block_clear(phys, fresh, order);
+		f = hf_frame_at(phys, fresh);
+		hf_frame_set_kind(f, HF_FRAME_ZERO);
+		f->order = order & HF_ORDER_MASK;
 		*zero = fresh;
 	}
 	*out = *zero;
-	return hf_map_get_locked(phys, *zero, level);
+	return true;
 }

@@ -357,8 +357,8 @@ static bool check_loose(struct check *c, hf_pfn pfn)
 	return true;
 }
 
-/* A block of hf_phys_alloc is no space's. */
-static bool check_host(struct check *c, hf_pfn pfn)
+/* A block of hf_phys_alloc, and a zero page: no leaf is counted and no pin holds it. */
+static bool check_uncounted(struct check *c, hf_pfn pfn)
 {
 	for (uint32_t i = 0; i < 1u << hf_frame_at(c->phys, pfn)->order; i++) {
 		hf_pfn frame = { pfn.v + i };
@@ -406,8 +406,12 @@ static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *fr
 			frames = 1u << f->order;
 			*free += frames;
 			break;
+		case HF_FRAME_ZERO:
+			if (c->phys->zero[f->order != 0].v != pfn)
+				return fail(c, "no-frame-leaked", 0, (hf_pfn){ pfn });
+			/* fallthrough */
 		case HF_FRAME_HOST:
-			if (!check_host(c, (hf_pfn){ pfn }))
+			if (!check_uncounted(c, (hf_pfn){ pfn }))
 				return false;
 			frames = 1u << f->order;
 			break;
@@ -501,14 +505,6 @@ static void recount(struct hf_phys *phys, hf_pfn table, unsigned level)
 	}
 }
 
-/* The core's own mapping of each zero page. */
-static void count_zero(struct hf_phys *phys, bool more)
-{
-	for (unsigned level = 0; level < 2; level++)
-		if (phys->zero[level].v != HF_NIL)
-			hf_map_count_locked(phys, phys->zero[level], level, more);
-}
-
 /* A table with a reference too many would keep what it leads to counted: so those come first. */
 static bool no_reference_left(struct check *c, const struct hf_ram *ram)
 {
@@ -585,13 +581,11 @@ static bool check_counts(struct check *c)
 		uncount(phys, mm->root, HF_TOP_LEVEL);
 		hf_vmas_check_uncount(phys, mm->vmas);
 	}
-	count_zero(phys, false);
 	for (size_t i = 0; i < phys->ram_count && ok; i++)
 		ok = no_reference_left(c, &phys->ram[i]);
 	for (size_t i = 0; i < phys->ram_count && ok; i++)
 		ok = no_mapping_left(c, &phys->ram[i]);
 	ok = ok && no_entry_left(c);
-	count_zero(phys, true);
 	recount_objects(phys);
 	for (struct hf_mm *mm = phys->spaces; mm; mm = mm->next) {
 		recount(phys, mm->root, HF_TOP_LEVEL);

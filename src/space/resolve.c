@@ -170,7 +170,7 @@ static bool map_zero(struct hf_resolution *f)
 	if (writes(f) || f->unshare || w->level > HF_LEVEL_PMD)
 		return false;
 	hf_phys_lock(phys);
-	ok = hf_zero_get_locked(phys, w->level, &zero);
+	ok = hf_zero_page_locked(phys, w->level, &zero);
 	hf_phys_unlock(phys);
 	if (!ok)
 		return false;

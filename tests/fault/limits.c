@@ -203,28 +203,42 @@ static void body_of_splitting_a_shared_huge_page(struct machine *m, uint32_t lim
 AT_EACH_LIMIT(splitting_a_shared_huge_page)
 
 /*
- * The zero page counts like any other. Without room on it a reader gets a page of its own, and
- * fork, which need not hand it on, goes on working.
+ * Leaves to the zero pages are not counted: one space may have any number of them, and neither it
+ * nor any other space comes to a limit by it.
  */
-static void body_of_mappings_of_the_zero_page(struct machine *m, uint32_t limit)
+static void body_of_mappings_of_the_zero_pages(struct machine *m, uint32_t limit)
 {
-	struct space *s = space_new(m), *child;
-	hf_va va = map_level(s, HF_LEVEL_PTE, 16);
-	uint64_t before = free_bytes(m);
+	struct space *hog = space_new(m), *s = space_new(m), *child;
+	hf_va small = map_level(hog, HF_LEVEL_PTE, 16), huge = map_level(hog, HF_LEVEL_PMD, 4);
+	hf_va va = map_filled(s, HF_LEVEL_PTE, 4, 1);
+	struct hf_mm_stats stats;
 	struct pin pin;
 
-	for (uint64_t at = 0; at < 8 * PAGE; at += PAGE)
-		SAME(get(s, va + at), 0);
+	(void)limit;
+	OK(hf_madvise(hog->mm, small, 16 * PAGE, HF_ADV_POPULATE_READ));
+	OK(hf_madvise(hog->mm, huge, 4 * PMD_SIZE, HF_ADV_POPULATE_READ));
+	hf_mm_stats(hog->mm, &stats);
+	SAME(stats.zero_bytes, 16 * PAGE + 4 * PMD_SIZE);
 	CHECK(m);
-	assert_true(before - free_bytes(m) >= (8 - limit) * PAGE);
-	pin_range(s, va + 15 * PAGE, PAGE, HF_PIN_WRITE, &pin);
+	OK(hf_madvise(s->mm, va, PAGE, HF_ADV_DONTNEED));
+	OK(hf_fault(s->mm, va, HF_ACCESS_READ, NULL));
 	child = fork_space(s, HF_FORK_COPY);
-	ZEROS(child, va, 16 * PAGE);
-	ZEROS(s, va, 16 * PAGE);
+	put(s, va + PAGE, 7); /* copies the table, with a leaf to the zero page in it */
+	FILLED(child, va + PAGE, 3 * PAGE, 1);
+	ZEROS(child, va, PAGE);
+	space_end(child);
+
+	/* A huge one's parts, and one that is written to. */
+	OK(hf_munmap(hog->mm, huge, PAGE));
+	put(hog, huge + PAGE, 7);
+	ZEROS(hog, huge + 2 * PAGE, PMD_SIZE - 2 * PAGE);
+	pin_range(hog, small + 15 * PAGE, PAGE, HF_PIN_WRITE, &pin);
+	child = fork_space(hog, HF_FORK_COPY);
 	CHECK(m);
+	ZEROS(child, small, 15 * PAGE);
 	unpin(m, &pin);
 }
-AT_EACH_LIMIT(mappings_of_the_zero_page)
+AT_EACH_LIMIT(mappings_of_the_zero_pages)
 
 /* Pins */
 
@@ -305,7 +319,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(copying_a_shared_table),
 	cmocka_unit_test(copying_a_shared_table_of_tables),
 	cmocka_unit_test(splitting_a_shared_huge_page),
-	cmocka_unit_test(mappings_of_the_zero_page),
+	cmocka_unit_test(mappings_of_the_zero_pages),
 	cmocka_unit_test(pins_of_a_small_page),
 	cmocka_unit_test(pins_of_a_huge_page),
 };
