@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The brute-force proof that the state is whole: hf_mm_check walks every table of
+ * A brute-force proof that the state is consistent: hf_mm_check walks every table of
  * every space of one physical memory and compares what it finds with what the
  * descriptors claim. DESIGN.md lists the invariants by these names.
  */

@@ -6,9 +6,9 @@
  *  - it takes the locks it needs; none may be called with a Holdfast lock held, nor
  *    from a port function. hf_mm_create, hf_mm_destroy and hf_fork's child apart,
  *    any number of threads may call on one space at once;
- *  - a call that fails has changed nothing that an access or hf_vma_next could tell, unless
- *    it says otherwise. (hf_translate may tell: pages that were made present or this
- *    space's own on the way stay so, and tables that nobody else uses any more are taken over.)
+ *  - a call that fails has changed nothing that an access or hf_vma_next could show, unless
+ *    it says otherwise. (hf_translate may show a difference: pages that were made present or
+ *    exclusive on the way stay so, and so do tables that no other space uses any more.)
  *  - lengths are in bytes. Where the man page rounds the length up to whole pages, so
  *    do we; where it ignores a zero length, we return HF_ERR_EMPTY;
  *  - every range is checked in this order: HF_ERR_FLAGS or HF_ERR_INVAL, HF_ERR_ALIGN,
@@ -24,8 +24,8 @@
 enum hf_map_flags {
 	HF_MAP_FIXED = 1,	    /* exactly at *addr, replacing what is there */
 	HF_MAP_FIXED_NOREPLACE = 2, /* exactly at *addr, HF_ERR_EXIST if something is there */
-	HF_MAP_SHARED = 4,	    /* writes are for all who map it, also for children */
-	HF_MAP_PRIVATE = 8,	    /* writes are for this space alone; hf_mmap's default */
+	HF_MAP_SHARED = 4,	    /* all who map it see a write, children too */
+	HF_MAP_PRIVATE = 8,	    /* this space alone sees its writes; hf_mmap's default */
 	HF_MAP_GROWSDOWN = 16,	    /* hf_mmap, private: a stack, see hf_fault */
 };
 
@@ -43,13 +43,13 @@ enum hf_advice {
 	HF_ADV_POPULATE_WRITE, /* make writable now, as a write to each page would */
 	HF_ADV_COLLAPSE,       /* make huge pages of what is there, now: see hf_madvise */
 	/*
-	 * Nobody needs what the pages hold: hf_reclaim (swap.h) may drop those that are not written
-	 * or pinned until then, and they read as zeros from then on. What is in the swap store is
-	 * dropped at once. Only of pages that are this space's alone and not pinned.
+	 * The contents are not needed any more: until a page is written or pinned again, hf_reclaim
+	 * (swap.h) may drop it, and then it reads as zeros. What is in the swap store is dropped at
+	 * once. Concerns only pages that are exclusive to this space and not pinned.
 	 */
 	HF_ADV_FREE,
 	HF_ADV_COLD,	/* hf_reclaim takes these pages first, if they are not used until then */
-	HF_ADV_PAGEOUT, /* these pages go to the swap store now, if they are this space's alone */
+	HF_ADV_PAGEOUT, /* these pages go to the swap store now, if no other space has them */
 };
 
 enum hf_access {
@@ -74,10 +74,10 @@ enum hf_fork_policy {
 };
 
 /*
- * What the first write to a huge page that is shared copies. Measured (`make bench`,
+ * What the first write to a shared huge page copies. Measured (`make bench`,
  * cow-fault): SMALL costs less while fewer than about 40 % of the page's 512 parts are
- * written, in order; WHOLE costs less above that, and keeps the huge page, whence it is the
- * default. Choose SMALL where a fork's two sides write little.
+ * written, in order; WHOLE costs less above that and keeps the huge page, so it is the
+ * default. Choose SMALL where both sides of a fork write little.
  */
 enum hf_huge_cow {
 	HF_HUGE_COW_WHOLE, /* all of it; 4 KiB if no huge page is free */
@@ -106,7 +106,7 @@ struct hf_mm_config {
 	struct hf_limits limits;
 };
 
-/* What becomes of mappings that are made from now on: mlockall(2), MCL_FUTURE. */
+/* What happens to mappings that are made from now on: mlockall(2), MCL_FUTURE. */
 enum hf_lock_policy {
 	HF_LOCK_FUTURE_OFF,	/* nothing */
 	HF_LOCK_FUTURE_ON,	/* they are locked and made present */
@@ -126,8 +126,8 @@ struct hf_mm {
 	hf_pfn root;	  /* the top table */
 	hf_pfn vmas;	  /* root of the tree of mappings */
 	bool truncating;  /* its lock is held by one: see rmap.h */
-	bool moved;	  /* a table was: one that is shared may lie elsewhere in another space */
-	bool locks_stale; /* what `vmas` says of locks was true of the space this one comes from */
+	bool moved;	  /* a table has: a shared one may be at another address in another space */
+	bool locks_stale; /* what `vmas` says of locks is true of the parent, not of this space */
 	enum hf_lock_policy lock_future;
 	struct hf_limits limits;
 	uint64_t mapped_bytes; /* counted if there is a limit */
@@ -208,11 +208,11 @@ enum hf_status hf_mprotect(struct hf_mm *mm, hf_va va, uint64_t len, unsigned pr
  * error may have populated a part; HF_ERR_STORE: as hf_fault.
  *
  * COLLAPSE goes over the range by parts of 2 MiB, and of 1 GiB where HUGEPAGE_1G holds. Every part
- * that range and mapping cover whole becomes one huge page, whatever HUGEPAGE says: its
- * pages are copied together, holes become zeros, pages shared with others are left to
- * them; where its pages lie together already, nothing moves. What is of a part stays. It tries
- * every part, and returns the last error: HF_ERR_AGAIN, some of the part is pinned or in the
- * swap store;
+ * that both the range and the mapping cover whole becomes one huge page, whatever HUGEPAGE says:
+ * its pages are copied into it, holes become zeros, and others keep the pages that they shared.
+ * Where the pages lie together already, nothing is copied. Parts that are not covered whole stay
+ * as they are. It tries every part, and returns the last error: HF_ERR_AGAIN, a page of the part
+ * is pinned or in the swap store;
  * HF_ERR_INVAL, it has no page at all, or a mapping of the range is shared memory (then
  * nothing has changed); HF_ERR_NOMEM, there is no huge page.
  *
@@ -224,7 +224,7 @@ enum hf_status hf_mprotect(struct hf_mm *mm, hf_va va, uint64_t len, unsigned pr
 enum hf_status hf_madvise(struct hf_mm *mm, hf_va va, uint64_t len, enum hf_advice advice);
 
 enum hf_mremap_flags {
-	HF_MREMAP_MAYMOVE = 1,	 /* to another address, if it has to be */
+	HF_MREMAP_MAYMOVE = 1,	 /* move to another address if it cannot stay */
 	HF_MREMAP_FIXED = 2,	 /* to *addr, replacing what is there; with MAYMOVE */
 	HF_MREMAP_DONTUNMAP = 4, /* the old range stays mapped, empty; with MAYMOVE */
 };
@@ -234,15 +234,15 @@ enum hf_mremap_flags {
  * lengths are rounded up to 4 KiB. Without FIXED and DONTUNMAP it shrinks in place, or grows in
  * place if what follows is free and no stack is near (limits.stack_gap), else moves if it may. Where it moves, the pages go along as
  * they are: same frames, pins and
- * sharing, no copy and no fault; where the two addresses are alike modulo 2 MiB (1 GiB),
+ * sharing, no copy and no fault; where the two addresses are congruent modulo 2 MiB (1 GiB),
  * whole tables go, shared ones too, and huge pages stay huge, else they are split. What is
- * added at the end reads as zeros. The place is found as by hf_mmap, alike to `old` modulo
+ * added at the end reads as zeros. The place is found as by hf_mmap, congruent to `old` modulo
  * 2 MiB or 1 GiB if there is such a gap; with DONTUNMAP and without FIXED, *addr is a hint.
  * *addr is set on success.
  *
- * Other than in mremap(2), the range may hold several mappings; the last one is that which
- * grows. The call changes nothing when it fails. An old length of 0 does not map shared memory
- * once more: hf_mmap_object does that.
+ * Unlike in mremap(2), the range may hold several mappings, of which the last one grows; a call
+ * that fails has changed nothing; and an old length of 0 does not map shared memory a second time:
+ * hf_mmap_object does that.
  *
  * HF_ERR_FLAGS: unknown, or FIXED or DONTUNMAP without MAYMOVE. HF_ERR_INVAL: DONTUNMAP, and
  * the lengths differ. HF_ERR_ALIGN: old, or *addr with FIXED. HF_ERR_EMPTY. HF_ERR_WRAP.
@@ -267,10 +267,10 @@ enum hf_mlock_flags {
  * would, others as a read; what a
  * mapping does not allow to be read, what is beyond an object's end, and what its pager cannot
  * supply now, is left out.
- * Children do not inherit locks. A lock is a property of the mapping: locking twice is locking
- * once.
+ * Children do not inherit locks. A lock is a property of the mapping: locking twice is the same as
+ * locking once.
  *
- * Other than in mlock(2), all of it happens or (but for pages made present) nothing.
+ * Unlike in mlock(2), either all of it happens or, apart from pages made present, nothing.
  *
  * HF_ERR_FLAGS. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_UNMAPPED: a hole. HF_ERR_LIMIT:
  * limits.lock. HF_ERR_NOMEM. HF_ERR_OVERFLOW. HF_ERR_STORE, as hf_fault.
@@ -323,10 +323,10 @@ enum hf_status hf_brk_start(struct hf_mm *mm, hf_va start);
  * Make the heap end at `end`, any byte: brk(2). What it grows by is private anonymous memory,
  * readable and writable; what it shrinks by is unmapped. Both ends are rounded up to whole pages,
  * so what is left of the page that it starts in is not part of it. *now is where it ends
- * after the call, also if that fails (so that a call with `end` 0 only asks).
+ * after the call, also if the call fails (so that a call with `end` 0 only asks).
  * HF_ERR_RANGE: below its start or outside the space, or there is no heap. HF_ERR_EXIST:
  * something else is mapped in the way, or begins less than a page (a stack: limits.stack_gap)
- * behind the new end. HF_ERR_LIMIT: limits.va, or limits.lock by hf_lock_future. HF_ERR_SEALED:
+ * after the new end. HF_ERR_LIMIT: limits.va, or limits.lock by hf_lock_future. HF_ERR_SEALED:
  * what it would shrink by. HF_ERR_NOMEM. HF_ERR_OVERFLOW.
  */
 enum hf_status hf_brk(struct hf_mm *mm, hf_va end, hf_va *now);
@@ -381,10 +381,10 @@ enum hf_status hf_mincore(struct hf_mm *mm, hf_va va, uint64_t len, unsigned cha
 
 /*
  * Make `child` (caller-owned storage, not a live space) a copy of `parent` as of one
- * instant: fork(2). Shared mappings lead to the same objects, whose pages the child's faults
- * find again; fork neither looks at them nor write-protects them. Private memory is shared
- * copy-on-write, pinned pages are copied now and stay
- * the parent's at their physical addresses. DONTFORK mappings are absent from the child,
+ * instant: fork(2). Shared mappings lead to the same objects, whose pages the child's own
+ * faults find again; fork neither inspects nor write-protects them. Private memory is shared
+ * copy-on-write. Pinned pages are copied now, and the parent keeps them
+ * at their physical addresses. DONTFORK mappings are absent from the child,
  * WIPEONFORK ones empty. The child inherits the configuration and gets `child_host`.
  *
  * The instant is the one flush of the parent's TLB: a write that completed before it is

@@ -2,7 +2,7 @@
 /*
  * Memory objects: memory with an identity. What is mapped of an object, in however many
  * spaces, is the same memory: a write through a shared mapping (HF_MAP_SHARED) is seen by all, a
- * write through a private one (HF_MAP_PRIVATE) moves the writer to a copy of his own.
+ * write through a private one (HF_MAP_PRIVATE) moves the writer to a copy of its own.
  *
  * An object without a pager is shared memory (shm_overview(7), memfd_create(2)): its pages
  * begin as zeros and live as long as it does. One with a pager is a file, a disk, a remote
@@ -13,9 +13,9 @@
  * children of a fork. With the last one the object ends, and its pages are free, but for
  * pinned ones, which stay with their device.
  *
- * Locking: the functions take the locks they need and may be called from any thread, none with
- * a Holdfast lock held, nor from a port's or pager's function. All errors leave everything as
- * it was, unless said otherwise.
+ * Locking: the functions take the locks they need and may be called from any thread, but not with
+ * a Holdfast lock held, nor from a function of a port or pager. A call that fails has changed
+ * nothing, unless it says otherwise.
  */
 #ifndef HOLDFAST_OBJECT_H
 #define HOLDFAST_OBJECT_H
@@ -27,9 +27,9 @@ struct hf_object;
 
 /*
  * Where the contents come from and go to. What holds for the port's functions (port.h) holds
- * for these: any thread, no call back into Holdfast. They may block; faults on the same object
- * wait meanwhile, those on other memory do not, nor do pins, but what wants one of the spaces
- * in which a fault waits for the pager for itself alone does: mmap, fork.
+ * for these: any thread, no call back into Holdfast. They may block. Faults on the same object
+ * wait meanwhile; faults and pins of other memory do not. A call that needs a space for itself
+ * (mmap, fork) waits if a fault in that space waits for the pager.
  *
  * `offset` is where in the object, in bytes, a multiple of `len`; `page` is plain memory of `len`
  * bytes: 4 KiB, or as large as the object's pages are (enum hf_object_huge).
@@ -37,16 +37,17 @@ struct hf_object;
 struct hf_pager {
 	/*
 	 * Supply the contents of a page. It reads as zeros when the call is made: what lies
-	 * beyond the end of the data may be left. Any status but HF_OK says that the page cannot
-	 * be had: the access that wanted it gets HF_ERR_BUS, and the next one asks again. Required.
+	 * beyond the end of the data may be left. Any status but HF_OK means that there is
+	 * no page: the access that wanted it gets HF_ERR_BUS, and the next one asks again.
+	 * Required.
 	 */
 	enum hf_status (*get)(void *host, uint64_t offset, void *page, uint64_t len);
 
 	/*
 	 * Keep what was written: [page, page+len), of which no byte is beyond the object's
-	 * end. Any status but HF_OK says that it is not kept: the page stays in the object, dirty,
-	 * and hf_msync or hf_object_sync returns HF_ERR_BUS. The page may be written to
-	 * meanwhile; then it is dirty again, and written back another time. NULL: the
+	 * end. Any status but HF_OK means that it was not kept: the page stays in the object,
+	 * dirty, and hf_msync or hf_object_sync returns HF_ERR_BUS. The page may be written to
+	 * meanwhile; then it is dirty again, and will be written back again. NULL: the
 	 * object cannot be written back (HF_ERR_ACCESS from hf_object_sync of a dirty page).
 	 */
 	enum hf_status (*writeback)(void *host, uint64_t offset, const void *page, uint64_t len);
@@ -60,10 +61,10 @@ struct hf_pager {
 };
 
 /*
- * How large an object's pages are made: as large as this says where a naturally aligned part of
- * the object of this size is wholly before the end, none of its pages exist yet, and memory of
- * that size is free, else smaller. An object without a pager also follows the advice of the
- * mapping through which a page is first touched (HF_ADV_HUGEPAGE, HF_ADV_HUGEPAGE_1G).
+ * The size of an object's pages. A page is made as large as this where a naturally aligned part of
+ * the object of that size is wholly before the end, none of its pages exist yet, and memory of
+ * that size is free; else it is made smaller. An object without a pager also follows the advice
+ * of the mapping through which a page is first touched (HF_ADV_HUGEPAGE, HF_ADV_HUGEPAGE_1G).
  *
  * A page is mapped by leaves as large as itself where address and offset are congruent and
  * the mapping covers it, else by smaller ones.
@@ -102,7 +103,7 @@ enum hf_status hf_object_get(struct hf_object *object);
  */
 void hf_object_put(struct hf_object *object);
 
-/* The size in bytes; it may be another one as soon as this returns. */
+/* The size in bytes; it may change as soon as this returns. */
 uint64_t hf_object_size(struct hf_object *object);
 
 /*
@@ -123,8 +124,8 @@ enum hf_status hf_object_write(struct hf_object *object, uint64_t offset, const 
  * from every space that maps it, private copies too (a later access there is a bus error,
  * or zeros once it has grown again); they are put to the pager, and not written back. Pinned ones
  * stay with their device. The rest of the page that holds the end reads as zeros, after a
- * shrinking and after a growing, also where mappings had written there. What a pager's
- * store has beyond the end is his to forget.
+ * shrinking and after a growing, also where mappings had written there. It is for the
+ * pager to forget what its store has beyond the end.
  * HF_ERR_RANGE: size above hf_object_max. HF_ERR_NOMEM: a huge page or a table of a space would
  * have to be cut and no page is free for it. HF_ERR_OVERFLOW: the same, at a count's limit.
  * On these nothing has changed, but accesses beyond `size` may have been bus errors meanwhile.
@@ -147,7 +148,7 @@ enum hf_status hf_object_sync(struct hf_object *object, uint64_t offset, uint64_
 
 /* msync(2)'s flags. */
 enum hf_msync_flags {
-	HF_MS_ASYNC = 1, /* nothing is written now: the host calls hf_object_sync as he likes */
+	HF_MS_ASYNC = 1, /* nothing is written now: the host calls hf_object_sync when it likes */
 	HF_MS_INVALIDATE = 2, /* nothing to do, as all mappings of an object see the same pages */
 	HF_MS_SYNC = 4,	      /* write back, and wait for it */
 };

@@ -66,8 +66,8 @@ struct hf_phys {
 	uint64_t allocs;
 	hf_pfn zero[2];		   /* the zero page, small and huge */
 	struct hf_mm *spaces;	   /* every live space of this memory */
-	struct hf_object *objects; /* every object that somebody refers to */
-	struct hf_object *dead;	   /* those that nobody does any more, about to end */
+	struct hf_object *objects; /* every object that has references */
+	struct hf_object *dead;	   /* those that have lost the last one, and are about to end */
 	/* Swap: */
 	const struct hf_store *store;
 	uint32_t swapping;	     /* there is a store; read without the lock */
@@ -127,7 +127,7 @@ void *hf_phys_ptr(const struct hf_phys *phys, hf_pa pa);
  */
 enum hf_status hf_phys_pins(struct hf_phys *phys, hf_pa pa, uint32_t *out);
 
-/* How much is free, and how it lies. */
+/* How much is free, and in blocks of which orders. */
 void hf_phys_stats(struct hf_phys *phys, struct hf_phys_stats *out);
 
 /*

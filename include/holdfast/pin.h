@@ -10,8 +10,8 @@
  * reading pins too. Compare Linux's Documentation/core-api/pin_user_pages.rst,
  * FOLL_LONGTERM.
  *
- * A page of a shared mapping is everybody's who maps it; a pin changes nothing about that, and
- * fork nothing about the pin. Such a page stays with its device when the object loses it.
+ * A page of a shared mapping belongs to everyone who maps it. A pin does not change that, and
+ * fork does not change the pin. Such a page stays with its device when the object loses it.
  */
 #ifndef HOLDFAST_PIN_H
 #define HOLDFAST_PIN_H
@@ -36,7 +36,7 @@ enum hf_pin_flags {
  * contiguous memory needs fewer.
  *
  * On any error no pin remains and *count is unchanged. (Pages may have been
- * populated or unshared on the way, which no access can tell.)
+ * populated or made exclusive on the way, which no access can tell.)
  * HF_ERR_FLAGS: neither or unknown flags. HF_ERR_EMPTY: len or cap is 0. HF_ERR_WRAP.
  * HF_ERR_RANGE. HF_ERR_UNMAPPED. HF_ERR_ACCESS: the protection forbids reading (or
  * writing, for HF_PIN_WRITE). HF_ERR_SPANS: cap is too small. HF_ERR_OVERFLOW: a

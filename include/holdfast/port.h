@@ -10,7 +10,7 @@
  *    several threads at once;
  *  - it must not call back into Holdfast;
  *  - it may be called with Holdfast's locks held, so it must not wait for a
- *    thread that is itself inside Holdfast (`wait` excepted, whose purpose it is);
+ *    thread that is itself inside Holdfast (except `wait`, whose purpose that is);
  *  - `host` is the pointer that came with the port in struct hf_phys_config.
  *
  * docs/porting.md goes through all of it step by step.
@@ -27,7 +27,7 @@ struct hf_trace_event;
 /*
  * Page-fault handlers, beside their call of hf_fault. The core flushes what an entry has
  * lost, not what it has gained: where a CPU may go on using what it had cached, its fault
- * handler forgets the faulting address on this CPU, or the fault comes again and again.
+ * handler forgets the faulting address on this CPU; else the fault comes again and again.
  *   x86-64   nothing: the fault itself forgets it (Intel SDM vol. 3A, 4.10.4.1).
  *   AArch64  after a permission fault TLBI VAE1 of the address, DSB. The core runs without
  *            hardware management of the access flag and of dirty state (TCR_EL1.HA and HD

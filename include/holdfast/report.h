@@ -4,8 +4,8 @@
  * what its next fork will cost.
  *
  * Every function here takes the space's lock exclusively for as long as it looks, so
- * faults and calls on the space wait meanwhile, and changes nothing. Memory that others share
- * counts in full for each who maps it.
+ * faults and calls on the space wait meanwhile, and changes nothing. Shared memory counts in
+ * full for every space that maps it.
  */
 #ifndef HOLDFAST_REPORT_H
 #define HOLDFAST_REPORT_H
@@ -14,7 +14,7 @@
 
 /* ---- The whole space ---- */
 
-/* Counts over one space, as proc_pid_status(5) has a few of. Shared memory counts in full. */
+/* Counts over one space; proc_pid_status(5) has some of them. Shared memory counts in full. */
 struct hf_mm_stats {
 	uint64_t mapped_bytes; /* sum of all mappings */
 	/* leaf entries by level, PROT_NONE ones too, without the zero pages */
@@ -56,11 +56,11 @@ struct hf_smaps {
 	uint64_t leaf[HF_LEAF_LEVELS]; /* resident, by size of the leaf (AnonHugePages: 1 and 2) */
 	uint64_t zero;		       /* where a zero page is mapped; costs no memory */
 	/*
-	 * Resident, by whether anybody else leads to the page, and whether it was written since it
+	 * Resident, by whether another entry leads to the page, and whether it was written since it
 	 * was last clean (Shared_Clean and so on). A huge page is shared if a part of it is.
 	 */
 	uint64_t shared_clean, shared_dirty, private_clean, private_dirty;
-	uint64_t shared_table; /* of the shared, behind a table that others lead to as well */
+	uint64_t shared_table; /* of the shared, behind a table that is shared */
 	uint64_t accessed;     /* resident and marked as accessed (Referenced) */
 	uint64_t lazy;	       /* resident, may be dropped until written (LazyFree) */
 	uint64_t pinned;       /* resident and held by a pin */
@@ -98,8 +98,8 @@ struct hf_run {
 	bool accessed;	 /* what the leaves are marked as */
 	bool dirty;
 	bool lazy;
-	bool shared_table; /* a table on the way is another space's as well */
-	bool exclusive;	   /* PAGE: nobody else leads to these pages, in any way */
+	bool shared_table; /* a table on the path is shared */
+	bool exclusive;	   /* PAGE: no other entry leads to these pages, in any way */
 	/*
 	 * Bytes of it that hold a pin: none or all, but in a run of one huge leaf, of which
 	 * it can be some (hf_phys_pins tells for each page).
@@ -109,7 +109,7 @@ struct hf_run {
 
 /*
  * Show every run of the mappings in [va, va+len) to `visit`, in rising order; what is not
- * mapped is passed over. Runs are cut at the range's ends, huge leaves apart, which are shown
+ * mapped is skipped. Runs are cut at the range's ends, except huge leaves, which are shown
  * whole. `visit` gets `arg` and returns whether to go on. It is called with the space's lock
  * held: it must not call anything that takes a space's lock, but hf_phys_* and hf_unpin it
  * may. Compare proc_pid_pagemap(5).
@@ -120,7 +120,7 @@ enum hf_status hf_mm_visit(struct hf_mm *mm, hf_va va, uint64_t len,
 
 /* ---- The next fork ---- */
 
-/* What a fork takes. */
+/* What a fork costs. */
 struct hf_fork_cost {
 	uint64_t inspected; /* tables of the parent that it reads, the root included */
 	uint64_t tables;    /* tables that it makes: the child's own, and for SPLIT the parent's */
@@ -139,15 +139,15 @@ struct hf_fork_pin {
 /*
  * What hf_fork with `policy` would cost if it were called now: *out is exactly what it will
  * tell by HF_TRACE_FORK, if nothing happens on this physical memory in between. Costs what
- * fork's own first phase costs: a look at the tables on the way to what is pinned. See
+ * fork's own first phase costs: it inspects the tables on the way to what is pinned. See
  * "Fork" in DESIGN.md. Takes the space's lock exclusively.
  *
  * pins[0..cap) receives the ranges that would be copied, by rising address, and *count how many
- * there are, be it more than `cap`. Both may be NULL (with cap 0) if nobody asks.
+ * there are, even if that is more than `cap`. Both may be NULL (with cap 0).
  *
  * HF_ERR_INVAL: policy. HF_ERR_OVERFLOW, HF_ERR_NOMEM: hf_fork would fail so; *out, pins and
- * *count are set all the same. (The tree of mappings is not reckoned: where DONTFORK mappings
- * make the child's another one, its nodes come on top, and may be what no memory is left for.)
+ * *count are set all the same. (The tree of mappings is not counted. Where there are DONTFORK
+ * mappings the child's tree differs, and hf_fork may still find no memory for its nodes.)
  */
 enum hf_status hf_fork_forecast(struct hf_mm *mm, enum hf_fork_policy policy,
 				struct hf_fork_cost *out, struct hf_fork_pin *pins, size_t cap,

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The soft port: an MMU in software. It walks the core's tables as a CPU of the format
- * does that was built in (x86-64: Intel SDM vol. 3A, 4.5, AMD APM vol. 2, 5.3; AArch64: Arm
+ * The soft port: an MMU in software. It walks the core's tables as a CPU with the format that was
+ * built in does (x86-64: Intel SDM vol. 3A, 4.5, AMD APM vol. 2, 5.3; AArch64: Arm
  * ARM, D8; RISC-V: privileged architecture, 10.3 to 10.6), caches leaves in a TLB and
  * branches in a paging-structure cache, marks what is accessed and dirty or faults as that
  * format's hardware does, checks permissions, and calls hf_fault when a walk fails. For
  * emulators and tests: because its caches are real, a missing flush shows up as stale
- * data; on AArch64, an entry that was not broken before another was made, as a panic.
+ * data; on AArch64, an entry that was replaced without being broken first, as a panic.
  */
 #ifndef HOLDFAST_SOFT_H
 #define HOLDFAST_SOFT_H
@@ -21,7 +21,7 @@ struct hf_soft_config {
 	uint64_t ram_bytes;   /* a multiple of 4 KiB; the host's pages come on touch */
 	uint64_t ram_base;    /* physical address of the first byte, 4 KiB aligned; 0: 1 GiB */
 	uint32_t count_limit; /* see struct hf_phys_config */
-	unsigned ranges;      /* cut the RAM into as many, with holes of 2 MiB between; 0: one */
+	unsigned ranges;      /* cut the RAM into so many, with holes of 2 MiB between; 0: one */
 	unsigned tlb_entries; /* per CPU and page size, a power of two up to 2^20; 0: 1024 */
 	/*
 	 * Trace points (trace.h), or NULL. Called with `trace_arg` from any thread, with locks held:
@@ -46,7 +46,7 @@ enum hf_status hf_soft_destroy(struct hf_soft *soft);
 /* The machine's physical memory, for the calls of mm.h, pin.h and check.h. */
 struct hf_phys *hf_soft_phys(struct hf_soft *soft);
 
-/* The port that hf_soft_create gives to hf_phys_init, for one that stands between. */
+/* The port that hf_soft_create gives to hf_phys_init, for a port that wraps it. */
 const struct hf_port *hf_soft_port(void);
 
 /* A CPU in no space, with empty caches. HF_ERR_NOMEM. */

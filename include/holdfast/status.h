@@ -10,13 +10,13 @@
 
 enum hf_status {
 	HF_OK = 0,
-	HF_ERR_INVAL = -1,	 /* an argument is none of the values the call knows */
+	HF_ERR_INVAL = -1,	 /* an argument has a value that the call does not accept */
 	HF_ERR_FLAGS = -2,	 /* a flag is unknown, or two flags exclude each other */
 	HF_ERR_ALIGN = -3,	 /* an address or length is not a multiple of what it must be */
 	HF_ERR_EMPTY = -4,	 /* a length or count is zero */
 	HF_ERR_WRAP = -5,	 /* address plus length passes the end of 64 bits */
 	HF_ERR_RANGE = -6,	 /* outside the space, or outside the RAM */
-	HF_ERR_OVERLAP = -7,	 /* two ranges that must be apart overlap */
+	HF_ERR_OVERLAP = -7,	 /* two ranges overlap that must not */
 	HF_ERR_EXIST = -8,	 /* something is mapped there already */
 	HF_ERR_NOSPACE = -9,	 /* no gap in the address space is large enough */
 	HF_ERR_UNMAPPED = -10,	 /* no mapping at some address of the range */
@@ -36,8 +36,8 @@ enum hf_status {
 };
 
 /*
- * The name of a status (strerrorname_np(3) of an errno): "HF_ERR_NOMEM", or "HF_ERR_?" for no
- * known value. Never NULL.
+ * The name of a status (strerrorname_np(3) of an errno): "HF_ERR_NOMEM", or "HF_ERR_?" for an
+ * unknown value. Never NULL.
  */
 const char *hf_status_name(enum hf_status status);
 

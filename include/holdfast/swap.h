@@ -72,7 +72,7 @@ struct hf_swap_stats {
 void hf_swap_stats(struct hf_phys *phys, struct hf_swap_stats *out);
 
 /*
- * Make `want` pages of 4 KiB free, if they can be had. A clock goes over the mappings of all
+ * Make `want` pages of 4 KiB free, if possible. A clock goes over the mappings of all
  * spaces (Corbato, A Paging Experiment with the Multics System, 1968): a page that was accessed
  * since the hand's last visit stays and is marked as not accessed, others go out. The next
  * call begins where this one ended. *done receives how many pages have become free, on
@@ -80,7 +80,7 @@ void hf_swap_stats(struct hf_phys *phys, struct hf_swap_stats *out);
  * the TLB is flushed so that it does.)
  *
  * The work of one call is bounded: it ends when all memory has been visited twice, or
- * 8192 + 64 * want entries of tables have been looked at. HF_OK, and *done < want: there may be
+ * 8192 + 64 * want entries of tables have been inspected. HF_OK, and *done < want: there may be
  * more; call again.
  *
  * HF_ERR_AGAIN: *done < want, and all memory has been visited: what remains is in use, pinned,
