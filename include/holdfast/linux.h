@@ -7,21 +7,34 @@
  * ranges are the TLB and SIGSEGV is the page fault. A program uses the memory of a space
  * through plain pointers into its window. Several threads may fault at once.
  *
- * System calls on window addresses see plain protections and fail with EFAULT where a
- * page fault would have been resolved; do I/O through pins (hf_linux_dma_ptr: zero-copy)
- * or hf_read and hf_write. No pointer given to a call of Holdfast may lead into a window: the
- * call would fault while it holds the locks that the fault needs, and wait for itself.
+ * System calls: the kernel sees plain protections at window addresses, and does not ask for a
+ * page that is missing there: never touched, swapped out, or written for the first time since a
+ * fork. A call that begins at such a page fails with EFAULT, and nothing has happened (but that a
+ * datagram which recv(2) could not deliver is lost). One that comes to such a page later
+ * stops there and tells the smaller count, as if the file or pipe had no more. hf_linux_read and
+ * its like below do not; nor do calls on what HF_ADV_POPULATE_WRITE, hf_mlock or
+ * hf_linux_prefault has made accessible just before.
+ *
+ * Pointers: those given to a call of Holdfast, and the memory that its callbacks use, lie outside
+ * of all windows (hf_linux_read and its like excepted, whose purpose it is; hf_copy copies between
+ * spaces). The call would fault while it holds the locks that the fault needs, and wait for
+ * itself: the port notices that, says so, and aborts the program. The same goes for the stack that
+ * calls it.
  *
  * Because a fault is a signal:
  *  - a thread that accesses a window must not block SIGSEGV. The program's own SIGSEGV
  *    handler runs with it blocked, unless installed with SA_NODEFER;
  *  - a handler of another signal may access windows only if the program blocks that
  *    signal around its calls into Holdfast, whose locks the fault needs;
- *  - a stack may lie in a window if its thread has another one for signals, of 16 KiB at
- *    least: sigaltstack(2);
+ *  - a stack may lie in a window if its thread has another one for signals (sigaltstack(2)). One
+ *    that a thread has must be as large as hf_linux_sigstack_size says, or the first fault
+ *    on it aborts the program and says so; a thread without one needs as much room on its stack;
  *  - a handler that the program installs after hf_linux_create must pass on what it does
  *    not know to the one it found.
- * A child of fork(2) shares the memfd: it must not touch windows or call Holdfast.
+ *
+ * A child of fork(2) has none of this memory, so it cannot damage its parent's: where it touches a
+ * window or calls Holdfast, it dies of SIGSEGV. It may call execve(2) or _exit(2).
+ * docs/linux.md has recipes for gdb, valgrind and core dumps.
  */
 #ifndef HOLDFAST_LINUX_H
 #define HOLDFAST_LINUX_H
@@ -29,6 +42,23 @@
 #include <holdfast/holdfast.h>
 
 struct hf_linux; /* a machine: memfd, direct map, hf_phys */
+
+struct hf_linux_space;
+
+/* An access that the port could not make possible. */
+struct hf_linux_fault {
+	struct hf_linux_space *space; /* NULL: the window's space has ended */
+	hf_va va;		      /* in the space */
+	void *address;		      /* in its window */
+	unsigned access;	      /* one HF_ACCESS_* */
+	enum hf_status status;	      /* why not: as hf_fault, or HF_ERR_HOST: no host mappings */
+};
+
+/* What becomes of such an access. */
+enum hf_linux_answer {
+	HF_LINUX_FAIL,	/* it fails: a signal, or the error of the call that wanted it */
+	HF_LINUX_RETRY, /* something has been done about it: try again */
+};
 
 enum hf_linux_huge {
 	HF_LINUX_HUGE_AUTO, /* MADV_COLLAPSE when a huge page is made; else what the system does */
@@ -52,6 +82,19 @@ struct hf_linux_config {
 	 */
 	void (*trace)(void *trace_arg, const struct hf_trace_event *event);
 	void *trace_arg;
+	/*
+	 * Called with `fault_arg` before an access fails, or NULL: nomem where memory was short
+	 * (HF_ERR_NOMEM, HF_ERR_OVERFLOW, HF_ERR_STORE, HF_ERR_HOST), denied where the space forbids
+	 * it (HF_ERR_UNMAPPED, HF_ERR_RANGE, HF_ERR_LIMIT, HF_ERR_ACCESS). They run on the thread
+	 * that made the access, most often inside of the SIGSEGV handler: with all other signals
+	 * blocked, on its signal stack if it has one, and between any two instructions of the
+	 * program, whose locks it may hold (malloc(3)'s, if its heap is in a window). None of
+	 * Holdfast's is held: they may unmap, unpin, end spaces, map, protect, and answer
+	 * HF_LINUX_RETRY. They may access spaces; what fails then fails without asking them.
+	 */
+	enum hf_linux_answer (*nomem)(void *fault_arg, const struct hf_linux_fault *fault);
+	enum hf_linux_answer (*denied)(void *fault_arg, const struct hf_linux_fault *fault);
+	void *fault_arg;
 };
 
 /* One address space with its window. Caller-owned; fields other than mm are the port's own. */
@@ -69,11 +112,20 @@ struct hf_linux_space {
  * that the space forbids). That one is called as the kernel would call it; of a fault in a
  * window it learns SEGV_MAPERR or SEGV_ACCERR as from the kernel, and si_errno is ENOMEM
  * where memory was short: physical pages, or host mappings when no window had one left to
- * give up. Without one the program dies of the access. A bus error of hf_fault becomes SIGBUS
- * for the thread, with BUS_ADRERR and the address. HF_ERR_HOST with errno set: memfd_create,
- * mmap or sigaction refused. HF_ERR_ALIGN, HF_ERR_EMPTY, HF_ERR_NOMEM.
+ * give up. Without one the program dies of the access, after a line on stderr that says which it
+ * was and why it failed. A bus error of hf_fault becomes SIGBUS for the thread, with BUS_ADRERR and
+ * the address. HF_ERR_HOST with errno set: memfd_create, mmap or sigaction refused, or ENOBUFS: this
+ * thread's signal stack is smaller than hf_linux_sigstack_size. HF_ERR_ALIGN, HF_ERR_EMPTY,
+ * HF_ERR_NOMEM.
  */
 enum hf_status hf_linux_create(const struct hf_linux_config *config, struct hf_linux **out);
+
+/*
+ * Bytes that a signal stack (sigaltstack(2)) needs for a page fault on this machine: the kernel's
+ * frame, which grows with the processor's registers (AT_MINSIGSTKSZ of getauxval(3)), and what the
+ * handler takes. What the program's nomem, denied, pagers, swap store and trace take comes on top.
+ */
+size_t hf_linux_sigstack_size(void);
 
 /* End the machine and give its memory back. HF_ERR_BUSY: spaces or pins remain. */
 enum hf_status hf_linux_destroy(struct hf_linux *lin);
@@ -119,6 +171,23 @@ static inline hf_va hf_linux_va(const struct hf_linux_space *space, const void *
  * before the pin is: the host memory behind free pages is replaced.
  */
 void *hf_linux_dma_ptr(const struct hf_linux *lin, hf_pa pa);
+
+/* What a core dump (core(5)) of the process has of its spaces' memory. */
+enum hf_linux_dump {
+	HF_LINUX_DUMP_WINDOWS, /* what windows show: what was accessed through them of late */
+	HF_LINUX_DUMP_USED,    /* all RAM that has been used, page tables, and descriptors of it */
+};
+
+/*
+ * Choose. A machine begins with WINDOWS; memory that is only reserved is never dumped. USED is what
+ * is used at the time of the call; call again for what came later, also from a handler of the
+ * signal that the program dies of. It shows pages that no window does: a child's that it has not
+ * touched, pinned ones, free ones that the host has not had back (hf_linux_trim). In a debugger
+ * a page lies where hf_linux_dma_ptr says. Takes no lock; costs a few system calls for each
+ * stretch of used RAM, and up to 4096 host mappings. HF_ERR_INVAL. HF_ERR_HOST with errno: no
+ * host mappings.
+ */
+enum hf_status hf_linux_dump(struct hf_linux *lin, enum hf_linux_dump what);
 
 /*
  * What the host port has of the core's features, and of the hardware's that an MMU of one's own

@@ -128,6 +128,15 @@ struct hf_port {
 	void (*wake)(void *host, const uint32_t *word);
 
 	/*
+	 * The calling thread holds, or is about to wait for, one more (`change` is 1) or one less
+	 * (-1) of the locks under which Holdfast touches memory of its callers and calls their
+	 * functions: a space's, an object's, that of all spaces. A page fault that it takes
+	 * meanwhile waits for itself; where callers' memory can fault, a port that counts can say
+	 * so instead. Optional.
+	 */
+	void (*holds)(void *host, int change);
+
+	/*
 	 * Something has happened: trace.h. `event` is valid during the call only. May be called
 	 * with any lock held. Optional.
 	 */

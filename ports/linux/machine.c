@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "../copy.h"
 #include "fault.h"
+#include "guard.h"
+#include "own.h"
 #include "panic.h"
 #include "ram.h"
 #include "window.h"
@@ -10,7 +12,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -49,6 +51,7 @@ static const struct hf_port port = {
 	.pause = cpu_pause,
 	.wait = futex_wait,
 	.wake = futex_wake,
+	.holds = hf_linux_holds,
 	.panic = hf_linux_panic,
 };
 
@@ -87,6 +90,9 @@ static enum hf_status open_machine(struct hf_linux *lin, const struct hf_linux_c
 	lin->port.trace = config->trace ? trace : NULL;
 	lin->trace = config->trace;
 	lin->trace_arg = config->trace_arg;
+	lin->nomem = config->nomem;
+	lin->denied = config->denied;
+	lin->fault_arg = config->fault_arg;
 	if (!status)
 		status = hf_phys_init(&lin->phys, &phys);
 	if (!status)
@@ -106,7 +112,7 @@ static void close_machine(struct hf_linux *lin)
 	hf_linux_windows_fini(lin);
 	hf_linux_ram_close(lin);
 	pthread_mutex_destroy(&lin->lock);
-	free(lin);
+	munmap(lin, sizeof(*lin));
 	errno = error;
 }
 
@@ -114,12 +120,17 @@ enum hf_status hf_linux_create(const struct hf_linux_config *config, struct hf_l
 {
 	struct hf_linux *lin;
 	enum hf_status status;
+	stack_t stack;
 
 	if (config->ram_bytes % BLOCK)
 		return HF_ERR_ALIGN;
 	if (!config->ram_bytes)
 		return HF_ERR_EMPTY;
-	lin = calloc(1, sizeof(*lin));
+	if (!sigaltstack(NULL, &stack) && hf_linux_stack_small(&stack)) {
+		errno = ENOBUFS;
+		return HF_ERR_HOST;
+	}
+	lin = hf_linux_own(sizeof(*lin));
 	if (!lin)
 		return HF_ERR_NOMEM;
 	lin->memfd = -1;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "panic.h"
 
-#include <stdio.h>
+#include "say.h"
+
 #include <stdlib.h>
 
 _Noreturn void hf_linux_panic(void *host, const char *what)
 {
 	(void)host;
-	fprintf(stderr, "holdfast: %s\n", what);
+	hf_linux_say((const char *const[]){ what, NULL });
 	abort();
 }

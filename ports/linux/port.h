@@ -5,9 +5,13 @@
  *   machine.c	the machine, its spaces, struct hf_port
  *   window.c	windows: the host's mappings as the TLB
  *   ram.c	the memfd: direct map, huge pages, giving memory back
+ *   dump.c	what a core dump has of the RAM
  *   fault.c	the SIGSEGV handler and how it finds the window
+ *   guard.c	where a thread must not take a fault
  *   record.c	what a window has mapped
+ *   own.c	memory that children of fork(2) do not get
  *   panic.c	the end
+ *   say.c	sentences on stderr
  *
  * Locks, outermost first: the core's, lin->lock, window->lock. Nothing that could take one
  * of the core's is called with one of ours held.
@@ -55,6 +59,9 @@ struct hf_linux {
 	struct hf_port port; /* the port's functions; `trace` if somebody listens */
 	void (*trace)(void *arg, const struct hf_trace_event *event);
 	void *trace_arg;
+	enum hf_linux_answer (*nomem)(void *arg, const struct hf_linux_fault *fault);
+	enum hf_linux_answer (*denied)(void *arg, const struct hf_linux_fault *fault);
+	void *fault_arg;
 	int memfd;
 	bool collapse;		 /* make blocks huge when they are first used */
 	_Atomic uint64_t *tried; /* one bit per 2 MiB of the memfd: it has been collapsed */

@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "ram.h"
 
+#include "own.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -49,14 +51,6 @@ static uint64_t held(const struct hf_linux *lin)
 	return fstat(lin->memfd, &st) ? 0 : (uint64_t)st.st_blocks * 512;
 }
 
-static void *map_anonymous(uint64_t len)
-{
-	void *at = mmap(NULL, len, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return at == MAP_FAILED ? NULL : at;
-}
-
 /* The direct map has to be aligned to the largest page, or the host maps it by small ones. */
 static void *map_direct(int fd, uint64_t len)
 {
@@ -89,9 +83,13 @@ enum hf_status hf_linux_ram_open(struct hf_linux *lin, const struct hf_linux_con
 	if (lin->memfd < 0 || ftruncate(lin->memfd, (off_t)len))
 		return HF_ERR_HOST;
 	lin->ram.map = map_direct(lin->memfd, len);
-	lin->ram.meta = map_anonymous(hf_phys_meta_size(len));
-	lin->tried = map_anonymous(lin->tried_size);
+	lin->ram.meta = hf_linux_own(hf_phys_meta_size(len));
+	lin->tried = hf_linux_own(lin->tried_size);
 	if (!lin->ram.map || !lin->ram.meta || !lin->tried)
+		return HF_ERR_HOST;
+	/* A core dump has what windows show; hf_linux_dump adds to that. */
+	if (!hf_linux_make_own(lin->ram.map, len) || !hf_linux_dumpable(lin->ram.map, len, false) ||
+	    !hf_linux_dumpable(lin->ram.meta, hf_phys_meta_size(len), false))
 		return HF_ERR_HOST;
 	/* Asked, not demanded: the descriptors are all touched at once, and then here and there. */
 	madvise(lin->ram.meta, hf_phys_meta_size(len), MADV_HUGEPAGE);

@@ -13,6 +13,7 @@
 #include "window.h"
 
 #include "fault.h"
+#include "own.h"
 #include "panic.h"
 
 #include <errno.h>
@@ -71,16 +72,24 @@ static int host_mmap(struct hf_linux_window *w, uint64_t first, uint64_t end, ui
 	return at == -1 ? errno : 0;
 }
 
-static int host_map(struct hf_linux_window *w, uint64_t first, uint64_t end, uint64_t word)
-{
-	return host_mmap(w, first, end, word & RECORD_PROT, MAP_SHARED, w->lin->memfd,
-			 word & ~(HF_PAGE_SIZE - 1));
-}
-
 static int host_unmap(struct hf_linux_window *w, uint64_t first, uint64_t end)
 {
 	return host_mmap(w, first, end, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
 			 0);
+}
+
+static int host_map(struct hf_linux_window *w, uint64_t first, uint64_t end, uint64_t word)
+{
+	int error = host_mmap(w, first, end, word & RECORD_PROT, MAP_SHARED, w->lin->memfd,
+			      word & ~(HF_PAGE_SIZE - 1));
+
+	/* A child of fork(2) would write into its parent's memory. */
+	if (!error && !hf_linux_make_own(address(w, first), (end - first) << HF_PAGE_SHIFT)) {
+		error = errno;
+		if (host_unmap(w, first, end))
+			hf_linux_panic(w->lin, "the host does not take mappings away");
+	}
+	return error;
 }
 
 static int host_protect(struct hf_linux_window *w, uint64_t first, uint64_t end, uint64_t word)
@@ -493,14 +502,13 @@ static struct hf_linux_window *window_new(struct hf_linux *lin, uint64_t len)
 {
 	uint64_t pages = len >> HF_PAGE_SHIFT;
 	uint64_t reserved = round_up(len + HF_PAGE_SIZE, GIB);
-	struct hf_linux_window *w = mmap(NULL, window_size(pages), PROT_READ | PROT_WRITE,
-					 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	char *base = w == MAP_FAILED ? NULL : reserve(reserved);
+	struct hf_linux_window *w = hf_linux_own(window_size(pages));
+	char *base = w ? reserve(reserved) : NULL;
 
 	if (!base) {
 		int error = errno;
 
-		if (w != MAP_FAILED)
+		if (w)
 			munmap(w, window_size(pages));
 		errno = error;
 		return NULL;

@@ -56,6 +56,7 @@ void hf_lock_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
 {
 	uint32_t seen = hf_load_relaxed32(&rw->state);
 
+	hf_lock_tell(phys, 1);
 	while (!(seen & WRITER))
 		if (hf_cas32(&rw->state, &seen, seen + 1))
 			return;
@@ -67,6 +68,7 @@ void hf_lock_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
 
 void hf_unlock_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
 {
+	hf_lock_tell(phys, -1);
 	if (hf_sub32(&rw->state, 1) == WRITER)
 		wake_all(phys, &rw->state);
 }
@@ -75,6 +77,7 @@ void hf_lock_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw)
 {
 	uint32_t readers;
 
+	hf_lock_tell(phys, 1);
 	hf_lock(phys, &rw->writers);
 	readers = hf_add32(&rw->state, WRITER);
 	while (readers != WRITER) {
@@ -85,6 +88,7 @@ void hf_lock_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw)
 
 void hf_unlock_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw)
 {
+	hf_lock_tell(phys, -1);
 	hf_sub32(&rw->state, WRITER);
 	hf_unlock(phys, &rw->writers);
 }

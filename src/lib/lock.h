@@ -69,6 +69,13 @@ static inline void hf_unlock(const struct hf_phys *phys, struct hf_lock *lock)
 		hf_unlock_slow(phys, lock);
 }
 
+/* Tell the port that this thread holds one more (change 1) or one less (-1) of the outer locks. */
+static inline void hf_lock_tell(const struct hf_phys *phys, int change)
+{
+	if (phys->port->holds)
+		phys->port->holds(phys->host, change);
+}
+
 /*
  * A reader that finds a writer passes through the mutex that the writer holds, so that a waiting
  * writer is not overtaken for ever.

@@ -56,12 +56,14 @@ static inline bool hf_is_object(const struct hf_phys *phys, hf_pfn pfn)
 HF_TAKES(object)
 static inline void hf_object_lock(struct hf_object *o)
 {
+	hf_lock_tell(o->phys, 1);
 	hf_lock(o->phys, &o->lock);
 }
 
 HF_GIVES(object)
 static inline void hf_object_unlock(struct hf_object *o)
 {
+	hf_lock_tell(o->phys, -1);
 	hf_unlock(o->phys, &o->lock);
 }
 

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "rig.h"
 
+#include <poll.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+
+/* Milliseconds without a word after which a scene is taken for hung. */
+#define WATCHDOG 60000
 
 struct rig_segv segv;
 
@@ -213,6 +217,36 @@ int status_of(const char *name)
 
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	close(out);
+	return status;
+}
+
+int status_and_words(const char *name, char *words, size_t size)
+{
+	struct pollfd watched = { .events = POLLIN };
+	int ends[2], status;
+	size_t len = 0;
+	ssize_t got = 1;
+	pid_t pid;
+
+	assert_int_equal(pipe(ends), 0);
+	pid = fork();
+	if (!pid) {
+		dup2(ends[1], STDERR_FILENO);
+		close(ends[0]);
+		signal(SIGSEGV, SIG_DFL);
+		execl("/proc/self/exe", "scene", "--scene", name, (char *)NULL);
+		_exit(127);
+	}
+	close(ends[1]);
+	watched.fd = ends[0];
+	while (poll(&watched, 1, WATCHDOG) > 0 &&
+	       (got = read(ends[0], words + len, size - 1 - len)) > 0)
+		len += (size_t)got;
+	if (got)
+		kill(pid, SIGKILL); /* one that waits for ever, with every signal blocked */
+	words[len] = 0;
+	close(ends[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return status;
 }
 

@@ -127,6 +127,8 @@ void expect_death_at(const char *at);
 pid_t start(const char *name, bool traced, int *out);
 /* The scene's wait status. */
 int status_of(const char *name);
+/* The same, and what it said on stderr, as a string. */
+int status_and_words(const char *name, char *words, size_t size);
 /* The scene exits with this code. */
 void exits_with(int code, const char *name);
 /* The scene dies of this signal, and of no other fault than the one that it meant to. */

@@ -821,6 +821,73 @@ static void what_is_populated_or_locked_is_filled(void **state)
 	space_end(mm);
 }
 
+/* ---- holds ---- */
+
+static struct {
+	int now, most;
+} held;
+
+static void record_holds(void *host, int change)
+{
+	(void)host;
+	assert_true(change == 1 || change == -1);
+	held.now += change;
+	assert_true(held.now >= 0);
+	if (held.now > held.most)
+		held.most = held.now;
+}
+
+/* The call told of at least one lock, and of its end. */
+#define HOLDS(call)                         \
+	do {                                \
+		held.most = 0;              \
+		call;                       \
+		SAME(held.now, 0);          \
+		assert_true(held.most > 0); \
+	} while (0)
+
+static bool while_held(void *arg, const struct hf_run *run)
+{
+	(void)arg;
+	(void)run;
+	assert_true(held.now > 0);
+	return true;
+}
+
+/* Whatever touches the caller's memory, or calls back, does so with the port knowing. */
+static void locks_are_told_of(void **state)
+{
+	struct recorder *r = *state;
+	struct hf_object_config config = { .size = PAGE };
+	struct hf_translation t;
+	struct hf_mm *mm = space_new(r->m), *child;
+	struct hf_object *object;
+	hf_va va = map(mm, 4 * PAGE), other = 0;
+	unsigned char vec[4];
+	char buf[64] = "";
+
+	r->port.holds = record_holds;
+	HOLDS(OK(hf_write(mm, va, buf, sizeof(buf))));
+	HOLDS(OK(hf_read(mm, va, buf, sizeof(buf))));
+	HOLDS(OK(hf_copy(mm, va + PAGE, mm, va, 64)));
+	HOLDS(OK(hf_translate(mm, va, &t)));
+	HOLDS(OK(hf_mincore(mm, va, 4 * PAGE, vec)));
+	HOLDS(OK(hf_mm_visit(mm, va, 4 * PAGE, while_held, NULL)));
+	HOLDS(OK(hf_mmap(mm, &other, PAGE, RW, 0)));
+	HOLDS(OK(hf_mremap(mm, other, PAGE, 2 * PAGE, HF_MREMAP_MAYMOVE, &other)));
+	OK(hf_munmap(mm, va, PAGE));
+	HOLDS(GIVES(HF_ERR_UNMAPPED, hf_fault(mm, va, HF_ACCESS_READ, NULL)));
+	HOLDS(child = space_fork(mm, HF_FORK_COPY));
+	HOLDS(space_end(child));
+	OK(hf_object_create(&r->m->phys, &config, &object));
+	HOLDS(OK(hf_object_write(object, 0, buf, sizeof(buf))));
+	HOLDS(OK(hf_object_read(object, 0, buf, sizeof(buf))));
+	hf_object_put(object);
+	space_end(mm);
+	SAME(held.now, 0);
+	r->port.holds = NULL;
+}
+
 /* ---- prepare and copy ---- */
 
 /* Rubbish in all of RAM that is free, so that what is not cleared shows. */
@@ -1005,6 +1072,7 @@ int main(int argc, char **argv)
 		TEST(fill_tells_of_huge_runs),
 		TEST(a_fault_that_fails_fills_nothing),
 		TEST(what_is_populated_or_locked_is_filled),
+		TEST(locks_are_told_of),
 		TEST(huge_blocks_are_prepared),
 		TEST(blocks_of_a_fork_are_prepared_at_once),
 		TEST(pages_are_copied_by_the_port),
