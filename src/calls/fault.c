@@ -25,7 +25,7 @@ again:
 		hf_fill(&f.walk, va + 1);
 		hf_resolve_end(&f);
 	}
-	stack = st == HF_ERR_UNMAPPED && hf_below_stack(mm, va);
+	stack = f.hole && hf_below_stack(mm, va);
 	hf_mm_unlock_shared(mm);
 	if (stack) {
 		st = hf_stack_grow(mm, va);

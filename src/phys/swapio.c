@@ -18,12 +18,12 @@ bool hf_slot_write(struct hf_phys *phys, uint32_t slot, hf_pfn pfn)
 
 enum hf_status hf_slot_map(struct hf_phys *phys, uint32_t slot, hf_pfn *pfn)
 {
-	enum hf_status st = HF_ERR_UNMAPPED;
+	enum hf_status st = HF_OK;
 
 	hf_phys_lock(phys);
 	pfn->v = hf_slot_at(phys, slot)->link;
-	if (pfn->v != HF_NIL)
-		st = hf_map_get_locked(phys, *pfn, HF_LEVEL_PTE) ? HF_OK : HF_ERR_OVERFLOW;
+	if (pfn->v != HF_NIL && !hf_map_get_locked(phys, *pfn, HF_LEVEL_PTE))
+		st = HF_ERR_OVERFLOW;
 	hf_phys_unlock(phys);
 	return st;
 }

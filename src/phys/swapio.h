@@ -9,7 +9,7 @@ bool hf_slot_write(struct hf_phys *phys, uint32_t slot, hf_pfn pfn);
 
 /*
  * Coming back; the table of an entry that names the slot is locked.
- * map: one leaf more leads to the cached frame. HF_ERR_UNMAPPED: it is not cached. HF_ERR_OVERFLOW.
+ * map: one leaf more leads to the cached frame; HF_NIL: it is not cached. HF_ERR_OVERFLOW.
  * read: the page into a frame that is mapped once. HF_ERR_STORE: and the frame is free again.
  * leave: that entry becomes a leaf to `pfn`, which map or read gave. Returns whether the
  * leaf has the page alone.

@@ -31,13 +31,26 @@
 #include <holdfast/mm.h>
 #include <holdfast/trace.h>
 
-/* What a phase returns besides an error: */
+/* What a phase says of how to go on. */
 enum step {
-	DONE = 0,  /* the walk stands at the leaf that was wanted */
-	DOWN = 1,  /* look at the walk's entry, which is another one or has changed */
-	AGAIN = 2, /* begin again, making tables our own */
-	ASK = 3,   /* ask the object for its page, and begin again */
+	DONE,	/* the walk stands at the leaf that was wanted */
+	DOWN,	/* inspect the walk's entry, which is another one or has changed */
+	AGAIN,	/* begin again, making the tables on the way exclusive */
+	ASK,	/* ask the object for its page, and begin again */
+	FAILED, /* f->status says why */
 };
+
+static enum step fail(struct hf_resolution *f, enum hf_status why)
+{
+	f->status = why;
+	return FAILED;
+}
+
+/* `next`, unless something has failed. */
+static enum step unless(struct hf_resolution *f, enum hf_status st, enum step next)
+{
+	return st ? fail(f, st) : next;
+}
 
 static bool writes(const struct hf_resolution *f)
 {
@@ -57,7 +70,8 @@ static enum hf_status find_vma(struct hf_resolution *f)
 
 	if (f->va < mm->va_lo || f->va >= mm->va_hi)
 		return HF_ERR_RANGE;
-	if (!hf_vmas_next(mm->phys, mm->vmas, f->va, &f->vma) || f->vma.start > f->va)
+	f->hole = !hf_vmas_next(mm->phys, mm->vmas, f->va, &f->vma) || f->vma.start > f->va;
+	if (f->hole)
 		return HF_ERR_UNMAPPED;
 	return hf_vma_allows(&f->vma, f->access) ? HF_OK : HF_ERR_ACCESS;
 }
@@ -66,31 +80,33 @@ static enum hf_status find_vma(struct hf_resolution *f)
  * Set aside what the walk may need from here down: a table for each level below, and one
  * page. Called with the table of the first entry that has to change locked.
  */
-static int reserve(struct hf_resolution *f)
+static enum hf_status reserve(struct hf_resolution *f)
 {
 	if (f->reserved)
-		return DONE;
+		return HF_OK;
 	if (!hf_reserve_fill(f->mm->phys, &f->reserve, f->walk.level + 1))
 		return HF_ERR_NOMEM;
 	f->reserved = true;
-	return DONE;
+	return HF_OK;
 }
 
 /* Phase 2, at a branch: into the table below it, exclusive if need be. */
 HF_HOLDS_SHARED(mm)
-static int go_down(struct hf_resolution *f)
+static enum step go_down(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
 	hf_pte e = hf_pte_get(w->entry);
 
 	if (f->exclusive && !hf_branch_writable(e)) {
-		int st = hf_table_shared(f->mm->phys, hf_pte_pfn(e)) ? reserve(f) : DONE;
+		enum hf_status st = HF_OK;
 
+		if (hf_table_shared(f->mm->phys, hf_pte_pfn(e)))
+			st = reserve(f);
 		if (!st)
 			st = hf_table_make_exclusive(f->mm, w->entry, w->level - 1, f->va,
 						     &f->reserve);
 		if (st)
-			return st;
+			return fail(f, st);
 		e = hf_pte_get(w->entry);
 	} else if (hf_branch_unarmed(e)) {
 		hf_table_arm(f->mm->phys, w->entry, w->level - 1, w->exclusive);
@@ -211,7 +227,7 @@ static bool page_fits(const struct hf_resolution *f, unsigned level)
  * object's: with the mm lock held nobody takes it out (see truncate.c). Whether a private
  * mapping's writer gets a copy, or a shared one's may write, is decided where there is a leaf.
  */
-static int map_page(struct hf_resolution *f)
+static enum step map_page(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
 	struct hf_phys *phys = f->mm->phys;
@@ -225,7 +241,7 @@ static int map_page(struct hf_resolution *f)
 	ok = hf_map_get_locked(phys, pfn, w->level);
 	hf_phys_unlock(phys);
 	if (!ok)
-		return HF_ERR_OVERFLOW;
+		return fail(f, HF_ERR_OVERFLOW);
 	if (!hf_vma_is_cow(&f->vma) && (f->vma.flags & HF_PROT_WRITE) &&
 	    !hf_object_tracks(f->vma.object))
 		e = hf_leaf_mkwrite(e);
@@ -235,11 +251,11 @@ static int map_page(struct hf_resolution *f)
 }
 
 /* Without any table's lock: the object's page for the fault, dirty if it will be written to. */
-static int ask(struct hf_resolution *f)
+static enum hf_status ask(struct hf_resolution *f)
 {
 	unsigned want = HF_LEAF_LEVELS - 1;
 	bool write = writes(f) && !hf_vma_is_cow(&f->vma);
-	int st;
+	enum hf_status st;
 
 	f->page.level = want;
 	while (want && !(leaf_fits(f, want) && page_fits(f, want)))
@@ -250,15 +266,15 @@ static int ask(struct hf_resolution *f)
 				&f->page);
 	if (st)
 		f->page.pfn.v = HF_NIL;
-	return st ? st : ASK;
+	return st;
 }
 
 /* Phase 3: the entry is empty. */
-static int at_nothing(struct hf_resolution *f)
+static enum step at_nothing(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
 	hf_pte branch;
-	int st;
+	enum hf_status st;
 
 	if (!w->exclusive)
 		return AGAIN;
@@ -275,10 +291,10 @@ static int at_nothing(struct hf_resolution *f)
 			return DONE;
 	}
 	if (w->level == HF_LEVEL_PTE)
-		return HF_ERR_NOMEM;
+		return fail(f, HF_ERR_NOMEM);
 	st = reserve(f);
 	if (st)
-		return st;
+		return fail(f, st);
 	branch = hf_branch_make(hf_table_new(f->mm->phys, &f->reserve));
 	if (looks(f))
 		branch = hf_branch_mklook(branch);
@@ -297,7 +313,7 @@ enum hf_status hf_resolve_swapped(struct hf_resolution *f)
 	bool clean;
 
 	st = hf_slot_map(phys, slot, &pfn);
-	if (st == HF_ERR_UNMAPPED) {
+	if (!st && pfn.v == HF_NIL) {
 		if (!new_block(f, &pfn, &clean))
 			return HF_ERR_NOMEM;
 		st = hf_slot_read(phys, slot, pfn);
@@ -317,11 +333,9 @@ enum hf_status hf_resolve_swapped(struct hf_resolution *f)
 
 /* The page is in the swap store. It comes back as it went, and then there is a leaf. */
 HF_HOLDS_SHARED(mm)
-static int at_swapped(struct hf_resolution *f)
+static enum step at_swapped(struct hf_resolution *f)
 {
-	int st = hf_resolve_swapped(f);
-
-	return st ? st : DOWN;
+	return unless(f, hf_resolve_swapped(f), DOWN);
 }
 
 /*
@@ -353,20 +367,20 @@ static bool copy_block(struct hf_resolution *f)
 }
 
 /* The leaf's page must become exclusive and is not: copy it, or split the leaf. */
-static int break_share(struct hf_resolution *f)
+static enum step break_share(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
-	int st;
+	enum hf_status st;
 
 	if (w->level == HF_LEVEL_PTE)
-		return copy_block(f) ? DONE : HF_ERR_NOMEM;
+		return unless(f, copy_block(f) ? HF_OK : HF_ERR_NOMEM, DONE);
 	/* A 1 GiB page is shared and copied by its 2 MiB parts. */
 	if (w->level == HF_LEVEL_PMD && f->mm->huge_cow == HF_HUGE_COW_WHOLE && copy_block(f))
 		return DONE;
 	st = reserve(f);
 	if (!st)
 		st = hf_table_split(f->mm, w->entry, w->level, f->va, w->look, &f->reserve);
-	return st ? st : DOWN;
+	return unless(f, st, DOWN);
 }
 
 /*
@@ -396,7 +410,7 @@ static bool mapped_once(struct hf_resolution *f, hf_pte e)
  * A write to shared memory: it is for all who map the page, so the page stays, whoever they are,
  * and whatever its size. A pager has to learn of it first.
  */
-static int write_shared(struct hf_resolution *f)
+static enum step write_shared(struct hf_resolution *f)
 {
 	if (hf_object_tracks(f->vma.object) && f->page.pfn.v == HF_NIL)
 		return ASK;
@@ -407,7 +421,7 @@ static int write_shared(struct hf_resolution *f)
 }
 
 /* Phase 4: there is a leaf, present or hidden. */
-static int at_leaf(struct hf_resolution *f)
+static enum step at_leaf(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
 	hf_pte e = hf_pte_get(w->entry);
@@ -447,29 +461,29 @@ static void mark_used(hf_pte *leaf)
 
 /* One walk from the root. On DONE the leaf's table stays locked, else nothing is. */
 HF_HOLDS_SHARED(mm)
-static int descend(struct hf_resolution *f)
+static enum step descend(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
-	int st;
+	enum step step;
 
 	hf_walk_start(w, f->mm, f->va, looks(f));
 	do {
 		hf_pte e = hf_pte_get(w->entry);
 
 		if (hf_pte_none(e))
-			st = at_nothing(f);
+			step = at_nothing(f);
 		else if (hf_pte_swapped(e))
-			st = at_swapped(f);
+			step = at_swapped(f);
 		else if (hf_pte_leaf(e, w->level))
-			st = at_leaf(f);
+			step = at_leaf(f);
 		else
-			st = go_down(f);
-	} while (st == DOWN);
-	if (st == DONE)
+			step = go_down(f);
+	} while (step == DOWN);
+	if (step == DONE)
 		mark_used(w->entry);
 	else
 		hf_walk_end(w);
-	return st;
+	return step;
 }
 
 /* Tell how the fault was resolved. */
@@ -483,11 +497,12 @@ static void trace(const struct hf_resolution *f)
 
 enum hf_status hf_resolve_begin(struct hf_resolution *f)
 {
-	int st = find_vma(f);
+	enum step step;
 
 	HF_ASSERT_MM(f->mm);
-	if (st)
-		return (enum hf_status)st;
+	f->status = find_vma(f);
+	if (f->status)
+		return f->status;
 	f->reserve = HF_RESERVE_EMPTY;
 	f->reserved = false;
 	f->block.v = HF_NIL;
@@ -496,16 +511,16 @@ enum hf_status hf_resolve_begin(struct hf_resolution *f)
 	f->exclusive = writes(f) || f->unshare;
 	f->page.pfn.v = HF_NIL;
 	do {
-		st = descend(f);
-		if (st == AGAIN)
+		step = descend(f);
+		if (step == AGAIN)
 			f->exclusive = true;
-		else if (st == ASK)
-			st = ask(f);
-	} while (st > DONE);
+		else if (step == ASK)
+			step = unless(f, ask(f), AGAIN);
+	} while (step == AGAIN);
 	hf_reserve_drain(f->mm->phys, &f->reserve);
-	if (!st)
+	if (step == DONE)
 		trace(f);
-	return (enum hf_status)st;
+	return step == DONE ? HF_OK : f->status;
 }
 
 void hf_resolve_end(struct hf_resolution *f)

@@ -18,6 +18,8 @@ struct hf_resolution {
 	unsigned access; /* one HF_ACCESS_* */
 	bool unshare;	 /* make the page exclusive, for a pin */
 
+	enum hf_status status; /* why it failed */
+	bool hole;	       /* there is no mapping at va */
 	struct hf_vma vma;
 	struct hf_walk walk;
 	bool exclusive; /* make every table on the way this space's own */
