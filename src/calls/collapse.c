@@ -21,6 +21,7 @@
 #include "../space/vma.h"
 #include "../table/table.h"
 #include "../table/visit.h"
+#include "../table/walk.h"
 
 #include <holdfast/mm.h>
 #include <holdfast/trace.h>
@@ -87,17 +88,9 @@ bool hf_part_inspect(struct hf_part *part, struct hf_mm *mm, hf_va va, unsigned 
 /* The entry for the part. The tables on the way are there. */
 static hf_pte *entry_of(const struct hf_part *p)
 {
-	struct hf_phys *phys = p->mm->phys;
-	hf_pfn table = p->mm->root;
-	unsigned level = HF_TOP_LEVEL;
-	hf_pte *e;
+	unsigned level = p->level;
 
-	for (;; level--) {
-		e = hf_table_entries(phys, table) + hf_table_index(p->va, level);
-		if (level == p->level)
-			return e;
-		table = hf_pte_pfn(hf_pte_get(e));
-	}
+	return hf_table_find(p->mm->phys, p->mm->root, HF_TOP_LEVEL, p->va, &level);
 }
 
 /* The block that the huge leaf will lead to, counted as mapped once by it. */

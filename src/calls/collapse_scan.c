@@ -6,6 +6,7 @@
 #include "../space/edit.h"
 #include "../space/vma.h"
 #include "../table/table.h"
+#include "../table/walk.h"
 #include "collapse.h"
 
 #include <holdfast/collapse.h>
@@ -14,16 +15,8 @@
 /* The lowest entry for `va` that is not below `level`; *at is its level. mm lock held. */
 static hf_pte find_entry(const struct hf_mm *mm, hf_va va, unsigned level, unsigned *at)
 {
-	hf_pfn table = mm->root;
-
-	for (unsigned l = HF_TOP_LEVEL;; l--) {
-		hf_pte e = hf_pte_get(hf_table_entries(mm->phys, table) + hf_table_index(va, l));
-
-		*at = l;
-		if (l == level || !hf_pte_branch(e, l))
-			return e;
-		table = hf_pte_pfn(e);
-	}
+	*at = level;
+	return hf_pte_get(hf_table_find(mm->phys, mm->root, HF_TOP_LEVEL, va, at));
 }
 
 /* Every entry of the table is a leaf. */

@@ -9,6 +9,7 @@
 #include "../lib/lock.h"
 #include "../lib/math.h"
 #include "../lib/mem.h"
+#include "../object/object.h"
 #include "../phys/frame.h"
 #include "../space/mm.h"
 #include "../space/populate.h"

@@ -14,6 +14,7 @@
 #include "../phys/frame.h"
 #include "../phys/reserve.h"
 #include "../table/table.h"
+#include "../table/walk.h"
 #include "object.h"
 
 #include <holdfast/object.h>
@@ -37,16 +38,7 @@ static bool reaches(const struct hf_object *o, uint64_t offset)
 /* Down to the entry for `offset` at `level`, or above it where there is no branch. */
 static hf_pte *walk(const struct hf_object *o, uint64_t offset, unsigned *level)
 {
-	unsigned at = o->top;
-	hf_pte *entry = hf_table_entries(o->phys, o->root) + hf_table_index(offset, at);
-
-	while (at > *level && hf_pte_branch(hf_pte_get(entry), at)) {
-		hf_pfn table = hf_pte_pfn(hf_pte_get(entry));
-
-		entry = hf_table_entries(o->phys, table) + hf_table_index(offset, --at);
-	}
-	*level = at;
-	return entry;
+	return hf_table_find(o->phys, o->root, o->top, offset, level);
 }
 
 bool hf_pages_find(const struct hf_object *o, uint64_t offset, struct hf_object_page *out)

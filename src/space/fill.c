@@ -2,10 +2,11 @@
 /* What the tables say, told to a port that keeps translations of its own. */
 #include "fill.h"
 
+#include "../arch/entry.h"
 #include "../lib/math.h"
 #include "../phys/frame.h"
 #include "../table/table.h"
-#include "mm.h"
+#include "../table/walk.h"
 
 #include <holdfast/mm.h>
 

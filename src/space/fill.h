@@ -2,9 +2,10 @@
 /* What the tables say, told to a port that keeps translations of its own: struct hf_port's fill. */
 #ifndef HF_FILL_H
 #define HF_FILL_H
-
 #include "../lib/lock.h"
 #include "../table/walk.h"
+
+#include <holdfast/mm.h>
 
 /*
  * Tell the port that [w->va, end) is wanted, as far as the longest run of leaves like the one at

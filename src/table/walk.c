@@ -67,6 +67,18 @@ void hf_walk_end(struct hf_walk *w)
 	hf_table_unlock(w->mm->phys, w->table);
 }
 
+hf_pte *hf_table_find(const struct hf_phys *phys, hf_pfn root, unsigned top, hf_va va,
+		      unsigned *level)
+{
+	hf_pte *entry = hf_table_entries(phys, root) + hf_table_index(va, top);
+
+	for (; top > *level && hf_pte_branch(hf_pte_get(entry), top); top--)
+		entry = hf_table_entries(phys, hf_pte_pfn(hf_pte_get(entry))) +
+			hf_table_index(va, top - 1);
+	*level = top;
+	return entry;
+}
+
 unsigned hf_leaf_access(hf_pte leaf, bool exclusive)
 {
 	unsigned access = 0;

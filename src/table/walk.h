@@ -41,6 +41,14 @@ HF_HOLDS_SHARED(mm)
 HF_UNCHECKED
 void hf_walk_end(struct hf_walk *w);
 
+/*
+ * The entry for `va` (in an object: an offset) at *level, or above it where there is no branch:
+ * then *level becomes that. From a root at `top` down, without a table's lock: nobody else may
+ * change the way, for its mm is locked exclusively, or its object is.
+ */
+hf_pte *hf_table_find(const struct hf_phys *phys, hf_pfn root, unsigned top, hf_va va,
+		      unsigned *level);
+
 /* HF_ACCESS_* that a leaf gives; `exclusive`: every branch above allows writing. */
 unsigned hf_leaf_access(hf_pte leaf, bool exclusive);
 
