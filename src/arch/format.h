@@ -59,7 +59,7 @@ struct hf_format {
 	uint64_t unarmed;
 
 	/* Software's bits. */
-	uint64_t look; /* in a branch: fork must look below */
+	uint64_t look; /* LOOK, in a branch: fork must inspect what is below */
 	uint64_t lazy; /* in a leaf: its contents may be dropped until it is written (MADV_FREE) */
 	uint64_t hidden, swapped;
 };

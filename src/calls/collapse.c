@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Collapse. All under the mm's exclusive lock:
- *   1. look at the pages: nothing that is pinned may move;
+ *   1. inspect the pages: nothing that is pinned may move;
  *   2. take a huge block, unless they lie together in one already; own the way to the entry;
  *   3. hide the entry, and flush: no CPU uses the pages any more;
  *   4. copy them, set the huge leaf, let the tables and pages go.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Fork, a transaction in four phases under the parent's exclusive lock:
- *   1. reserve  survey what fork must look at, and allocate all that it will need;
+ *   1. reserve  survey what fork must inspect, and allocate all that it will need;
  *   2. arm      build the child's tables, write-protect what is shared and, for the
  *               moment, what is pinned; then flush: this is the snapshot's instant;
  *   3. copy     the pinned pages, and give their write permission back;
@@ -255,7 +255,7 @@ static void arm_entry(struct fork *f, hf_pte *parent, hf_pte *child, hf_va va, u
 	hf_phys_unlock(f->phys);
 	if (what != HF_ACTION_INSPECT)
 		return;
-	/* HF_FORK_SPLIT: split the parent's huge leaf, and look at the small ones. */
+	/* HF_FORK_SPLIT: split the parent's huge leaf, and decide about the small ones. */
 	if (hf_pte_leaf(hf_pte_get(parent), level)) {
 		if (hf_table_split(f->parent, parent, level, va, true, &f->frames))
 			hf_panic(f->phys,

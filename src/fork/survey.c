@@ -40,7 +40,7 @@ enum hf_fork_action hf_fork_decide(struct hf_survey *s, hf_pte e, hf_va va, unsi
 		return HF_ACTION_SHARE;
 	if (hf_pte_branch(e, level))
 		return hf_branch_look(e) ? HF_ACTION_INSPECT : HF_ACTION_SHARE;
-	/* A pinned page of an object in a private mapping is nobody's own: it is not copied early. */
+	/* A pinned page of an object in a private mapping is not exclusive: it is not copied early. */
 	if (hf_refaultable_locked(s->mm->phys, hf_pte_pfn(e)))
 		return HF_ACTION_SHARE;
 	return hf_pinned_locked(s->mm->phys, hf_pte_pfn(e), level) ? HF_ACTION_COPY

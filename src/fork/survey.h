@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The survey: what a fork has to look at and what its child will need, found by going down
+ * The survey: what a fork has to inspect and what its child will need, found by going down
  * branches with LOOK. Fork begins with one; a forecast is nothing but one.
  */
 #ifndef HF_SURVEY_H
@@ -39,7 +39,7 @@ enum hf_fork_action {
 
 /*
  * What becomes of an entry at `va` that is not empty. Asked in rising order of addresses;
- * to begin again from the left, put back the `special` of then. mm lock held exclusively,
+ * to begin again from the left, put back the `unshared` of then. mm lock held exclusively,
  * phys->lock held.
  */
 HF_HOLDS(mm)

@@ -10,7 +10,7 @@ struct entry {
 /* Indexed by -status. */
 static const struct entry table[] = {
 	[-HF_OK] = { "HF_OK", "success" },
-	[-HF_ERR_INVAL] = { "HF_ERR_INVAL", "an argument is none of the values the call knows" },
+	[-HF_ERR_INVAL] = { "HF_ERR_INVAL", "an argument has a value the call does not accept" },
 	[-HF_ERR_FLAGS] = { "HF_ERR_FLAGS", "a flag is unknown, or two flags exclude each other" },
 	[-HF_ERR_ALIGN] = { "HF_ERR_ALIGN",
 			    "an address or length is not aligned; round it to pages" },

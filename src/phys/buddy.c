@@ -226,7 +226,7 @@ void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 	}
 }
 
-/* How many free blocks to look at for the lowest. */
+/* How many free blocks to compare for the lowest. */
 #define CANDIDATES 64
 
 bool hf_block_largest_locked(const struct hf_phys *phys, hf_pfn *out, unsigned *order)

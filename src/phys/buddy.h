@@ -7,7 +7,7 @@
 #include <holdfast/phys.h>
 
 /*
- * A block of 2^order frames. `want`, if not NULL, is where it had best lie; it is taken
+ * A block of 2^order frames. `want`, if not NULL, is where it should lie; it is taken
  * from elsewhere if that is not free. *clean tells that it reads as zeros.
  */
 HF_HOLDS(phys)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Slots of the swap store, and the pages in them. A slot is free, or it holds a page:
- *   refs   how many table entries name it (AWAY)
+ *   refs   how many table entries (swap entries) name it
  *   link   the frame, if the page is in memory as well: the slot is *cached*
  *
  *               all leaves are entries now

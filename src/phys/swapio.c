@@ -45,15 +45,15 @@ enum hf_status hf_slot_read(struct hf_phys *phys, uint32_t slot, hf_pfn pfn)
 bool hf_slot_leave(struct hf_phys *phys, uint32_t slot, hf_pfn pfn)
 {
 	struct hf_slot *s = hf_slot_at(phys, slot);
-	bool alone;
+	bool exclusive;
 
 	hf_phys_lock(phys);
 	/* Two entries that come back at once may both have read the page: then each has its own. */
 	if (s->link == HF_NIL && s->refs > 1)
 		hf_slot_cache_locked(phys, slot, pfn);
 	hf_slot_put_locked(phys, slot);
-	alone = hf_mapped_once_locked(phys, pfn, HF_LEVEL_PTE) &&
-		hf_frame_get_kind(hf_frame_at(phys, pfn)) == HF_FRAME_PLAIN;
+	exclusive = hf_mapped_once_locked(phys, pfn, HF_LEVEL_PTE) &&
+		    hf_frame_get_kind(hf_frame_at(phys, pfn)) == HF_FRAME_PLAIN;
 	hf_phys_unlock(phys);
-	return alone;
+	return exclusive;
 }

@@ -99,7 +99,7 @@ struct path {
 	bool exclusive; /* no table on it is shared */
 	bool look;	/* every branch on it has LOOK */
 	bool unshared;	/* fork passes it over: see check_branch */
-	bool armed;	/* write permission is taken away below, not by the branch above */
+	bool armed;	/* write permission is denied below, not by the branch above */
 };
 
 static bool check_vmas(struct check *c)

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the operations on a space share: argument checks, walks down the tables, page
- * faults, changes of ranges. Public functions check arguments, take the mm lock and call
- * these; each says what it wants held.
+ * What the operations on a space share: its lock, argument checks, questions about its mappings.
+ * Public functions check arguments, take the lock and call these; each says what it wants held.
  */
-#ifndef HF_SPACE_H
-#define HF_SPACE_H
+#ifndef HF_MM_H
+#define HF_MM_H
 #include "../lib/atomic.h"
 #include "../lib/lock.h"
 #include "../lib/panic.h"

@@ -79,7 +79,7 @@ static inline struct hf_spot hf_spot_at(const struct hf_range *r, hf_pfn table, 
 /*
  * Make tables and leaves end where a range does: make every table that it enters this space's
  * own, and split every leaf that it does not deal with as one. Marks the branches it goes
- * through that fork must look below, now that the mappings have changed. hf_isolate_need
+ * through that need LOOK, now that the mappings have changed. hf_isolate_need
  * says how many frames that takes. mm lock held exclusively.
  * HF_ERR_OVERFLOW: some may have been done, none shows.
  */

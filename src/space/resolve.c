@@ -57,7 +57,7 @@ static bool writes(const struct hf_resolution *f)
 	return f->access == HF_ACCESS_WRITE;
 }
 
-/* Fork will have to look at what is being made. */
+/* Fork will have to inspect what is being made: the way to it needs LOOK. */
 static bool looks(const struct hf_resolution *f)
 {
 	return f->unshare || (f->vma.flags & HF_VMA_LOOK);
@@ -384,7 +384,7 @@ static enum step break_share(struct hf_resolution *f)
 }
 
 /*
- * The leaf's block is this space's alone, and about to be written or pinned, so that a copy
+ * The leaf's block is exclusive to this space, and about to be written or pinned, so that a copy
  * in the swap store is no longer the same. If not, and it is a small one, a page for the copy
  * is taken in the same breath.
  */

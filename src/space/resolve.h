@@ -42,7 +42,7 @@ enum hf_status hf_resolve_begin(struct hf_resolution *f);
 HF_HOLDS_SHARED(mm)
 void hf_resolve_end(struct hf_resolution *f);
 /*
- * The walk stands at an entry that is AWAY: bring the page back, as a leaf there. In a shared
+ * The walk stands at a swap entry: bring the page back, as a leaf there. In a shared
  * table that is for all who share it. HF_ERR_NOMEM, HF_ERR_STORE, HF_ERR_OVERFLOW: it stays there.
  */
 HF_HOLDS_SHARED(mm)

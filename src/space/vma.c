@@ -308,7 +308,7 @@ static struct slot summary(const struct hf_phys *phys, hf_pfn pfn)
 	return s;
 }
 
-/* Put a slot into a node of exclusive. If it overflows, *right is its new upper half, else HF_NIL. */
+/* Put a slot into a node that is exclusive. If it overflows, *right is its new upper half, else HF_NIL. */
 static bool put_slot(struct hf_phys *phys, hf_pfn pfn, unsigned at, const struct slot *s,
 		     hf_pfn *right)
 {

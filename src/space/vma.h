@@ -28,7 +28,7 @@ enum hf_vma_flags {
 	HF_VMA_SEALED = 1 << 11, /* stays as it is until the space ends */
 	HF_VMA_OBJECT = 1 << 12, /* has an object, for searches */
 };
-/* Fork must look at what such a mapping maps: it is not shared with the child. */
+/* Fork must inspect what such a mapping maps: it does not share it with the child. */
 #define HF_VMA_LOOK (HF_VMA_DONTFORK | HF_VMA_WIPE | HF_VMA_SHARED)
 
 struct hf_vma {
@@ -70,7 +70,7 @@ static inline bool hf_vma_joins(const struct hf_vma *left, const struct hf_vma *
 	       (!left->object || hf_vma_offset(left, left->end) == right->offset);
 }
 
-/* A write to a page that others have too is for the writer alone (Linux: is_cow_mapping). */
+/* A write to a page that others map too is seen by the writer only (Linux: is_cow_mapping). */
 static inline bool hf_vma_is_cow(const struct hf_vma *vma)
 {
 	return !(vma->flags & HF_VMA_SHARED);

@@ -19,7 +19,7 @@ static hf_pte mkfree(hf_pte e)
 	return hf_leaf_mklazy(hf_leaf_mkclean(hf_leaf_wrprotect(e)));
 }
 
-/* The leaf's page is this space's alone and no device holds it. */
+/* The leaf's page is exclusive to this space and no device holds it. */
 static bool may_be_dropped(struct hf_phys *phys, hf_pte e, unsigned level)
 {
 	bool yes;

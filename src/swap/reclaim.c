@@ -64,7 +64,7 @@ struct batch {
 };
 
 /*
- * The leaf may be looked at at all. In a private mapping of an object only one whose page nobody else
+ * Reclaim may inspect the leaf. In a private mapping of an object only one whose page nobody else
  * has: any other may be the object's, which counts as one who has it. phys->lock held.
  */
 HF_HOLDS(phys)
@@ -90,7 +90,7 @@ static bool goes(const struct reclaim *r, hf_pte e)
 	return r->way == PAGEOUT || (r->way == CLOCK && (hf_leaf_lazy(e) || !hf_leaf_accessed(e)));
 }
 
-/* Look at one leaf: age it, hide it, or leave it alone. The table is locked. */
+/* Inspect one leaf: age it, hide it, or leave it as it is. The table is locked. */
 static void look_at(const struct reclaim *r, struct batch *b, hf_pte *entry, hf_va va)
 {
 	hf_pte e = hf_pte_get(entry);
@@ -337,7 +337,7 @@ enum hf_status hf_reclaim(struct hf_phys *phys, uint64_t want, uint64_t *done)
 	return any && passed < 3 ? HF_OK : HF_ERR_AGAIN;
 }
 
-/* Mappings that reclaim would look at, and for PAGEOUT a store. mm lock held. */
+/* Mappings that reclaim would visit, and for PAGEOUT a store. mm lock held. */
 HF_HOLDS_SHARED(mm)
 static enum hf_status check_advice(const struct hf_mm *mm, hf_va lo, hf_va hi, bool out)
 {

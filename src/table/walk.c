@@ -19,7 +19,7 @@ static void enter(struct hf_walk *w, hf_pfn table, unsigned level)
 
 /*
  * Through a branch that allows writing no lock is needed: nobody else leads to the table
- * behind it, and only an operation with the mm lock held exclusively takes it away again.
+ * behind it, and only an operation with the mm lock held exclusively removes it again.
  */
 void hf_walk_start(struct hf_walk *w, struct hf_mm *mm, hf_va va, bool mark)
 {
