@@ -231,16 +231,19 @@ class DumpCommand(gdb.Command):
 
 # ---- Mappings ----
 
-VMA_FLAGS = [(1 << 3, "huge"), (1 << 4, "huge-1g"), (1 << 5, "dontfork"), (1 << 6, "wipeonfork"),
-             (1 << 8, "locked"), (1 << 9, "onfault"), (1 << 10, "growsdown"), (1 << 11, "sealed")]
-VMA_SHARED = 1 << 7
+def vma_flags():
+    """(bit, word) of each flag of enum hf_vma_flags, the protection and what is obvious apart."""
+    for field in gdb.lookup_type("enum hf_vma_flags").fields():
+        word = field.name.replace("HF_VMA_", "").lower()
+        if word not in ("prot", "object"):
+            yield field.enumval, word
 
 
 def vma_text(start, end, flags, place):
-    """A line as in /proc/PID/maps; `place` tells of the object."""
+    """A line much as in /proc/PID/maps; `place` tells of the object."""
     rights = "".join(letter if flags & bit else "-" for bit, letter in ((1, "r"), (2, "w"), (4, "x")))
-    text = f"{start:#014x}-{end:#014x} {rights}{'s' if flags & VMA_SHARED else 'p'}"
-    return text + "".join(f" {word}" for bit, word in VMA_FLAGS if flags & bit) + place
+    words = "".join(f" {word}" for bit, word in vma_flags() if flags & bit)
+    return f"{start:#014x}-{end:#014x} {rights}{words}{place}"
 
 
 def vmas(phys, root):
@@ -318,11 +321,17 @@ class PtePrinter(Printer):
         return low if low == high else f"{low}, or above level 0: {high}"
 
 
+def frame_kind(number):
+    """The word of enum hf_frame_kind for a number."""
+    for field in gdb.lookup_type("enum hf_frame_kind").fields():
+        if field.enumval == number:
+            return field.name.replace("HF_FRAME_", "").lower()
+    return f"kind {number}"
+
+
 class FramePrinter(Printer):
     def to_string(self):
-        kind = ("plain", "free", "loose", "table", "node", "host", "object", "page", "cached")
-        number = self.number("kind")
-        text = kind[number] if number < len(kind) else f"kind {number}"
+        text = frame_kind(self.number("kind"))
         if text in ("free", "host", "page"):
             text += f" order {self.number('order')}"
         elif text in ("table", "node", "object"):

@@ -219,11 +219,11 @@ static void hf_vmas_prints_the_mappings(void **state)
 	(void)state;
 	run_gdb();
 	text = part("vmas");
-	HAS(text, " rw-p huge");
-	HAS(text, " r-xp");
-	HAS(text, " ---p");
-	HAS(text, " rw-p locked onfault");
-	HAS(text, " rw-s object 0x", " offset 0x0");
+	HAS(text, " rw- huge");
+	HAS(text, " r-x");
+	HAS(text, " ---");
+	HAS(text, " rw- locked lockonfault");
+	HAS(text, " rw- shared object 0x", " offset 0x0");
 	free(text);
 }
 
@@ -235,7 +235,7 @@ static void printers_print_in_words(void **state)
 	run_gdb();
 	text = part("print");
 	HAS(text, "$1 = space 0x10000 to 0x", " root 0x", " vmas 0x", " locked_bytes 4096");
-	HAS(text, "$2 = 0x", " rw-p locked onfault");
+	HAS(text, "$2 = 0x", " rw- locked lockonfault");
 	HAS(text, "$3 = ", "page 0x", " RW- accessed dirty");
 	HAS(text, "$4 = ", "table 0x", " W LOOK");
 	HAS(text, "$5 = ", "page 0x", " --- hidden");
