@@ -147,6 +147,7 @@ static void move(struct move *m, hf_pte e, hf_pfn to, unsigned level)
 }
 
 /* Phases 3 and 4. */
+HF_HOLDS(mm)
 static void collapse(const struct hf_part *p, hf_pfn block, bool clean)
 {
 	struct hf_mm *mm = p->mm;

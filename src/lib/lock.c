@@ -52,18 +52,34 @@ void hf_unlock_slow(const struct hf_phys *phys, struct hf_lock *lock)
 /* In `state`, beside the number of readers: a writer is there, or waits for them to leave. */
 #define WRITER 0x80000000u
 
-void hf_lock_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
+/* One reader more, where there is no writer. */
+static bool join(struct hf_rwlock *rw)
 {
 	uint32_t seen = hf_load_relaxed32(&rw->state);
 
-	hf_lock_tell(phys, 1);
 	while (!(seen & WRITER))
 		if (hf_cas32(&rw->state, &seen, seen + 1))
-			return;
+			return true;
+	return false;
+}
+
+void hf_lock_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
+{
+	hf_lock_tell(phys, 1);
+	if (join(rw))
+		return;
 	/* A writer is there: queue behind it. */
 	hf_lock(phys, &rw->writers);
 	hf_add32(&rw->state, 1);
 	hf_unlock(phys, &rw->writers);
+}
+
+bool hf_try_lock_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
+{
+	if (!join(rw))
+		return false;
+	hf_lock_tell(phys, 1);
+	return true;
 }
 
 void hf_unlock_shared(const struct hf_phys *phys, struct hf_rwlock *rw)

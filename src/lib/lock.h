@@ -81,6 +81,8 @@ static inline void hf_lock_tell(const struct hf_phys *phys, int change)
  * writer is not overtaken for ever.
  */
 void hf_lock_shared(const struct hf_phys *phys, struct hf_rwlock *rw);
+/* The same where there is no writer, nor one that waits. False: there is, and nothing is taken. */
+bool hf_try_lock_shared(const struct hf_phys *phys, struct hf_rwlock *rw);
 void hf_unlock_shared(const struct hf_phys *phys, struct hf_rwlock *rw);
 void hf_lock_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw);
 void hf_unlock_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw);

@@ -123,11 +123,13 @@ void hf_mm_destroy(struct hf_mm *mm)
 	struct hf_phys *phys = mm->phys;
 
 	hf_spaces_lock_shared(phys);
+	hf_mm_lock_exclusive(mm);
 	hf_flush(mm, mm->va_lo, mm->va_hi - mm->va_lo, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
 	delist(mm);
 	hf_table_put(phys, mm->root, HF_TOP_LEVEL);
 	hf_vmas_put(phys, mm->vmas);
 	mm->root.v = HF_NIL;
+	hf_mm_unlock_exclusive(mm);
 	hf_spaces_unlock_shared(phys);
 }
 

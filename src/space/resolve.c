@@ -344,6 +344,7 @@ static enum step at_swapped(struct hf_resolution *f)
  * done; those that come meanwhile wait for the table's lock. Nor may the old page be freed, or
  * reused by its other owner, before that.
  */
+HF_HOLDS_SHARED(mm)
 static bool copy_block(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
@@ -367,6 +368,7 @@ static bool copy_block(struct hf_resolution *f)
 }
 
 /* The leaf's page must become exclusive and is not: copy it, or split the leaf. */
+HF_HOLDS_SHARED(mm)
 static enum step break_share(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;
@@ -421,6 +423,7 @@ static enum step write_shared(struct hf_resolution *f)
 }
 
 /* Phase 4: there is a leaf, present or hidden. */
+HF_HOLDS_SHARED(mm)
 static enum step at_leaf(struct hf_resolution *f)
 {
 	struct hf_walk *w = &f->walk;

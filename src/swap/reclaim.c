@@ -6,7 +6,8 @@
  * A huge leaf is split instead, and its parts are next.
  *
  * Held at a visit: phys->spaces_lock exclusively, so no mapping changes and no space forks or
- * ends; the lock of the space visited, shared; and the table's. Faults of others run on. What is
+ * ends; the lock of the space visited, shared, and those of all others if the table is shared; and
+ * the table's. Faults of others run on. What is
  * hidden cannot gain a leaf, a pin or a writer, for all of them need the table's lock.
  */
 #include "../arch/entry.h"
@@ -113,6 +114,7 @@ static void look_at(const struct reclaim *r, struct batch *b, hf_pte *entry, hf_
 }
 
 /* No CPU may use what has been hidden or aged, in whichever space. */
+HF_HOLDS_SHARED(mm)
 static void flush(const struct reclaim *r, const struct batch *b)
 {
 	struct hf_mm *mm = b->walk->mm;
@@ -202,6 +204,7 @@ static void let_go(struct reclaim *r, unsigned level, const struct hidden *h)
  * may be seen where it was. When no frame is free for the table there is a spare one. False: it
  * is what it was.
  */
+HF_HOLDS_SHARED(mm)
 static bool split(struct reclaim *r, const struct hf_walk *w, const struct hidden *h)
 {
 	struct hf_reserve frame = HF_RESERVE_EMPTY;
@@ -225,6 +228,34 @@ static bool split(struct reclaim *r, const struct hf_walk *w, const struct hidde
 	return true;
 }
 
+/*
+ * A shared table is looked at for all spaces: which addresses they have locked, and what they flush.
+ * So their locks are held, too, from the first in the list to before `end`.
+ */
+HF_UNCHECKED
+static void unlock_others(const struct reclaim *r, const struct hf_mm *own, const struct hf_mm *end)
+{
+	for (struct hf_mm *mm = r->phys->spaces; mm != end; mm = mm->next)
+		if (mm != own)
+			hf_mm_unlock_shared(mm);
+}
+
+/*
+ * Take them, shared. False: somebody changes a space, or waits to. That is not waited for, as a
+ * table's lock and a space's own are held already: the table is left until the hand comes again.
+ */
+HF_UNCHECKED
+static bool lock_others(const struct reclaim *r, const struct hf_mm *own)
+{
+	for (struct hf_mm *mm = r->phys->spaces; mm; mm = mm->next) {
+		if (mm == own || hf_try_lock_shared(r->phys, &mm->rwlock))
+			continue;
+		unlock_others(r, own, mm);
+		return false;
+	}
+	return true;
+}
+
 /* Some space has locked memory in [lo, hi), and may have what the walk, not its own, stands at. */
 static bool locked_by_any(const struct reclaim *r, hf_va lo, hf_va hi)
 {
@@ -244,19 +275,23 @@ static bool locked_by_any(const struct reclaim *r, hf_va lo, hf_va hi)
 	return false;
 }
 
+/* Where the walk's table ends, or `end` if that comes first. */
+static hf_va table_end(const struct hf_walk *w, hf_va end)
+{
+	return hf_min_va(end, hf_level_base(w->va, w->level + 1) + hf_level_size(w->level + 1));
+}
+
 /* Visit [w->va, end) of the mapping as far as the walk's table goes. Returns where it ends. */
+HF_HOLDS_SHARED(mm)
 static hf_va visit_table(struct reclaim *r, struct hf_walk *w, const struct hf_vma *vma, hf_va end)
 {
-	const hf_va size = hf_level_size(w->level);
+	const hf_va size = hf_level_size(w->level), stop = table_end(w, end);
 	hf_va va = hf_level_base(w->va, w->level);
-	hf_va stop = hf_min_va(end, hf_level_base(va, w->level + 1) + (size << HF_TABLE_BITS));
 	struct batch b = { .walk = w, .vma = vma };
 	const hf_va from = w->va;
 	hf_pte *entry = w->entry;
 	uint64_t before = r->done;
 
-	if (!w->exclusive && (r->way != CLOCK || locked_by_any(r, va, stop)))
-		return w->level == HF_LEVEL_PTE || r->way != CLOCK ? stop : va + size;
 	for (; va < stop && !hf_pte_branch(hf_pte_get(entry), w->level); va += size, entry++) {
 		if (b.split || b.count == BATCH || r->done + b.count >= r->want)
 			break;
@@ -274,6 +309,27 @@ static hf_va visit_table(struct reclaim *r, struct hf_walk *w, const struct hf_v
 		HF_TRACE(r->phys, .what = HF_TRACE_RECLAIM, .mm = w->mm, .va = b.lo,
 			 .len = (r->done - before) * HF_PAGE_SIZE);
 	return hf_max_va(va, from);
+}
+
+/* The same, but what may be others' too is visited for all of them, and by a clock alone. */
+HF_HOLDS_SHARED(mm)
+static hf_va visit(struct reclaim *r, struct hf_walk *w, const struct hf_vma *vma, hf_va end)
+{
+	const hf_va va = hf_level_base(w->va, w->level), stop = table_end(w, end);
+	hf_va next = stop;
+
+	if (w->exclusive)
+		return visit_table(r, w, vma, end);
+	if (r->way != CLOCK)
+		return stop;
+	if (w->level > HF_LEVEL_PTE)
+		next = hf_min_va(stop, va + hf_level_size(w->level));
+	if (!lock_others(r, w->mm))
+		return next;
+	if (!locked_by_any(r, va, stop))
+		next = visit_table(r, w, vma, end);
+	unlock_others(r, w->mm, NULL);
+	return next;
 }
 
 /* One table further. False: there is no space. */
@@ -297,7 +353,7 @@ static bool advance(struct reclaim *r)
 		phys->hand_va = v.end;
 	} else {
 		hf_walk_to(&w, mm, hf_max_va(phys->hand_va, v.start));
-		phys->hand_va = visit_table(r, &w, &v, v.end);
+		phys->hand_va = visit(r, &w, &v, v.end);
 		hf_walk_end(&w);
 	}
 	hf_mm_unlock_shared(mm);
@@ -375,7 +431,7 @@ enum hf_status hf_advise_unused(struct hf_mm *mm, hf_va va, uint64_t len, bool o
 			at = v.end;
 		} else if (!st) {
 			hf_walk_to(&w, mm, hf_max_va(at, v.start));
-			at = visit_table(&r, &w, &v, hf_min_va(v.end, va + len));
+			at = visit(&r, &w, &v, hf_min_va(v.end, va + len));
 			hf_walk_end(&w);
 		}
 		hf_mm_unlock_shared(mm);

@@ -103,7 +103,8 @@ static inline void hf_table_unlock(struct hf_phys *phys, hf_pfn table)
 	hf_unlock(phys, &hf_frame_at(phys, table)->lock);
 }
 
-/* Let every CPU forget [va, va+len) as `what` says. mm lock held. */
+/* Let every CPU forget [va, va+len) as `what` says. mm lock held, as port.h says. */
+HF_HOLDS_SHARED(mm)
 static inline void hf_flush(struct hf_mm *mm, hf_va va, uint64_t len, unsigned what)
 {
 	HF_TRACE(mm->phys, .what = HF_TRACE_FLUSH, .kind = what, .mm = mm, .va = va, .len = len);
@@ -133,6 +134,7 @@ void hf_table_put(struct hf_phys *phys, hf_pfn table, unsigned level);
  * elsewhere (break-before-make).
  * => the table that *entry is in is exclusive, and locked or its mm locked exclusively.
  */
+HF_HOLDS_SHARED(mm)
 static inline void hf_entry_replace(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va,
 				    hf_pte now, unsigned what, bool hide)
 {
@@ -162,6 +164,7 @@ void hf_table_arm(struct hf_phys *phys, hf_pte *branch, unsigned level, bool exc
  * => the table that *branch is in is exclusive, and locked or its mm locked exclusively.
  * HF_ERR_OVERFLOW: nothing changed.
  */
+HF_HOLDS_SHARED(mm)
 enum hf_status hf_table_make_exclusive(struct hf_mm *mm, hf_pte *branch, unsigned level, hf_va va,
 				       struct hf_reserve *r);
 
@@ -174,6 +177,7 @@ enum hf_status hf_table_make_exclusive(struct hf_mm *mm, hf_pte *branch, unsigne
  *    it is locked, and the leaf hidden and flushed in every space.
  * HF_ERR_OVERFLOW: nothing changed.
  */
+HF_HOLDS_SHARED(mm)
 enum hf_status hf_table_split(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va, bool look,
 			      struct hf_reserve *r);
 

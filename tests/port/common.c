@@ -457,6 +457,16 @@ void need_host_memory(uint64_t bytes)
 		     (unsigned long long)(bytes / MIB), (unsigned long long)(available / MIB));
 }
 
+/* What port.h promises of every flush. */
+void check_trace(void *arg, const struct hf_trace_event *event)
+{
+	(void)arg;
+	if (event->what != HF_TRACE_FLUSH || event->mm->lock[0])
+		return;
+	print_error("a space was flushed and its lock not held\n");
+	abort(); /* with locks held there is no way back to the test */
+}
+
 /* Calls in the middle of a call. */
 
 static struct {

@@ -75,6 +75,9 @@ struct test_port {
 
 extern const struct test_port test_port;
 
+/* What a driver's machines call for every event: checks what must be true of it. */
+void check_trace(void *arg, const struct hf_trace_event *event);
+
 /* Spaces of all drivers start here (the Linux port's choice). */
 #define SPACE_LO GIB
 #define SPACE_LEN (256 * MIB)

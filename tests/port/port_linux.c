@@ -32,6 +32,7 @@ static enum hf_status linux_create(struct machine *m, const struct machine_confi
 	struct hf_linux_config linux_config = {
 		.ram_bytes = config->ram_bytes,
 		.count_limit = config->count_limit,
+		.trace = check_trace,
 	};
 	struct hf_linux *lin;
 	enum hf_status status;

@@ -36,6 +36,7 @@ static enum hf_status soft_create(struct machine *m, const struct machine_config
 	struct hf_soft_config soft_config = {
 		.ram_bytes = config->ram_bytes,
 		.count_limit = config->count_limit,
+		.trace = check_trace,
 	};
 	struct soft_machine *own = calloc(1, sizeof(*own));
 	enum hf_status status = hf_soft_create(&soft_config, &own->soft);

@@ -111,6 +111,62 @@ static void what_is_used_stays(void **state)
 	disk_off(m, d);
 }
 
+/* A port that holds a lock of `held` for another thread, until somebody waits for it. */
+static struct {
+	struct hf_port port;
+	struct hf_mm *held;
+	const struct hf_mm *hand; /* where the hand was then */
+	unsigned flushes;	  /* of its space, before that */
+} writer;
+
+static void count_flush(void *host, const struct hf_trace_event *event)
+{
+	(void)host;
+	writer.flushes += writer.held && event->what == HF_TRACE_FLUSH && event->mm == writer.held;
+}
+
+static void let_go(void *host, const uint32_t *word, uint32_t value)
+{
+	(void)host;
+	(void)word;
+	(void)value;
+	if (!writer.held)
+		return;
+	writer.hand = writer.held->phys->hand;
+	writer.held->lock[0] = writer.held->lock[1] = 0;
+	writer.held = NULL;
+}
+
+static void reclaim_waits_for_no_other_space_at_a_shared_table(void **state)
+{
+	struct machine *m = *state;
+	const struct hf_port *behind = m->phys->port;
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *s = space_new(m), *child;
+	hf_va va = map_filled(s, HF_LEVEL_PTE, 100, 1);
+	uint64_t done;
+
+	child = fork_space(s, HF_FORK_COPY); /* the hand begins here, at a table that is both's */
+	writer.port = *behind;
+	writer.port.trace = count_flush;
+	writer.port.wait = let_go;
+	writer.held = s->mm;
+	writer.flushes = 0;
+	s->mm->lock[0] = 0x80000000; /* as hf_lock_exclusive leaves it */
+	s->mm->lock[1] = 1;
+	m->phys->port = &writer.port;
+	OK(hf_reclaim(m->phys, 100, &done));
+	m->phys->port = behind;
+	assert_null(writer.held);
+	assert_ptr_equal(writer.hand, s->mm);
+	SAME(writer.flushes, 0);
+	SAME(done, 100);
+	CHECK(m);
+	FILLED(s, va, 100 * PAGE, 1);
+	FILLED(child, va, 100 * PAGE, 1);
+	disk_off(m, d);
+}
+
 static void reclaim_says_what_it_did(void **state)
 {
 	struct machine *m = *state;
@@ -1174,6 +1230,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(pages_go_and_come_back),
 	TEST(a_page_that_is_written_comes_back_writable_at_once),
 	TEST(what_is_used_stays),
+	TEST(reclaim_waits_for_no_other_space_at_a_shared_table),
 	TEST(reclaim_says_what_it_did),
 	TEST(a_store_is_checked),
 	TEST(one_call_does_bounded_work),
