@@ -7,15 +7,17 @@ QUICK =
 PREFIX = /usr/local
 export PREFIX
 
-.PHONY: help run check check-formats check-cross model mutants bench bench-count docs install \
+.PHONY: help run check check-long check-formats check-cross model mutants bench bench-count docs install \
 	format clean
 
 help:
 	@echo 'make run        fork a heap that devices write into, beside fork(2)'
 	@echo '                  DIR=/some/files  what to read (default: holdfast chooses)'
 	@echo '                  ARGS="..."       more options; see build/holdfast run --help'
-	@echo 'make check      every test, with gcc, clang and the sanitizers'
+	@echo 'make check      the tests, with gcc, clang and the sanitizers; ten minutes on two CPUs'
+	@echo '                  QUICK=1          between two edits: with gcc, in 90 seconds'
 	@echo '                  ARGS="..."       a part of it; see scripts/check --help'
+	@echo 'make check-long  with all that is slow, and every mutant'
 	@echo 'make check-cross  the core and the soft port as AArch64 and RISC-V programs, in QEMU'
 	@echo 'make check-formats  every test on every page-table format'
 	@echo 'make model      5,000,000 random operations on each page-table format, against a model'
@@ -36,7 +38,10 @@ run:
 	@build/holdfast run $(ARGS) $(DIR)
 
 check:
-	@scripts/bootstrap check scripts/check $(ARGS)
+	@scripts/bootstrap check scripts/check $(if $(QUICK),--quick) $(ARGS)
+
+check-long:
+	@scripts/bootstrap check scripts/check --long $(ARGS)
 
 check-formats:
 	@scripts/bootstrap check scripts/check --stage all-formats $(ARGS)
@@ -68,7 +73,7 @@ install:
 	@scripts/bootstrap install meson install -C build --no-rebuild
 
 format:
-	@scripts/bootstrap check scripts/format
+	@scripts/bootstrap check scripts/build gcc clang-format
 
 clean:
 	rm -rf build

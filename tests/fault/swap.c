@@ -267,7 +267,7 @@ static int teardown(void **state)
 	return now.call ? -1 : machine_teardown(state);
 }
 
-#define IN_TURN(name) cmocka_unit_test_setup_teardown(name, machine_setup, teardown)
+#define TURN_TEST(name) cmocka_unit_test_setup_teardown(name, machine_setup, teardown)
 #define EVERY(calls) at_every_point(state, calls, sizeof(calls) / sizeof((calls)[0]))
 #define BY_ALLOC (1u << ALLOC)
 #define BY_READ (1u << READ)
@@ -464,9 +464,9 @@ static void pages_that_go(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	IN_TURN(a_page_that_comes_back),
-	IN_TURN(pages_that_come_back),
-	IN_TURN(pages_that_stay_where_they_are),
-	IN_TURN(pages_that_go),
+	TURN_TEST(a_page_that_comes_back),
+	TURN_TEST(pages_that_come_back),
+	TURN_TEST(pages_that_stay_where_they_are),
+	TURN_TEST(pages_that_go),
 };
 SUITE(suite_fault_swap, tests);

@@ -15,6 +15,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "../cases.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -111,14 +113,13 @@ struct scene {
 #name, scene_##name \
 	}
 /* main: plays a scene after --scene, else runs the tests that match the argument, or all. */
-#define RIG_MAIN(group, tests, scenes, argc, argv)                            \
-	do {                                                                  \
-		if (argc == 3 && !strcmp(argv[1], "--scene"))                 \
-			return play(scenes, argv[2]);                         \
-		if (argc > 1)                                                 \
-			cmocka_set_test_filter(argv[1]);                      \
-		install_handlers();                                           \
-		return cmocka_run_group_tests_name(group, tests, NULL, NULL); \
+#define RIG_MAIN(group, tests, scenes, argc, argv)                             \
+	do {                                                                   \
+		if (argc == 3 && !strcmp(argv[1], "--scene"))                  \
+			return play(scenes, argv[2]);                          \
+		install_handlers();                                            \
+		return run_cases(group, tests, sizeof(tests) / sizeof(*tests), \
+				 argc > 1 ? argv[1] : NULL);                   \
 	} while (0)
 int play(const struct scene *scenes, const char *name);
 /* In a scene: where it means to die, or NULL. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The record of a window (ports/linux/record.h) against an array with one word per page, in
- * which every question is answered by looking at every page. test_record SEED repeats the
+ * which every question is answered by looking at every page. `test_record PATTERN SEED` repeats the
  * random test with one seed.
  */
 #include <stdarg.h>
@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+
+#include "../cases.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -218,7 +220,8 @@ static int name_the_seed(void **state)
 	const struct seeds *seeds = *state;
 
 	if (seeds->now <= seeds->last)
-		print_error("repeat with: test_record %u\n", seeds->now);
+		print_error("repeat with: test_record random_changes_match_the_model %u\n",
+			    seeds->now);
 	return 0;
 }
 
@@ -291,14 +294,15 @@ int main(int argc, char **argv)
 {
 	struct seeds seeds = { .first = 1, .last = SEEDS };
 	const struct CMUnitTest tests[] = {
-		{ "random_changes_match_the_model", random_changes_match_the_model, NULL,
-		  name_the_seed, &seeds },
+		cmocka_unit_test_prestate_setup_teardown(random_changes_match_the_model, NULL,
+							 name_the_seed, &seeds),
 		cmocka_unit_test(large_ranges_match_the_model),
 		cmocka_unit_test(settling_keeps_what_is_still_writable),
 		cmocka_unit_test(stretches_bridge_what_stays),
 	};
 
-	if (argc > 1)
-		seeds.first = seeds.last = (unsigned)strtoul(argv[1], NULL, 0);
-	return cmocka_run_group_tests_name("record", tests, NULL, NULL);
+	if (argc > 2)
+		seeds.first = seeds.last = (unsigned)strtoul(argv[2], NULL, 0);
+	return run_cases("record", tests, sizeof(tests) / sizeof(tests[0]),
+			 argc > 1 ? argv[1] : NULL);
 }

@@ -9,6 +9,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "../cases.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -411,23 +413,23 @@ static void wrong_options(void **state)
 			64);
 }
 
-#define SCENE(test) cmocka_unit_test_prestate_setup_teardown(test, set_up, tear_down, &scene)
+#define TEST(test) cmocka_unit_test_prestate_setup_teardown(test, set_up, tear_down, &scene)
 
 int main(int argc, char **argv)
 {
 	static struct scene scene;
 	const struct CMUnitTest tests[] = {
-		SCENE(pinned_heap),	      SCENE(traced_heap),
-		SCENE(unpinned_heap),	      SCENE(split_policy),
-		SCENE(interrupted),	      SCENE(nothing_to_read),
-		SCENE(nowhere_to_write),      SCENE(wrong_options),
-		SCENE(without_locked_memory), SCENE(with_little_locked_memory),
+		TEST(pinned_heap),	     TEST(traced_heap),
+		TEST(unpinned_heap),	     TEST(split_policy),
+		TEST(interrupted),	     TEST(nothing_to_read),
+		TEST(nowhere_to_write),	     TEST(wrong_options),
+		TEST(without_locked_memory), TEST(with_little_locked_memory),
 	};
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: %s HOLDFAST\n", argv[0]);
+	if (argc < 2) {
+		fprintf(stderr, "usage: %s HOLDFAST [PATTERN]\n", argv[0]);
 		return 2;
 	}
 	scene.holdfast = argv[1];
-	return cmocka_run_group_tests_name("run", tests, NULL, NULL);
+	return run_cases("run", tests, sizeof(tests) / sizeof(tests[0]), argc > 2 ? argv[2] : NULL);
 }

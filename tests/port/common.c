@@ -514,10 +514,7 @@ void meanwhile_done(struct machine *m)
 int run_test_array(const char *name, const struct CMUnitTest *tests, size_t count, int argc,
 		   char **argv)
 {
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	/* What the macro cmocka_run_group_tests calls, for an array of any length. */
-	return _cmocka_run_group_tests(name, tests, count, NULL, NULL) != 0;
+	return run_cases(name, tests, count, argc > 1 ? argv[1] : NULL);
 }
 
 int run_suites(const char *name, const struct suite *const *suites, size_t count, int argc,

@@ -21,6 +21,8 @@
 
 #include <cmocka.h>
 
+#include "../cases.h"
+
 #include <holdfast/holdfast.h>
 
 #define KIB ((uint64_t)1 << 10)
@@ -228,8 +230,7 @@ struct suite {
 	const struct suite name = { array, sizeof(array) / sizeof(array[0]) }
 
 /*
- * Run tests as one cmocka group called `name`. argv[1], if given, is a pattern
- * with * and ? that chooses tests by name.
+ * Run tests as one cmocka group called `name`: run_cases() with argv[1], if given.
  */
 int run_test_array(const char *name, const struct CMUnitTest *tests, size_t count, int argc,
 		   char **argv);

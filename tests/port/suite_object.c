@@ -596,7 +596,7 @@ static struct hf_object *huge_object(struct machine *m)
 	return object_of(m, HUGE_SIZE, HF_OBJECT_HUGE);
 }
 
-static void huge_pages_are_shared_huge(void **state)
+static void huge_pages_of_an_object_are_shared_huge(void **state)
 {
 	struct machine *m = *state;
 	struct hf_object *object = huge_object(m);
@@ -1215,7 +1215,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(one_page_twice_beside_a_pin),
 	TEST(a_pinned_page_outlives_its_object),
 	TEST(copies_read_and_write_objects),
-	TEST(huge_pages_are_shared_huge),
+	TEST(huge_pages_of_an_object_are_shared_huge),
 	TEST(a_write_protected_huge_leaf_gets_writable_again),
 	TEST(protecting_a_part_splits_the_mapping_alone),
 	TEST(private_write_copies_by_policy),

@@ -17,6 +17,8 @@
 
 #include <cmocka.h>
 
+#include "../cases.h"
+
 #include <holdfast/soft.h>
 
 #include <pthread.h>

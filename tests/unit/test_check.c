@@ -909,7 +909,7 @@ static void finds_writable_leaf_that_is_clean(void **state)
 	*e = whole;
 }
 
-#define LIST(damage) cmocka_unit_test_setup_teardown(finds_##damage, setup, teardown),
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 /* ---- Objects ---- */
 
@@ -985,11 +985,67 @@ static void finds_damaged_objects(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(nothing_is_found_where_nothing_is_wrong, setup,
-						teardown),
+		TEST(nothing_is_found_where_nothing_is_wrong),
 		cmocka_unit_test(finds_damaged_objects),
-		EACH_DAMAGE(LIST) LIST(write_below_armed_branch)
-			LIST(exclusive_branch_below_armed_one) LIST(writable_leaf_that_is_clean)
+		TEST(finds_pin_of_shared_page),
+		TEST(finds_pin_in_shared_table),
+		TEST(finds_write_to_shared_leaf),
+		TEST(finds_write_to_shared_huge_leaf),
+		TEST(finds_write_to_shared_table),
+		TEST(finds_no_look_in_pmd),
+		TEST(finds_no_look_in_pud),
+		TEST(finds_no_look_in_root),
+		TEST(finds_no_look_above_wiped),
+		TEST(finds_look_at_shared_table),
+		TEST(finds_leaf_outside),
+		TEST(finds_mapping_ends_in_leaf),
+		TEST(finds_write_to_read_only),
+		TEST(finds_present_without_access),
+		TEST(finds_held_with_access),
+		TEST(finds_executable_data),
+		TEST(finds_one_map_more),
+		TEST(finds_one_map_less),
+		TEST(finds_one_huge_map_more),
+		TEST(finds_one_part_more),
+		TEST(finds_one_table_reference_more),
+		TEST(finds_one_node_reference_more),
+		TEST(finds_one_pinned_frame_more),
+		TEST(finds_pin_unknown_to_block),
+		TEST(finds_mapped_free_block),
+		TEST(finds_free_block_with_table),
+		TEST(finds_mapped_loose_frame),
+		TEST(finds_leaked_frame),
+		TEST(finds_freed_page_in_use),
+		TEST(finds_too_large_free_block),
+		TEST(finds_unaligned_free_block),
+		TEST(finds_free_block_beyond_ram),
+		TEST(finds_unlinked_free_block),
+		TEST(finds_free_list_leads_astray),
+		TEST(finds_unlisted_loose_frame),
+		TEST(finds_uncoalesced_free_block),
+		TEST(finds_miscounted_free_frames),
+		TEST(finds_miscounted_locks),
+		TEST(finds_miscounted_mappings),
+		TEST(finds_wrong_sum_of_gaps),
+		TEST(finds_root_that_is_no_node),
+		TEST(finds_child_that_is_no_node),
+		TEST(finds_too_many_slots),
+		TEST(finds_empty_node),
+		TEST(finds_unaligned_mapping),
+		TEST(finds_overlapping_mappings),
+		TEST(finds_like_neighbours),
+		TEST(finds_unknown_bit),
+		TEST(finds_present_and_held),
+		TEST(finds_supervisor_leaf),
+		TEST(finds_unaligned_huge_leaf),
+		TEST(finds_branch_to_data),
+		TEST(finds_leaf_to_no_ram),
+		TEST(finds_branch_to_no_ram),
+		TEST(finds_mapped_table),
+		TEST(finds_mapped_host_block),
+		TEST(finds_write_below_armed_branch),
+		TEST(finds_exclusive_branch_below_armed_one),
+		TEST(finds_writable_leaf_that_is_clean),
 	};
 
 	return RUN(tests, argc, argv);

@@ -1519,7 +1519,6 @@ int main(int argc, char **argv)
 		TEST(test_core_fork_is_an_instant, normal),
 	};
 
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_cases("soft", tests, sizeof(tests) / sizeof(tests[0]),
+			 argc > 1 ? argv[1] : NULL);
 }

@@ -12,6 +12,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "../cases.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -362,27 +364,28 @@ static void writers_keep_their_order(void **state)
 	assert_false(writers_field_torn(&layout, heap, writers.field_writes, writers.field_writes));
 }
 
-#define WITH_TREE(test) cmocka_unit_test_setup_teardown(test, make_tree, remove_tree)
-#define WITH_HEAP(test) cmocka_unit_test_setup_teardown(test, make_heap, free_heap)
+#define TREE_TEST(test) cmocka_unit_test_setup_teardown(test, make_tree, remove_tree)
+#define HEAP_TEST(test) cmocka_unit_test_setup_teardown(test, make_heap, free_heap)
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sizes_are_parsed),
 		cmocka_unit_test(units_are_printed),
 		cmocka_unit_test(percentiles_are_nearest_ranks),
 		cmocka_unit_test(samples_have_an_end),
-		WITH_TREE(files_come_in_order_and_pieces),
-		WITH_TREE(a_directory_that_is_not_there_is_an_error),
-		WITH_TREE(files_are_compared),
+		TREE_TEST(files_come_in_order_and_pieces),
+		TREE_TEST(a_directory_that_is_not_there_is_an_error),
+		TREE_TEST(files_are_compared),
 		cmocka_unit_test(pages_of_pairs_and_field_are_apart),
-		WITH_HEAP(every_prefix_of_the_pairs_is_whole),
-		WITH_HEAP(a_missing_write_of_the_pairs_is_seen),
-		WITH_HEAP(every_prefix_of_the_field_is_whole),
-		WITH_HEAP(a_missing_write_of_the_field_is_seen),
-		WITH_HEAP(writes_of_the_field_out_of_time_are_seen),
-		WITH_HEAP(writers_keep_their_order),
+		HEAP_TEST(every_prefix_of_the_pairs_is_whole),
+		HEAP_TEST(a_missing_write_of_the_pairs_is_seen),
+		HEAP_TEST(every_prefix_of_the_field_is_whole),
+		HEAP_TEST(a_missing_write_of_the_field_is_seen),
+		HEAP_TEST(writes_of_the_field_out_of_time_are_seen),
+		HEAP_TEST(writers_keep_their_order),
 	};
 
-	return cmocka_run_group_tests_name("tools", tests, NULL, NULL);
+	return run_cases("tools", tests, sizeof(tests) / sizeof(tests[0]),
+			 argc > 1 ? argv[1] : NULL);
 }

@@ -126,10 +126,7 @@ int main(int argc, char **argv)
 
 	memcpy(tests, common, sizeof(common));
 	memcpy(tests + n, walk_rules, walk_rule_count * sizeof(*tests));
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	/* What the macro cmocka_run_group_tests calls, for an array of any length. */
-	failed = _cmocka_run_group_tests("walk", tests, n + walk_rule_count, NULL, NULL);
+	failed = run_cases("walk", tests, n + walk_rule_count, argc > 1 ? argv[1] : NULL);
 	free(tests);
 	return failed;
 }

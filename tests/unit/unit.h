@@ -17,6 +17,8 @@
 
 #include <cmocka.h>
 
+#include "../cases.h"
+
 #include <holdfast/holdfast.h>
 
 #define MIB ((uint64_t)1 << 20)
@@ -87,9 +89,6 @@ hf_pa pa_of(struct hf_mm *mm, hf_va va);
 /* The same numbers in every run (splitmix64). */
 uint64_t next_random(uint64_t *seed);
 
-/* argv[1], if given, is a pattern with * and ? that chooses tests by name. */
-#define RUN(tests, argc, argv)                                  \
-	(cmocka_set_test_filter((argc) > 1 ? (argv)[1] : NULL), \
-	 cmocka_run_group_tests(tests, NULL, NULL))
+#define RUN(tests, argc, argv) run_cases(#tests, tests, COUNT(tests), (argc) > 1 ? (argv)[1] : NULL)
 
 #endif
