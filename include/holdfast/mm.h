@@ -132,11 +132,8 @@ struct hf_mm {
 	struct hf_limits limits;
 	uint64_t mapped_bytes; /* counted if there is a limit */
 	uint64_t locked_bytes;
-	hf_va brk_start, brk; /* the heap, if brk_start is not 0 */
-	/* Under phys->lock: */
-	hf_va place_va; /* see DESIGN.md, "Placement" */
-	hf_pfn place_pfn;
-	struct hf_mm *next, *prev; /* in phys->spaces */
+	hf_va brk_start, brk;	   /* the heap, if brk_start is not 0 */
+	struct hf_mm *next, *prev; /* in phys->spaces, under phys->lock */
 };
 
 /*

@@ -17,7 +17,7 @@
 #include "../phys/frame.h"
 #include "../phys/zero.h"
 #include "../space/edit.h"
-#include "../space/place.h"
+#include "../table/place.h"
 #include "../space/vma.h"
 #include "../table/table.h"
 #include "../table/visit.h"
@@ -97,6 +97,15 @@ static hf_pte *entry_of(const struct hf_part *p)
 static bool take_block(const struct hf_part *p, hf_pfn *block, bool *clean)
 {
 	struct hf_phys *phys = p->mm->phys;
+	const struct hf_place place = {
+		.root = p->mm->root,
+		.top = HF_TOP_LEVEL,
+		.table = { HF_NIL },
+		.lo = p->vma.start,
+		.hi = p->vma.end,
+		.va = p->va,
+		.level = p->level,
+	};
 	bool ok;
 
 	hf_phys_lock(phys);
@@ -104,7 +113,9 @@ static bool take_block(const struct hf_part *p, hf_pfn *block, bool *clean)
 		*block = p->first;
 		ok = hf_map_get_locked(phys, *block, p->level);
 	} else {
-		ok = hf_place_alloc_locked(p->mm, &p->vma, p->va, p->level, block, clean);
+		ok = hf_place_alloc_locked(phys, &place, block, clean);
+		if (ok)
+			hf_map_count_locked(phys, *block, p->level, true);
 	}
 	hf_phys_unlock(phys);
 	if (ok && !p->in_place)

@@ -71,22 +71,33 @@ static void prepare(struct fork *f)
 	}
 }
 
-/* 2 MiB blocks for pinned huge pages; small ones for the child where there are none left. */
-static bool allocate(struct fork *f)
+static bool take_huge(struct fork *f, hf_pfn *pfn)
 {
-	const unsigned order = hf_level_order(HF_LEVEL_PMD);
-	uint64_t huge = f->survey.huge;
-	struct hf_fork_cost need;
-	bool clean;
-	hf_pfn pfn;
+	bool clean, ok;
 
 	hf_phys_lock(f->phys);
-	while (huge && hf_block_alloc_locked(f->phys, order, NULL, &pfn, &clean)) {
-		hf_frame_at(f->phys, pfn)->next = f->huge_head;
-		f->huge_head = pfn.v;
+	ok = hf_block_alloc_locked(f->phys, hf_level_order(HF_LEVEL_PMD), pfn, &clean);
+	hf_phys_unlock(f->phys);
+	return ok;
+}
+
+/*
+ * 2 MiB blocks for pinned huge pages, in the order in which they are allocated, so that the child's
+ * copies lie side by side; small ones for the child where there are none left.
+ */
+static bool allocate(struct fork *f)
+{
+	uint64_t huge = f->survey.huge;
+	uint32_t *end = &f->huge_head;
+	struct hf_fork_cost need;
+	hf_pfn pfn;
+
+	while (huge && take_huge(f, &pfn)) {
+		*end = pfn.v;
+		end = &hf_frame_at(f->phys, pfn)->next;
+		*end = HF_NIL;
 		huge--;
 	}
-	hf_phys_unlock(f->phys);
 	prepare(f);
 	need = hf_survey_cost(&f->survey, f->survey.huge - huge);
 	return hf_reserve_fill(f->phys, &f->frames, need.tables + need.small);
@@ -112,14 +123,14 @@ static enum hf_status fork_vmas(struct fork *f)
 static void drain(struct fork *f)
 {
 	hf_reserve_drain(f->phys, &f->frames);
-	hf_phys_lock(f->phys);
 	while (f->huge_head != HF_NIL) {
 		hf_pfn pfn = { f->huge_head };
 
 		f->huge_head = hf_frame_at(f->phys, pfn)->next;
+		hf_phys_lock(f->phys);
 		hf_block_free_locked(f->phys, pfn, hf_level_order(HF_LEVEL_PMD));
+		hf_phys_unlock(f->phys);
 	}
-	hf_phys_unlock(f->phys);
 }
 
 /* The blocks come first, so that a forecast can tell how many of them will be huge. */
@@ -378,7 +389,6 @@ static void publish(struct fork *f, struct hf_mm *child, void *child_host)
 		.brk = parent->brk,
 		.root = f->root,
 		.vmas = f->vmas,
-		.place_pfn = { HF_NIL },
 	};
 	hf_mm_enlist(child);
 }

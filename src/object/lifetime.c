@@ -60,7 +60,6 @@ enum hf_status hf_object_create(struct hf_phys *phys, const struct hf_object_con
 		.huge = config->huge,
 		.size = config->size,
 		.root = { HF_NIL },
-		.place = { HF_NIL },
 		.host_refs = 1,
 	};
 	enlist(o);

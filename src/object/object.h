@@ -35,7 +35,6 @@ struct hf_object {
 	uint64_t size;	       /* bytes */
 	hf_pfn root;	       /* the top table, HF_NIL while there is no page */
 	unsigned top;	       /* its level */
-	hf_pfn place;	       /* where the page of offset 0 would best lie, or HF_NIL */
 	/* Under phys->lock: */
 	uint64_t host_refs;	       /* references that are the host's */
 	struct hf_object *next, *prev; /* in phys->objects; next also in phys->dead */

@@ -9,10 +9,10 @@
 #include "../lib/mem.h"
 #include "../lib/panic.h"
 #include "../phys/block.h"
-#include "../phys/buddy.h"
 #include "../phys/count.h"
 #include "../phys/frame.h"
 #include "../phys/reserve.h"
+#include "../table/place.h"
 #include "../table/table.h"
 #include "../table/walk.h"
 #include "object.h"
@@ -114,21 +114,39 @@ static hf_pte *make_entry(struct hf_object *o, uint64_t offset, unsigned level,
 	return entry;
 }
 
-/* Where to put a page, so that neighbours in the object are neighbours in RAM. phys->lock held. */
+/* The table that the page at `offset` has its leaf in, at level 0; HF_NIL: not yet. */
+static hf_pfn lowest_table(const struct hf_object *o, uint64_t offset)
+{
+	hf_pfn table = o->root;
+
+	if (!reaches(o, offset))
+		return (hf_pfn){ HF_NIL };
+	for (unsigned at = o->top; at > HF_LEVEL_PTE; at--) {
+		hf_pte e =
+			hf_pte_get(hf_table_entries(o->phys, table) + hf_table_index(offset, at));
+
+		if (!hf_pte_branch(e, at))
+			return (hf_pfn){ HF_NIL };
+		table = hf_pte_pfn(e);
+	}
+	return table;
+}
+
+/* A block for a page, counted as mapped once. phys->lock held. */
 HF_HOLDS(phys)
 static bool alloc_locked(struct hf_object *o, uint64_t offset, unsigned level, hf_pfn *out,
 			 bool *clean)
 {
-	unsigned order;
-	hf_pfn want;
+	const struct hf_place place = {
+		.root = reaches(o, offset) ? o->root : (hf_pfn){ HF_NIL },
+		.top = o->top,
+		.table = lowest_table(o, offset),
+		.hi = hf_object_end(o),
+		.va = offset,
+		.level = level,
+	};
 
-	if (o->place.v == HF_NIL)
-		hf_block_largest_locked(o->phys, &o->place, &order);
-	/* Wraps where it leads out of RAM; such a frame is not free either. */
-	want.v = o->place.v + (uint32_t)(hf_level_base(offset, level) >> HF_PAGE_SHIFT);
-	if (o->place.v == HF_NIL || want.v != hf_block_base(want, level).v)
-		want.v = HF_NIL;
-	if (!hf_block_alloc_locked(o->phys, hf_level_order(level), &want, out, clean))
+	if (!hf_place_alloc_locked(o->phys, &place, out, clean))
 		return false;
 	hf_map_count_locked(o->phys, *out, level, true);
 	return true;
@@ -170,6 +188,14 @@ static void mark_page(struct hf_object *o, hf_pfn pfn, unsigned level, bool page
 	hf_phys_unlock(o->phys);
 }
 
+/* Where the page at `offset` lies is known to its neighbours from here on. */
+static void note(struct hf_object *o, uint64_t offset)
+{
+	hf_phys_lock(o->phys);
+	hf_place_note_locked(o->phys, lowest_table(o, offset), offset);
+	hf_phys_unlock(o->phys);
+}
+
 static enum hf_status make_page(struct hf_object *o, uint64_t offset, unsigned level,
 				struct hf_object_page *out)
 {
@@ -184,6 +210,8 @@ static enum hf_status make_page(struct hf_object *o, uint64_t offset, unsigned l
 		*out = (struct hf_object_page){ pfn, level, make_entry(o, offset, level, &r) };
 		hf_pte_set(out->entry, hf_leaf_make(pfn, level, HF_PROT_READ));
 		mark_page(o, pfn, level, true);
+		if (level == HF_LEVEL_PTE)
+			note(o, offset);
 	}
 	hf_reserve_drain(o->phys, &r);
 	return st;

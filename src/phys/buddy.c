@@ -6,6 +6,9 @@
  * Single frames come and go all the time (tables, copies of small pages). A few that are
  * freed are kept loose, so that a frame freed and soon taken again is not joined and
  * cut apart eighteen times over, through descriptors that no cache holds.
+ *
+ * Those that may lie anywhere are taken one behind the other: the smallest free block is mostly
+ * the one that the next page of somebody's mapping is to have.
  */
 #include "buddy.h"
 
@@ -29,6 +32,7 @@ static void push(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean)
 	if (next != HF_NIL)
 		hf_frame_at(phys, (hf_pfn){ next })->prev = pfn.v;
 	phys->free_head[order] = pfn.v;
+	phys->free_count[order]++;
 }
 
 /* phys->lock held. */
@@ -40,6 +44,7 @@ static void unlink_free(struct hf_phys *phys, struct hf_frame *f)
 		hf_frame_at(phys, (hf_pfn){ f->prev })->next = f->next;
 	else
 		phys->free_head[f->order] = f->next;
+	phys->free_count[f->order]--;
 	hf_frame_set_kind(f, HF_FRAME_PLAIN);
 }
 
@@ -142,74 +147,118 @@ void hf_loose_join_locked(struct hf_phys *phys)
 	}
 }
 
-static uint64_t count_blocks(const struct hf_phys *phys, unsigned order, uint64_t most)
+uint64_t hf_frames_free_locked(const struct hf_phys *phys, unsigned order)
 {
 	uint64_t n = 0;
 
-	for (unsigned o = order; o <= HF_MAX_ORDER; o++) {
-		uint32_t i = phys->free_head[o];
-
-		while (i != HF_NIL && n < most) {
-			n += (uint64_t)1 << (o - order);
-			i = hf_frame_at(phys, (hf_pfn){ i })->next;
-		}
-	}
-	return n < most ? n : most;
+	for (unsigned o = order; o <= HF_MAX_ORDER; o++)
+		n += (uint64_t)phys->free_count[o] << o;
+	return n;
 }
 
 uint64_t hf_blocks_free_locked(struct hf_phys *phys, unsigned order, uint64_t most)
 {
-	if (count_blocks(phys, order, most) < most)
+	uint64_t n = hf_frames_free_locked(phys, order) >> order;
+
+	if (n < most) {
 		hf_loose_join_locked(phys);
-	return count_blocks(phys, order, most);
+		n = hf_frames_free_locked(phys, order) >> order;
+	}
+	return n < most ? n : most;
 }
 
-/* The loose frame that was freed last. phys->lock held. */
-static hf_pfn take_loose(struct hf_phys *phys)
+/* Take a loose frame. phys->lock held. */
+HF_HOLDS(phys)
+static void take_loose(struct hf_phys *phys, hf_pfn pfn)
 {
-	hf_pfn pfn = { phys->loose[--phys->loose_count] };
 	struct hf_frame *f = hf_frame_at(phys, pfn);
+	uint32_t last = phys->loose[--phys->loose_count];
 
+	phys->loose[f->next] = last;
+	hf_frame_at(phys, (hf_pfn){ last })->next = f->next;
 	hf_frame_set_kind(f, HF_FRAME_PLAIN);
 	f->clean = false;
-	return pfn;
+}
+
+/* Take a frame that may lie anywhere, but not a loose one. phys->lock held. */
+HF_HOLDS(phys)
+static bool take_next(struct hf_phys *phys, hf_pfn *out)
+{
+	hf_pfn base;
+
+	out->v = phys->next_frame;
+	if (!find_free(phys, *out, 0, &base)) {
+		if (!find_any(phys, 0, &base))
+			return false;
+		*out = base;
+	}
+	carve(phys, base, *out, 0);
+	phys->next_frame = out->v + 1;
+	return true;
 }
 
 /* Take a block out of the free lists. phys->lock held. */
 HF_HOLDS(phys)
-static bool take_block(struct hf_phys *phys, unsigned order, const hf_pfn *want, hf_pfn *out)
+static bool take_block(struct hf_phys *phys, unsigned order, hf_pfn *out)
 {
-	hf_pfn base;
-
-	if (want && find_free(phys, *want, order, &base)) {
-		*out = *want;
-		carve(phys, base, *out, order);
-		return true;
-	}
 	if (order == 0 && phys->loose_count) {
-		*out = take_loose(phys);
+		out->v = phys->loose[phys->loose_count - 1]; /* the one that was freed last */
+		take_loose(phys, *out);
 		return true;
 	}
-	if (!find_any(phys, order, &base)) {
+	if (order == 0)
+		return take_next(phys, out);
+	if (!find_any(phys, order, out)) {
 		hf_loose_join_locked(phys);
-		if (!find_any(phys, order, &base))
+		if (!find_any(phys, order, out))
 			return false;
 	}
-	*out = base;
-	carve(phys, base, *out, order);
+	carve(phys, *out, *out, order);
 	return true;
 }
 
-bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, const hf_pfn *want, hf_pfn *out,
-			   bool *clean)
+/* The block is somebody's now. phys->lock held. */
+HF_HOLDS(phys)
+static void count_alloc(struct hf_phys *phys, unsigned order)
+{
+	phys->free_frames -= (uint64_t)1 << order;
+	phys->allocs++;
+}
+
+bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, hf_pfn *out, bool *clean)
 {
 	HF_ASSERT_PHYS(phys);
 	HF_ASSERT(phys, order <= HF_MAX_ORDER);
-	if (must_fail(phys) || !take_block(phys, order, want, out))
+	if (must_fail(phys) || !take_block(phys, order, out))
 		return false;
 	*clean = hf_frame_at(phys, *out)->clean;
-	phys->free_frames -= (uint64_t)1 << order;
-	phys->allocs++;
+	count_alloc(phys, order);
+	return true;
+}
+
+bool hf_block_alloc_at_locked(struct hf_phys *phys, unsigned order, hf_pfn pfn, unsigned most,
+			      bool *clean)
+{
+	hf_pfn base;
+
+	HF_ASSERT_PHYS(phys);
+	HF_ASSERT(phys, order <= HF_MAX_ORDER);
+	if (phys->fail_after == 1)
+		return false;
+	if (find_free(phys, pfn, order, &base)) {
+		if (hf_frame_at(phys, base)->order > most)
+			return false;
+		carve(phys, base, pfn, order);
+	} else if (order == 0 && hf_ram_of(phys, pfn) &&
+		   hf_frame_get_kind(hf_frame_at(phys, pfn)) == HF_FRAME_LOOSE) {
+		take_loose(phys, pfn);
+	} else {
+		return false;
+	}
+	if (phys->fail_after)
+		phys->fail_after--;
+	*clean = hf_frame_at(phys, pfn)->clean;
+	count_alloc(phys, order);
 	return true;
 }
 
@@ -220,29 +269,23 @@ void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 	phys->free_frames += (uint64_t)1 << order;
 	if (order == 0 && phys->loose_count < HF_LOOSE_MAX) {
 		hf_frame_set_kind(hf_frame_at(phys, pfn), HF_FRAME_LOOSE);
+		hf_frame_at(phys, pfn)->next = phys->loose_count;
 		phys->loose[phys->loose_count++] = pfn.v;
 	} else {
 		join(phys, pfn, order);
 	}
 }
 
-/* How many free blocks to compare for the lowest. */
-#define CANDIDATES 64
-
-bool hf_block_largest_locked(const struct hf_phys *phys, hf_pfn *out, unsigned *order)
+bool hf_block_fit_locked(const struct hf_phys *phys, unsigned want, unsigned most, hf_pfn *out,
+			 unsigned *order)
 {
-	for (unsigned o = HF_MAX_ORDER + 1; o--;) {
-		uint32_t lowest = HF_NIL, i = phys->free_head[o];
+	unsigned o = want;
 
-		for (unsigned n = 0; i != HF_NIL && n < CANDIDATES; n++) {
-			lowest = i < lowest ? i : lowest;
-			i = hf_frame_at(phys, (hf_pfn){ i })->next;
-		}
-		if (lowest != HF_NIL) {
-			out->v = lowest;
-			*order = o;
-			return true;
-		}
-	}
-	return false;
+	while (o < most && phys->free_head[o] == HF_NIL)
+		o++;
+	while (o && phys->free_head[o] == HF_NIL)
+		o--;
+	out->v = phys->free_head[o];
+	*order = o;
+	return out->v != HF_NIL;
 }

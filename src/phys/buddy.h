@@ -7,12 +7,18 @@
 #include <holdfast/phys.h>
 
 /*
- * A block of 2^order frames. `want`, if not NULL, is where it should lie; it is taken
- * from elsewhere if that is not free. *clean tells that it reads as zeros.
+ * A block of 2^order frames, wherever there is one. *clean tells that it reads as zeros. Single
+ * frames, page tables mostly, come one behind the other as long as they can.
  */
 HF_HOLDS(phys)
-bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, const hf_pfn *want, hf_pfn *out,
-			   bool *clean);
+bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, hf_pfn *out, bool *clean);
+/*
+ * The one at `pfn`, which is a multiple of 2^order. False: it is not RAM, not free, or part of a free
+ * block above 2^most.
+ */
+HF_HOLDS(phys)
+bool hf_block_alloc_at_locked(struct hf_phys *phys, unsigned order, hf_pfn pfn, unsigned most,
+			      bool *clean);
 HF_HOLDS(phys)
 void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order);
 /* How many blocks of 2^order could be had, but no more than `most` are counted. */
@@ -23,10 +29,14 @@ HF_HOLDS(phys)
 void hf_loose_join_locked(struct hf_phys *phys);
 
 /*
- * The lowest of the largest free blocks, for what has no place yet, and its order. False, and
- * nothing is said: there is none.
+ * A free block that 2^want frames fit in, as small as may be but not above 2^most; else the
+ * largest of those that are smaller. *order is its own. False: there is none.
  */
 HF_HOLDS(phys)
-bool hf_block_largest_locked(const struct hf_phys *phys, hf_pfn *out, unsigned *order);
+bool hf_block_fit_locked(const struct hf_phys *phys, unsigned want, unsigned most, hf_pfn *out,
+			 unsigned *order);
+/* Frames in free blocks of at least 2^order. */
+HF_HOLDS(phys)
+uint64_t hf_frames_free_locked(const struct hf_phys *phys, unsigned order);
 
 #endif

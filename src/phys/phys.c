@@ -97,6 +97,7 @@ enum hf_status hf_phys_init(struct hf_phys *phys, const struct hf_phys_config *c
 		.ram_count = config->ram_count,
 		.count_limit = config->count_limit ? config->count_limit : INT32_MAX,
 		.zero = { { HF_NIL }, { HF_NIL } },
+		.next_frame = HF_NIL,
 	};
 	for (unsigned o = 0; o <= HF_MAX_ORDER; o++)
 		phys->free_head[o] = HF_NIL;
@@ -130,7 +131,7 @@ enum hf_status hf_phys_alloc(struct hf_phys *phys, unsigned order, hf_pa *out)
 	if (order > HF_MAX_ORDER)
 		return HF_ERR_INVAL;
 	hf_phys_lock(phys);
-	ok = hf_block_alloc_locked(phys, order, NULL, &pfn, &clean);
+	ok = hf_block_alloc_locked(phys, order, &pfn, &clean);
 	if (ok) {
 		struct hf_frame *f = hf_frame_at(phys, pfn);
 
@@ -191,14 +192,8 @@ void hf_phys_stats(struct hf_phys *phys, struct hf_phys_stats *out)
 	out->total_bytes = phys->total_frames << HF_PAGE_SHIFT;
 	out->free_bytes = (phys->free_frames + phys->spares) << HF_PAGE_SHIFT;
 	out->allocs = phys->allocs;
-	for (unsigned o = 0; o <= HF_MAX_ORDER; o++) {
-		uint32_t i = phys->free_head[o];
-
-		while (i != HF_NIL) {
-			out->free_blocks[o]++;
-			i = hf_frame_at(phys, (hf_pfn){ i })->next;
-		}
-	}
+	for (unsigned o = 0; o <= HF_MAX_ORDER; o++)
+		out->free_blocks[o] = phys->free_count[o];
 	hf_phys_unlock(phys);
 }
 

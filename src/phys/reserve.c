@@ -17,7 +17,7 @@ bool hf_reserve_fill(struct hf_phys *phys, struct hf_reserve *r, uint64_t count)
 	while (ok && got.count < count) {
 		hf_pfn pfn;
 
-		ok = hf_block_alloc_locked(phys, 0, NULL, &pfn, &clean);
+		ok = hf_block_alloc_locked(phys, 0, &pfn, &clean);
 		if (ok) {
 			hf_frame_at(phys, pfn)->next = got.head;
 			got.head = pfn.v;

@@ -29,7 +29,7 @@ bool hf_zero_page_locked(struct hf_phys *phys, unsigned level, hf_pfn *out)
 	bool clean;
 
 	if (zero->v == HF_NIL) {
-		if (!hf_block_alloc_locked(phys, order, NULL, &fresh, &clean))
+		if (!hf_block_alloc_locked(phys, order, &fresh, &clean))
 			return false;
 		if (!clean)
 			hf_block_clear(phys, fresh, order);

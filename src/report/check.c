@@ -26,8 +26,9 @@
 
 struct check {
 	struct hf_phys *phys;
-	struct hf_mm *mm; /* the space being walked */
-	uint64_t pages;	  /* of objects, not yet found among the frames */
+	struct hf_mm *mm;			/* the space being walked */
+	uint64_t pages;				/* of objects, not yet found among the frames */
+	uint32_t free_blocks[HF_MAX_ORDER + 1]; /* of each order, found among the frames */
 	struct hf_violation *out;
 };
 
@@ -386,6 +387,15 @@ static bool check_cached(struct check *c, hf_pfn pfn)
 	return true;
 }
 
+/* The blocks of each order are as many as the allocator says. */
+static bool check_free_counts(const struct check *c)
+{
+	for (unsigned o = 0; o <= HF_MAX_ORDER; o++)
+		if (c->free_blocks[o] != c->phys->free_count[o])
+			return false;
+	return true;
+}
+
 static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *free)
 {
 	uint32_t pfn = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
@@ -405,6 +415,7 @@ static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *fr
 				return false;
 			frames = 1u << f->order;
 			*free += frames;
+			c->free_blocks[f->order]++;
 			break;
 		case HF_FRAME_ZERO:
 			if (c->phys->zero[f->order != 0].v != pfn)
@@ -612,7 +623,7 @@ enum hf_status hf_mm_check(struct hf_phys *phys, struct hf_violation *out)
 		fail(&c, "page-marked", 0, (hf_pfn){ 0 });
 		return HF_ERR_CORRUPT;
 	}
-	if (free != phys->free_frames) {
+	if (free != phys->free_frames || !check_free_counts(&c)) {
 		fail(&c, "free-frames-counted", 0, (hf_pfn){ 0 });
 		return HF_ERR_CORRUPT;
 	}

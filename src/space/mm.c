@@ -65,7 +65,6 @@ enum hf_status hf_mm_create(struct hf_mm *mm, struct hf_phys *phys,
 		.limits = limits(&c.limits),
 		.root = hf_table_new(phys, &r),
 		.vmas = { HF_NIL },
-		.place_pfn = { HF_NIL },
 	};
 	hf_mm_enlist(mm);
 	hf_spaces_unlock_shared(phys);

@@ -15,8 +15,8 @@
 #include "../arch/entry.h"
 #include "../lib/lock.h"
 #include "../phys/reserve.h"
+#include "../table/place.h"
 #include "../table/table.h"
-#include "place.h"
 #include "range.h"
 #include "vma.h"
 
@@ -120,8 +120,8 @@ uint64_t hf_move_need(const struct hf_move *m)
 
 /* ---- Moving ---- */
 
-/* The entry at `level` for `va`, below tables of this space's own. `look`: fork must come there. */
-static hf_pte *place_for(struct hf_move *m, hf_va va, unsigned level, bool look)
+/* The table at `level` for `va`, and those above, of this space's own. `look`: fork must come there. */
+static hf_pfn table_for(struct hf_move *m, hf_va va, unsigned level, bool look)
 {
 	struct hf_mm *mm = m->from.mm;
 	hf_pfn table = mm->root;
@@ -135,7 +135,7 @@ static hf_pte *place_for(struct hf_move *m, hf_va va, unsigned level, bool look)
 			hf_pte_update(entry, hf_branch_mklook);
 		table = hf_pte_pfn(hf_pte_get(entry));
 	}
-	return hf_table_entries(mm->phys, table) + hf_table_index(va, level);
+	return table;
 }
 
 /* A leaf that was hidden, as its mapping wants it. */
@@ -152,6 +152,9 @@ static hf_pte shown(struct hf_move *m, hf_pte e, hf_va va)
 HF_HOLDS_SHARED(mm)
 static void put(struct hf_move *m, hf_pte e, hf_va va, unsigned level, bool look)
 {
+	const struct hf_phys *phys = m->from.mm->phys;
+	hf_pfn table;
+
 	if (hf_pte_branch(e, level)) {
 		look = hf_branch_look(e);
 		e = hf_pte_mkshown(e);
@@ -160,7 +163,10 @@ static void put(struct hf_move *m, hf_pte e, hf_va va, unsigned level, bool look
 		e = shown(m, e, va);
 	}
 	look |= m->unshared && hf_unshared_in(m->from.mm, va, level);
-	hf_pte_set(place_for(m, va, level, look), e);
+	table = table_for(m, va, level, look);
+	hf_pte_set(hf_table_entries(phys, table) + hf_table_index(va, level), e);
+	if (level == HF_LEVEL_PTE && hf_pte_leaf(e, level))
+		hf_place_note_locked(phys, table, va); /* nobody else comes to the table */
 }
 
 HF_HOLDS_SHARED(mm)
@@ -193,5 +199,4 @@ void hf_move_tables(struct hf_move *m)
 	m->unshared = hf_vmas_next_with(mm->phys, mm->vmas, m->to, HF_VMA_LOOK, &v);
 	hf_range_hide(&m->from);
 	move(m, mm->root, 0, HF_TOP_LEVEL, true);
-	hf_place_move(mm, m->from.lo, m->from.hi, m->to);
 }

@@ -22,10 +22,10 @@
 #include "../phys/slot.h"
 #include "../phys/swapio.h"
 #include "../phys/zero.h"
+#include "../table/place.h"
 #include "../table/table.h"
 #include "../table/walk.h"
 #include "mm.h"
-#include "place.h"
 #include "vma.h"
 
 #include <holdfast/mm.h>
@@ -129,10 +129,35 @@ static hf_pte private_leaf(const struct hf_resolution *f, hf_pfn pfn, unsigned l
 }
 
 /*
- * A block for the leaf at the walk's level, counted as mapped once. Small ones come out of
- * the reserve when there is one and memory is full.
+ * A block for the leaf at the walk's level, counted as mapped once. `copy`: what is to be copied
+ * stays where it is. phys->lock held.
  */
-static bool new_block(struct hf_resolution *f, hf_pfn *pfn, bool *clean)
+HF_HOLDS(phys)
+static bool alloc_locked(const struct hf_resolution *f, bool copy, hf_pfn *pfn, bool *clean)
+{
+	const struct hf_walk *w = &f->walk;
+	const struct hf_place place = {
+		.root = f->mm->root,
+		.top = HF_TOP_LEVEL,
+		.table = w->table,
+		.lo = f->vma.start,
+		.hi = f->vma.end,
+		.va = f->va,
+		.level = w->level,
+		.copy = copy,
+	};
+
+	if (!hf_place_alloc_locked(f->mm->phys, &place, pfn, clean))
+		return false;
+	hf_map_count_locked(f->mm->phys, *pfn, w->level, true);
+	return true;
+}
+
+/*
+ * The same, without the lock. Small blocks come out of the reserve when there is one and memory
+ * is full.
+ */
+static bool new_block(struct hf_resolution *f, bool copy, hf_pfn *pfn, bool *clean)
 {
 	struct hf_phys *phys = f->mm->phys;
 	unsigned level = f->walk.level;
@@ -145,7 +170,7 @@ static bool new_block(struct hf_resolution *f, hf_pfn *pfn, bool *clean)
 		return true;
 	}
 	hf_phys_lock(phys);
-	if (!hf_place_alloc_locked(f->mm, &f->vma, f->va, level, pfn, clean)) {
+	if (!alloc_locked(f, copy, pfn, clean)) {
 		ok = level == HF_LEVEL_PTE && f->reserve.count;
 		if (ok) {
 			*pfn = hf_reserve_take(phys, &f->reserve);
@@ -203,7 +228,7 @@ static bool map_fresh(struct hf_resolution *f)
 	hf_pfn pfn;
 	bool clean;
 
-	if (!new_block(f, &pfn, &clean))
+	if (!new_block(f, false, &pfn, &clean))
 		return false;
 	if (!clean)
 		hf_block_clear(f->mm->phys, pfn, hf_level_order(w->level));
@@ -314,7 +339,7 @@ enum hf_status hf_resolve_swapped(struct hf_resolution *f)
 
 	st = hf_slot_map(phys, slot, &pfn);
 	if (!st && pfn.v == HF_NIL) {
-		if (!new_block(f, &pfn, &clean))
+		if (!new_block(f, false, &pfn, &clean))
 			return HF_ERR_NOMEM;
 		st = hf_slot_read(phys, slot, pfn);
 	}
@@ -352,7 +377,7 @@ static bool copy_block(struct hf_resolution *f)
 	hf_pfn old = hf_pte_pfn(hf_pte_get(w->entry)), pfn;
 	bool clean;
 
-	if (!new_block(f, &pfn, &clean))
+	if (!new_block(f, !f->from_zero, &pfn, &clean))
 		return false;
 	if (!f->from_zero)
 		hf_block_copy(phys, pfn, old, hf_level_order(w->level));
@@ -402,7 +427,7 @@ static bool mapped_once(struct hf_resolution *f, hf_pte e)
 	if (once && level == HF_LEVEL_PTE)
 		hf_slot_forget_locked(phys, hf_pte_pfn(e));
 	if (!once && level == HF_LEVEL_PTE &&
-	    !hf_place_alloc_locked(f->mm, &f->vma, f->va, level, &f->block, &f->block_clean))
+	    !alloc_locked(f, !f->from_zero, &f->block, &f->block_clean))
 		f->block.v = HF_NIL;
 	hf_phys_unlock(phys);
 	return once;

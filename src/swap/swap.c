@@ -70,7 +70,7 @@ void hf_spare_fill(struct hf_phys *phys)
 
 	hf_phys_lock(phys);
 	while (phys->store && phys->spares < SPARES &&
-	       hf_block_alloc_locked(phys, 0, NULL, &pfn, &clean)) {
+	       hf_block_alloc_locked(phys, 0, &pfn, &clean)) {
 		struct hf_frame *f = hf_frame_at(phys, pfn);
 
 		hf_frame_set_kind(f, HF_FRAME_HOST); /* nobody's page, and not free */

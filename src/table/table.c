@@ -24,6 +24,7 @@ hf_pfn hf_table_new(struct hf_phys *phys, struct hf_reserve *r)
 	hf_frame_set_kind(f, HF_FRAME_TABLE);
 	f->refs = 1;
 	f->lock.word = 0;
+	f->clean = false; /* see place.c */
 	hf_block_clear(phys, table, 0);
 	return table;
 }

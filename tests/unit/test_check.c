@@ -543,6 +543,12 @@ static struct hf_violation miscounted_free_frames(struct world *w)
 	return of_frame("free-frames-counted", (hf_pa){ 0 });
 }
 
+static struct hf_violation miscounted_free_blocks(struct world *w)
+{
+	w->m->phys.free_count[3]++;
+	return of_frame("free-frames-counted", (hf_pa){ 0 });
+}
+
 static struct hf_violation tree_of_many(struct world *w)
 {
 	return in("vma-tree-whole", w->many, 0, hf_pfn_pa(w->many->vmas));
@@ -820,6 +826,7 @@ static void nothing_is_found_where_nothing_is_wrong(void **state)
 	X(unlisted_loose_frame)      \
 	X(uncoalesced_free_block)    \
 	X(miscounted_free_frames)    \
+	X(miscounted_free_blocks)    \
 	X(miscounted_locks)          \
 	X(miscounted_mappings)       \
 	X(wrong_sum_of_gaps)         \
