@@ -3,12 +3,12 @@
  * Writing back: hf_object_sync, hf_msync. In batches of pages:
  *   1. take their dirty marks off;
  *   2. take W from whatever leads to them, in every space, and flush;
- *   3. give each to the pager; one that he does not keep is marked again.
+ *   3. give each to the pager; one that it does not keep is marked again.
  * Whoever gets W between 1 and 2 marks the page again before. A write that was completed
  * before the call is in the page when 3 reads it, a later one faults and marks it anew.
  *
  * A page that is pinned when all this is done is marked again: its device may write to it at any time,
- * and does not fault. Until 2 a pin may come by way of a leaf that still has W, and marks nothing.
+ * and does not fault. Until 2 a page may be pinned through a leaf that still has W, which marks nothing.
  */
 #include "../lib/lock.h"
 #include "../lib/math.h"

@@ -170,8 +170,8 @@ static void must_get(struct fork *f, hf_pfn pfn, unsigned level)
 }
 
 /*
- * What the child's faults find again is not handed on, zero pages and pages of objects: one table
- * may lead to such a page any number of times. phys->lock held.
+ * Zero pages and pages of objects are not passed to the child; its own faults find them again. (One
+ * table may lead to such a page any number of times.) phys->lock held.
  */
 HF_HOLDS(phys)
 static void share(struct fork *f, hf_pte *parent, hf_pte *child, unsigned level)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MADV_FREE: mark pages that may be dropped. They are write-protected and clean, so that
- * a write has to come by (see at_leaf in fault.c), and reclaim drops those that are still marked.
+ * MADV_FREE: mark pages that may be dropped. They are write-protected and clean, so a
+ * write faults (see at_leaf in resolve.c), and reclaim drops those that are still marked.
  */
 #include "../arch/entry.h"
 #include "../phys/count.h"

@@ -185,8 +185,8 @@ enum hf_status hf_table_make_exclusive(struct hf_mm *mm, hf_pte *branch, unsigne
 	hf_table_unlock(phys, old);
 
 	/*
-	 * Our CPUs may still walk through the old table by their branch caches. Once we
-	 * have let go of it, its other owner may put his own pages into it.
+	 * This space's CPUs may still walk through the old table by their branch caches. Once
+	 * it is let go, its other owner may put pages of its own into it.
 	 */
 	hf_entry_replace(mm, branch, level + 1, va, hf_branch_make(copy), HF_FLUSH_TABLES, false);
 	hf_table_put(phys, old, level);
