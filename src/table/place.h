@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where new pages had best lie. */
+/* Placement: where in RAM new pages go. */
 #ifndef HF_PLACE_H
 #define HF_PLACE_H
 #include "table.h"
@@ -16,7 +16,7 @@ struct hf_place {
 };
 
 /*
- * A block for the page, near the pages of its neighbours; anywhere else if there it is not to be had.
+ * A block for the page, near the pages of its neighbours; elsewhere if that is not free.
  * Not counted as mapped. *clean tells that it reads as zeros. False: no memory.
  * => phys->lock held; the tree stands, and nobody lets go of a table of it without phys->lock.
  */
