@@ -31,7 +31,12 @@ enum hf_map_flags {
 
 /* madvise(2), and for WIPEONFORK, DONTFORK and POPULATE their sections there. */
 enum hf_advice {
-	HF_ADV_DONTNEED,       /* drop the pages: the next access finds zeros */
+	/*
+	 * Drop the pages: the next access finds zeros in private anonymous memory, and in private
+	 * mappings of an object what the object has. The pages of shared mappings are the object's,
+	 * which keeps them.
+	 */
+	HF_ADV_DONTNEED,
 	HF_ADV_HUGEPAGE,       /* use 2 MiB pages where they fit */
 	HF_ADV_HUGEPAGE_1G,    /* use 1 GiB pages where they fit, then 2 MiB */
 	HF_ADV_NOHUGEPAGE,     /* new pages are 4 KiB; undoes the two above */

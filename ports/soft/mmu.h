@@ -23,12 +23,19 @@
 
 #include <holdfast/soft.h>
 
-#if defined(HF_FORMAT_AARCH64)
+#if defined(HF_FORMAT_X86_64) || defined(HF_FORMAT_X86_64_5)
+#include "mmu_x86_64.h"
+#elif defined(HF_FORMAT_AARCH64)
 #include "mmu_aarch64.h"
 #elif defined(HF_FORMAT_SV39) || defined(HF_FORMAT_SV48) || defined(HF_FORMAT_SV57)
+#define MMU_SVADU 0
+#include "mmu_riscv64.h"
+#elif defined(HF_FORMAT_SV39_SVADU) || defined(HF_FORMAT_SV48_SVADU) || \
+	defined(HF_FORMAT_SV57_SVADU)
+#define MMU_SVADU 1
 #include "mmu_riscv64.h"
 #else
-#include "mmu_x86_64.h"
+#error "no HF_FORMAT_* that has an MMU here"
 #endif
 
 #endif

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * RISC-V privileged architecture (version 20240411), 10.3.1 and 10.3.2 (the algorithm),
- * 10.4 to 10.6 (Sv39, Sv48, Sv57). With HF_FORMAT_SVADU A and D are set by the hardware (menvcfg.ADUE = 1), else
+ * 10.4 to 10.6 (Sv39, Sv48, Sv57). With MMU_SVADU A and D are set by the hardware (menvcfg.ADUE = 1), else
  * where they are missing it faults (Svade).
  *
  * The hart runs in U-mode, without Svnapot and Svpbmt: N and PBMT are reserved. It has
  * pages of up to 1 GiB; the specification has larger ones in Sv48 and Sv57.
  */
-#if defined(HF_FORMAT_SV39)
+#if defined(HF_FORMAT_SV39) || defined(HF_FORMAT_SV39_SVADU)
 #define MMU_LEVELS 3
 #define MMU_USER_BITS 38
-#elif defined(HF_FORMAT_SV48)
+#elif defined(HF_FORMAT_SV48) || defined(HF_FORMAT_SV48_SVADU)
 #define MMU_LEVELS 4
 #define MMU_USER_BITS 47
 #else
@@ -93,7 +93,7 @@ static inline bool mmu_mark_leaf(uint64_t *pte, bool store)
 {
 	uint64_t marks = store ? PTE_A | PTE_D : PTE_A;
 
-#ifdef HF_FORMAT_SVADU
+#if MMU_SVADU
 	*pte |= marks;
 #endif
 	return (*pte & marks) == marks;

@@ -9,12 +9,14 @@
 #ifndef HF_ARCH_ENTRY_H
 #define HF_ARCH_ENTRY_H
 
-#if defined(HF_FORMAT_AARCH64)
-#include "aarch64.h"
-#elif defined(HF_FORMAT_SV39) || defined(HF_FORMAT_SV48) || defined(HF_FORMAT_SV57)
-#include "riscv64.h"
-#else
+#include "chosen.h"
+
+#if defined(HF_ARCH_X86_64)
 #include "x86_64.h"
+#elif defined(HF_ARCH_AARCH64)
+#include "aarch64.h"
+#else
+#include "riscv64.h"
 #endif
 
 #include <holdfast/types.h>

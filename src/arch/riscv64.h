@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * RISC-V: Sv39, Sv48 and Sv57, with three, four and five levels: privileged architecture
- * (version 20240411), 10.3.1 (what the bits of an entry mean), 10.4 to 10.6. With HF_FORMAT_SVADU
+ * (version 20240411), 10.3.1 (what the bits of an entry mean), 10.4 to 10.6. With _SVADU
  * the hardware marks pages accessed and dirty (Svadu: menvcfg.ADUE = 1); without, such
  * accesses fault (Svade), and the fault handler marks.
  *
@@ -14,6 +14,7 @@
 #ifndef HF_ARCH_RISCV64_H
 #define HF_ARCH_RISCV64_H
 
+#include "chosen.h"
 #include "format.h"
 
 enum {
@@ -34,10 +35,10 @@ enum {
 
 static const struct hf_format hf_format = {
 /* User addresses are the half with the highest bit clear. */
-#if defined(HF_FORMAT_SV39)
+#if HF_ARCH_LEVELS == 3
 	.levels = 3,
 	.va_bits = 38,
-#elif defined(HF_FORMAT_SV48)
+#elif HF_ARCH_LEVELS == 4
 	.levels = 4,
 	.va_bits = 47,
 #else
@@ -57,9 +58,7 @@ static const struct hf_format hf_format = {
 	.leaf_exec = { .bits = RISCV_X, .give = RISCV_X },
 	.accessed = RISCV_A,
 	.dirty = RISCV_D,
-#ifdef HF_FORMAT_SVADU
-	.marks = true,
-#endif
+	.marks = HF_ARCH_SVADU,
 	.unarmed = RISCV_UNARMED,
 	.look = RISCV_SOFT_8,
 	.lazy = RISCV_SOFT_8,

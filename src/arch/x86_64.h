@@ -9,6 +9,7 @@
 #ifndef HF_ARCH_X86_64_H
 #define HF_ARCH_X86_64_H
 
+#include "chosen.h"
 #include "format.h"
 
 enum {
@@ -25,7 +26,7 @@ enum {
 #define X86_NX ((uint64_t)1 << 63)
 
 static const struct hf_format hf_format = {
-#ifdef HF_FORMAT_X86_64_5
+#if HF_ARCH_LEVELS == 5
 	.levels = 5,
 	.va_bits = 56, /* the half with bit 56 clear */
 #else

@@ -6,6 +6,8 @@
 #ifndef TESTS_ENTRIES_H
 #define TESTS_ENTRIES_H
 
+#include "arch/chosen.h"
+
 #include <holdfast/types.h>
 
 #define BIT(n) ((uint64_t)1 << (n))
@@ -22,7 +24,7 @@
  *   branch_bits          allows all
  *   BRANCH_READONLY      set in a branch that forbids writing, or BRANCH_WRITE is clear
  */
-#if defined(HF_FORMAT_AARCH64)
+#if defined(HF_ARCH_AARCH64)
 /* Arm ARM D8.3: AP[1] 6, AP[2] 7, SH 9:8, AF 10, nG 11, software 58:55; APTable[1] 62. */
 #define LEVELS 4
 #define USER_BITS 48
@@ -51,12 +53,12 @@ static inline uint64_t marked(uint64_t entry)
 	return entry;
 }
 
-#elif defined(HF_FORMAT_SV39) || defined(HF_FORMAT_SV48) || defined(HF_FORMAT_SV57)
+#elif defined(HF_ARCH_RISCV64)
 /* Privileged architecture 10.3.1: R 1, W 2, X 3, U 4, A 6, D 7, RSW 9:8, PPN from 10. */
-#if defined(HF_FORMAT_SV39)
+#if HF_ARCH_LEVELS == 3
 #define LEVELS 3
 #define USER_BITS 38
-#elif defined(HF_FORMAT_SV48)
+#elif HF_ARCH_LEVELS == 4
 #define LEVELS 4
 #define USER_BITS 47
 #else
@@ -65,7 +67,7 @@ static inline uint64_t marked(uint64_t entry)
 #endif
 #define SOFT_BITS (BIT(8) | BIT(9))
 #define BRANCH_DENIES_WRITE 0
-#ifdef HF_FORMAT_SVADU
+#if HF_ARCH_SVADU
 #define MARKS 1
 #else
 #define MARKS 0
@@ -95,7 +97,7 @@ static inline uint64_t marked(uint64_t entry)
 
 #else
 /* Intel SDM vol. 3A, tables 4-14 to 4-20: P 0, R/W 1, U/S 2, A 5, D 6, PS 7. */
-#ifdef HF_FORMAT_X86_64_5
+#if HF_ARCH_LEVELS == 5
 #define LEVELS 5
 #define USER_BITS 56
 #else

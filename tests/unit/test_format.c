@@ -33,7 +33,7 @@ struct golden {
 	uint64_t mid_part_5, big_part_511; /* of mid_rw at index 5, of big_r at index 511 */
 };
 
-#if defined(HF_FORMAT_AARCH64)
+#if defined(HF_ARCH_AARCH64)
 /*
  * ARM D8.3, figures "VMSAv8-64 Table descriptor" and "Block and Page descriptors, 4KB granule,
  * 48-bit OA"; D8.4 for the permissions:
@@ -69,7 +69,7 @@ static const struct golden golden = {
 #define LEVELS 4
 #define VA_END 0x0001000000000000 /* ARM D8.1: TTBR0_EL1 with T0SZ = 16 */
 
-#elif defined(HF_FORMAT_SV39) || defined(HF_FORMAT_SV48) || defined(HF_FORMAT_SV57)
+#elif defined(HF_ARCH_RISCV64)
 /*
  * PRIV 10.4.1, figure "Sv39 page table entry" (10.5.1 and 10.6.1 say the same of theirs), and
  * 10.3.1 for the bits: V 0, R 1, W 2, X 3, U 4, G 5, A 6, D 7, RSW 9:8, PPN 53:10.
@@ -77,7 +77,7 @@ static const struct golden golden = {
  * Software: LOOK and lazy 8, own 9; with V clear: unarmed 61, away 62, held 63.
  * Without Svadu what can be written is dirty at once.
  */
-#ifdef HF_FORMAT_SVADU
+#if HF_ARCH_SVADU
 #define D 0
 #else
 #define D 0x80
@@ -108,10 +108,10 @@ static const struct golden golden = {
 	.big_part_511 = 0x000000003ff80013,
 };
 #undef D
-#if defined(HF_FORMAT_SV39)
+#if HF_ARCH_LEVELS == 3
 #define LEVELS 3
 #define VA_END 0x0000004000000000 /* PRIV 10.4.1: bits 63 to 39 equal bit 38 */
-#elif defined(HF_FORMAT_SV48)
+#elif HF_ARCH_LEVELS == 4
 #define LEVELS 4
 #define VA_END 0x0000800000000000 /* PRIV 10.5.1: bits 63 to 48 equal bit 47 */
 #else
@@ -149,7 +149,7 @@ static const struct golden golden = {
 	.mid_part_5 = 0x8000000012205007,
 	.big_part_511 = 0x80000000ffe00085,
 };
-#ifdef HF_FORMAT_X86_64_5
+#if HF_ARCH_LEVELS == 5
 #define LEVELS 5
 #define VA_END 0x0100000000000000 /* SDM 3.3.7.1, 4.5.1: bits 63 to 57 equal bit 56 */
 #else

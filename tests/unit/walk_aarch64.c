@@ -5,7 +5,7 @@
  */
 #include "rig.h"
 
-#ifdef HF_FORMAT_AARCH64
+#ifdef HF_ARCH_AARCH64
 
 #define TABLE BIT(1)
 #define AP_EL0 BIT(6)

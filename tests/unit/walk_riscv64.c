@@ -5,7 +5,7 @@
  */
 #include "rig.h"
 
-#if defined(HF_FORMAT_SV39) || defined(HF_FORMAT_SV48) || defined(HF_FORMAT_SV57)
+#ifdef HF_ARCH_RISCV64
 
 #define R BIT(1)
 #define W BIT(2)

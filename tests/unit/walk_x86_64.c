@@ -2,8 +2,7 @@
 /* The walk of x86-64: Intel SDM vol. 3A, 4.5 (entries), 4.6 (rights), 4.8 (marks). */
 #include "rig.h"
 
-#if !defined(HF_FORMAT_AARCH64) && !defined(HF_FORMAT_SV39) && !defined(HF_FORMAT_SV48) && \
-	!defined(HF_FORMAT_SV57)
+#ifdef HF_ARCH_X86_64
 
 /* Tables 4-14 to 4-20. */
 #define P BIT(0)
