@@ -1031,6 +1031,7 @@ int main(int argc, char **argv)
 		TEST(finds_unlisted_loose_frame),
 		TEST(finds_uncoalesced_free_block),
 		TEST(finds_miscounted_free_frames),
+		TEST(finds_miscounted_free_blocks),
 		TEST(finds_miscounted_locks),
 		TEST(finds_miscounted_mappings),
 		TEST(finds_wrong_sum_of_gaps),
