@@ -93,15 +93,17 @@ uint64_t hf_object_max(void);
 enum hf_status hf_object_create(struct hf_phys *phys, const struct hf_object_config *config,
 				struct hf_object **out);
 
-/* One reference more. HF_ERR_OVERFLOW: there are 2^31 already. */
+/* One reference more. HF_ERR_OVERFLOW: the host has as many as a count may have (phys.h). */
 enum hf_status hf_object_get(struct hf_object *object);
 
 /*
  * Give a reference of hf_object_create or hf_object_get back. If it is the last, every dirty page
  * is written back and every page put (struct hf_pager) before this returns. A mapping that is the
  * last reference does the same in hf_munmap, hf_mm_destroy or whatever else takes it away.
+ * HF_ERR_INVAL: mappings alone refer to the object, the host has no reference left to give back. (Nobody
+ * can tell what a pointer leads to after the last reference.)
  */
-void hf_object_put(struct hf_object *object);
+enum hf_status hf_object_put(struct hf_object *object);
 
 /* The size in bytes; it may change as soon as this returns. */
 uint64_t hf_object_size(struct hf_object *object);

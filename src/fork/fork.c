@@ -6,7 +6,8 @@
  *               moment, what is pinned; then flush: this is the snapshot's instant;
  *   3. copy     the pinned pages, and give their write permission back;
  *   4. publish  the child.
- * Only the first can fail.
+ * The first can fail, and, where another space takes the last room in a count after the survey, the
+ * second: then the child that has been begun goes, and nothing shows.
  *
  * Branches without LOOK are shared whole. Pins can go away at any time (hf_unpin needs no
  * space), so every phase decides about a leaf anew: a page that was pinned when it was
@@ -42,6 +43,7 @@ struct fork {
 	uint64_t mapped;    /* bytes, in the child */
 	hf_pfn root, vmas;  /* the child's */
 	bool armed;	    /* something was writable: flush */
+	bool overflow;	    /* a count came to its limit after the survey: give the child up */
 };
 
 /* ---- Phase 1: reserve ---- */
@@ -161,12 +163,23 @@ static hf_pte disarm(struct fork *f, hf_pte *entry, unsigned level)
 	return e;
 }
 
-/* Count one more leaf to a block that the survey found room for. phys->lock held. */
+/*
+ * One entry of the child's more leads to what `e` leads to. The survey found room for it, and has let
+ * go of the lock since: false, and the fork is given up, if there is none. phys->lock held.
+ */
 HF_HOLDS(phys)
-static void must_get(struct fork *f, hf_pfn pfn, unsigned level)
+static bool get_target(struct fork *f, hf_pte e, unsigned level)
 {
-	if (!hf_map_get_locked(f->phys, pfn, level))
-		hf_panic(f->phys, "fork: a mapping count passed its limit after the survey");
+	bool ok;
+
+	if (hf_pte_swapped(e))
+		ok = hf_slot_get_locked(f->phys, hf_swapped_slot(e));
+	else if (hf_pte_leaf(e, level))
+		ok = hf_map_get_locked(f->phys, hf_pte_pfn(e), level);
+	else
+		ok = hf_table_get_locked(f->phys, hf_pte_pfn(e));
+	f->overflow |= !ok;
+	return ok;
 }
 
 /*
@@ -177,23 +190,13 @@ HF_HOLDS(phys)
 static void share(struct fork *f, hf_pte *parent, hf_pte *child, unsigned level)
 {
 	hf_pte e = hf_pte_get(parent);
-	hf_pfn pfn = hf_pte_pfn(e);
 
-	if (hf_pte_swapped(e)) {
-		if (!hf_slot_get_locked(f->phys, hf_swapped_slot(e)))
-			hf_panic(f->phys, "fork: a slot's count passed its limit after the survey");
-		hf_pte_set(child, e);
+	if (!hf_pte_swapped(e))
+		e = disarm(f, parent, level);
+	if (hf_pte_leaf(e, level) && hf_refaultable_locked(f->phys, hf_pte_pfn(e)))
 		return;
-	}
-	e = disarm(f, parent, level);
-	if (hf_pte_leaf(e, level)) {
-		if (hf_refaultable_locked(f->phys, pfn))
-			return;
-		must_get(f, pfn, level);
-	} else if (!hf_table_get_locked(f->phys, pfn)) {
-		hf_panic(f->phys, "fork: a table count passed its limit after the survey");
-	}
-	hf_pte_set(child, hf_pte_wrprotect(e, level));
+	if (get_target(f, e, level))
+		hf_pte_set(child, hf_pte_swapped(e) ? e : hf_pte_wrprotect(e, level));
 }
 
 /* A table out of the reserve. */
@@ -207,7 +210,7 @@ static hf_pfn new_table(struct fork *f)
 HF_HOLDS(phys)
 static hf_pte own_leaf(struct fork *f, hf_pte e, hf_pfn pfn, unsigned level)
 {
-	must_get(f, pfn, level);
+	hf_map_count_locked(f->phys, pfn, level, true); /* its first */
 	*(level == HF_LEVEL_PTE ? &f->cost.small : &f->cost.huge) += 1;
 	return hf_leaf_with_pfn(e, pfn);
 }
@@ -237,8 +240,7 @@ static hf_pte copied_leaf(struct fork *f, hf_pte e, unsigned level)
 		pfn = hf_pte_pfn(part);
 		if (level == HF_LEVEL_PMD || hf_pinned_locked(f->phys, pfn, level - 1)) {
 			parts[i] = copied_leaf(f, part, level - 1);
-		} else {
-			must_get(f, pfn, level - 1);
+		} else if (get_target(f, part, level - 1)) {
 			parts[i] = hf_leaf_wrprotect(part);
 		}
 	}
@@ -268,9 +270,10 @@ static void arm_entry(struct fork *f, hf_pte *parent, hf_pte *child, hf_va va, u
 		return;
 	/* HF_FORK_SPLIT: split the parent's huge leaf, and decide about the small ones. */
 	if (hf_pte_leaf(hf_pte_get(parent), level)) {
-		if (hf_table_split(f->parent, parent, level, va, true, &f->frames))
-			hf_panic(f->phys,
-				 "fork: a mapping count passed its limit after the survey");
+		if (hf_table_split(f->parent, parent, level, va, true, &f->frames)) {
+			f->overflow = true;
+			return;
+		}
 		f->cost.tables++;
 	}
 	table = new_table(f);
@@ -393,6 +396,18 @@ static void publish(struct fork *f, struct hf_mm *child, void *child_host)
 	hf_mm_enlist(child);
 }
 
+/*
+ * Instead: the child goes, with all that it was counted in. The parent's pages are write-protected for
+ * nothing, all CPUs know it, and a write finds that they are exclusive again.
+ */
+HF_HOLDS(mm)
+static void give_up(struct fork *f)
+{
+	hf_table_put(f->phys, f->root, HF_TOP_LEVEL);
+	hf_vmas_put(f->phys, f->vmas);
+	drain(f);
+}
+
 /* mm lock held exclusively. */
 HF_HOLDS(mm)
 HF_HOLDS_SHARED(spaces)
@@ -409,6 +424,10 @@ static enum hf_status fork_locked(struct fork *f, struct hf_mm *child, void *chi
 	arm(f, parent->root, f->root, 0, HF_TOP_LEVEL);
 	if (f->armed)
 		hf_flush(parent, parent->va_lo, parent->va_hi - parent->va_lo, HF_FLUSH_DISARM);
+	if (f->overflow) {
+		give_up(f);
+		return HF_ERR_OVERFLOW;
+	}
 	if (f->cost.small || f->cost.huge)
 		copy(f, parent->root, f->root, 0, HF_TOP_LEVEL);
 	drain(f);

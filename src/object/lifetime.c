@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Objects: begin, end, references. */
 #include "../arch/entry.h"
-#include "../lib/panic.h"
 #include "../phys/buddy.h"
 #include "../phys/frame.h"
 #include "../phys/reserve.h"
@@ -9,8 +8,6 @@
 
 #include <holdfast/object.h>
 #include <holdfast/phys.h>
-
-#define REFS_MAX ((uint64_t)INT32_MAX + 1)
 
 uint64_t hf_object_max(void)
 {
@@ -50,7 +47,6 @@ enum hf_status hf_object_create(struct hf_phys *phys, const struct hf_object_con
 		return HF_ERR_NOMEM;
 	self = hf_reserve_take(phys, &r);
 	hf_frame_set_kind(hf_frame_at(phys, self), HF_FRAME_OBJECT);
-	hf_frame_at(phys, self)->refs = 1;
 	o = hf_object_at(phys, self);
 	*o = (struct hf_object){
 		.phys = phys,
@@ -60,6 +56,7 @@ enum hf_status hf_object_create(struct hf_phys *phys, const struct hf_object_con
 		.huge = config->huge,
 		.size = config->size,
 		.root = { HF_NIL },
+		.refs = 1,
 		.host_refs = 1,
 	};
 	enlist(o);
@@ -70,7 +67,7 @@ enum hf_status hf_object_create(struct hf_phys *phys, const struct hf_object_con
 void hf_object_ref(struct hf_object *o)
 {
 	hf_phys_lock(o->phys);
-	hf_frame_at(o->phys, o->self)->refs++;
+	o->refs++;
 	hf_phys_unlock(o->phys);
 }
 
@@ -78,7 +75,7 @@ void hf_object_unref_locked(struct hf_object *o)
 {
 	struct hf_phys *phys = o->phys;
 
-	if (--hf_frame_at(phys, o->self)->refs)
+	if (--o->refs)
 		return;
 	if (o->next)
 		o->next->prev = o->prev;
@@ -132,8 +129,8 @@ enum hf_status hf_object_get(struct hf_object *o)
 	enum hf_status st = HF_ERR_OVERFLOW;
 
 	hf_phys_lock(o->phys);
-	if (o->host_refs < REFS_MAX) {
-		hf_frame_at(o->phys, o->self)->refs++;
+	if (o->host_refs < o->phys->count_limit) {
+		o->refs++;
 		o->host_refs++;
 		st = HF_OK;
 	}
@@ -141,17 +138,20 @@ enum hf_status hf_object_get(struct hf_object *o)
 	return st;
 }
 
-void hf_object_put(struct hf_object *o)
+enum hf_status hf_object_put(struct hf_object *o)
 {
 	struct hf_phys *phys = o->phys;
+	enum hf_status st = HF_ERR_INVAL;
 
 	hf_phys_lock(phys);
-	if (!o->host_refs)
-		hf_panic(phys, "a reference to an object was given back that nobody had");
-	o->host_refs--;
-	hf_object_unref_locked(o);
+	if (o->host_refs) {
+		o->host_refs--;
+		hf_object_unref_locked(o);
+		st = HF_OK;
+	}
 	hf_phys_unlock(phys);
 	hf_objects_reap(phys);
+	return st;
 }
 
 uint64_t hf_object_size(struct hf_object *o)

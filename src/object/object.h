@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Objects inside. An object lives in a frame of its own (HF_FRAME_OBJECT), whose `refs` count the
- * host's references and the slots of mappings in the nodes of trees of mappings.
+ * Objects inside. An object lives in a frame of its own (HF_FRAME_OBJECT), and counts as
+ * references the host's and the slots of mappings in the nodes of trees of mappings: in 64 bits, for a
+ * slot is 32 bytes of RAM, so these cannot overflow, and the host's end at the limit of counts.
  *
  * Its pages are the leaves of a radix tree of ordinary tables, indexed by offset as a space's
  * are by address. A leaf there counts as a mapping of its page. So a page of an object is never
@@ -36,7 +37,8 @@ struct hf_object {
 	hf_pfn root;	       /* the top table, HF_NIL while there is no page */
 	unsigned top;	       /* its level */
 	/* Under phys->lock: */
-	uint64_t host_refs;	       /* references that are the host's */
+	uint64_t refs;		       /* references */
+	uint64_t host_refs;	       /* those of them that are the host's */
 	struct hf_object *next, *prev; /* in phys->objects; next also in phys->dead */
 };
 _Static_assert(sizeof(struct hf_object) <= HF_PAGE_SIZE, "an object is one frame");

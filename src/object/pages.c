@@ -481,7 +481,7 @@ void hf_object_stats(struct hf_object *o, struct hf_object_stats *out)
 	if (o->root.v != HF_NIL)
 		count(o, o->root, o->top, out);
 	hf_phys_lock(o->phys);
-	out->references = hf_frame_at(o->phys, o->self)->refs;
+	out->references = o->refs;
 	hf_phys_unlock(o->phys);
 	hf_object_unlock(o);
 }

@@ -28,6 +28,7 @@ struct check {
 	struct hf_phys *phys;
 	struct hf_mm *mm;			/* the space being walked */
 	uint64_t pages;				/* of objects, not yet found among the frames */
+	uint64_t objects;			/* likewise */
 	uint32_t free_blocks[HF_MAX_ORDER + 1]; /* of each order, found among the frames */
 	struct hf_violation *out;
 };
@@ -84,6 +85,7 @@ static bool check_objects(struct check *c)
 	const struct hf_object *o = c->phys->objects, *prev = NULL;
 
 	for (; o; prev = o, o = o->next) {
+		c->objects++;
 		if (o->prev != prev || !hf_is_object(c->phys, o->self) ||
 		    hf_object_at(c->phys, o->self) != o)
 			return fail(c, "objects-listed", 0, o->self);
@@ -443,6 +445,14 @@ static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *fr
 			if (!check_cached(c, (hf_pfn){ pfn }))
 				return false;
 			break;
+		case HF_FRAME_OBJECT:
+		case HF_FRAME_TABLE:
+		case HF_FRAME_NODE:
+			if (hf_frame_get_kind(f) == HF_FRAME_OBJECT)
+				c->objects--;
+			else if (!f->refs)
+				return fail(c, "no-frame-leaked", 0, (hf_pfn){ pfn });
+			/* fallthrough */
 		default:
 			if (hf_pins_locked(c->phys, (hf_pfn){ pfn }) ||
 			    leaves_to(c->phys, (hf_pfn){ pfn }))
@@ -525,10 +535,11 @@ static bool no_reference_left(struct check *c, const struct hf_ram *ram)
 	for (; pfn < end; pfn++) {
 		const struct hf_frame *f = hf_frame_at(c->phys, (hf_pfn){ pfn });
 
-		if ((hf_frame_get_kind(f) == HF_FRAME_TABLE ||
-		     hf_frame_get_kind(f) == HF_FRAME_NODE ||
-		     hf_frame_get_kind(f) == HF_FRAME_OBJECT) &&
-		    f->refs)
+		if (hf_frame_get_kind(f) == HF_FRAME_OBJECT
+			    ? hf_object_at(c->phys, (hf_pfn){ pfn })->refs != 0
+			    : (hf_frame_get_kind(f) == HF_FRAME_TABLE ||
+			       hf_frame_get_kind(f) == HF_FRAME_NODE) &&
+				      f->refs)
 			return fail(c, "reference-counts", 0, (hf_pfn){ pfn });
 	}
 	return true;
@@ -556,7 +567,7 @@ static bool no_mapping_left(struct check *c, const struct hf_ram *ram)
 static void uncount_objects(struct hf_phys *phys)
 {
 	for (struct hf_object *o = phys->objects; o; o = o->next) {
-		hf_frame_at(phys, o->self)->refs -= (uint32_t)o->host_refs;
+		o->refs -= o->host_refs;
 		if (o->root.v != HF_NIL)
 			uncount(phys, o->root, o->top);
 	}
@@ -565,7 +576,7 @@ static void uncount_objects(struct hf_phys *phys)
 static void recount_objects(struct hf_phys *phys)
 {
 	for (struct hf_object *o = phys->objects; o; o = o->next) {
-		hf_frame_at(phys, o->self)->refs += (uint32_t)o->host_refs;
+		o->refs += o->host_refs;
 		if (o->root.v != HF_NIL)
 			recount(phys, o->root, o->top);
 	}
@@ -621,6 +632,10 @@ enum hf_status hf_mm_check(struct hf_phys *phys, struct hf_violation *out)
 			return HF_ERR_CORRUPT;
 	if (c.pages) {
 		fail(&c, "page-marked", 0, (hf_pfn){ 0 });
+		return HF_ERR_CORRUPT;
+	}
+	if (c.objects) {
+		fail(&c, "objects-listed", 0, (hf_pfn){ 0 });
 		return HF_ERR_CORRUPT;
 	}
 	if (free != phys->free_frames || !check_free_counts(&c)) {

@@ -66,7 +66,7 @@ static void get_objects(struct hf_phys *phys, const struct node *n)
 {
 	for (unsigned i = 0; i < n->count; i++)
 		if (n->slots[i].object != HF_NIL)
-			hf_frame_at(phys, (hf_pfn){ n->slots[i].object })->refs++;
+			hf_object_at(phys, (hf_pfn){ n->slots[i].object })->refs++;
 }
 
 HF_HOLDS(phys)
@@ -77,6 +77,10 @@ static void put_objects(struct hf_phys *phys, const struct node *n)
 			hf_object_unref_locked(hf_object_at(phys, (hf_pfn){ n->slots[i].object }));
 }
 
+/*
+ * References to nodes need no limit: each is a space's, a parent node's or a running edit's, the first two
+ * are frames of their own, and there are fewer than 2^32 of these.
+ */
 void hf_vmas_get(struct hf_phys *phys, hf_pfn root)
 {
 	if (root.v == HF_NIL)
@@ -588,11 +592,11 @@ bool hf_vmas_whole(const struct hf_phys *phys, hf_pfn root)
 }
 
 /* The references of a leaf node's mappings to objects, taken off or put back. */
-static void check_objects(struct hf_phys *phys, const struct node *n, uint32_t more)
+static void check_objects(struct hf_phys *phys, const struct node *n, uint64_t more)
 {
 	for (unsigned i = 0; i < n->count; i++)
 		if (n->slots[i].object != HF_NIL)
-			hf_frame_at(phys, (hf_pfn){ n->slots[i].object })->refs += more;
+			hf_object_at(phys, (hf_pfn){ n->slots[i].object })->refs += more;
 }
 
 void hf_vmas_check_uncount(struct hf_phys *phys, hf_pfn root)
@@ -603,7 +607,7 @@ void hf_vmas_check_uncount(struct hf_phys *phys, hf_pfn root)
 		return;
 	n = node_of(phys, root);
 	if (!n->height)
-		check_objects(phys, n, -1u);
+		check_objects(phys, n, -(uint64_t)1);
 	for (unsigned i = 0; n->height && i < n->count; i++)
 		hf_vmas_check_uncount(phys, (hf_pfn){ n->slots[i].child });
 }

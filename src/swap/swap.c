@@ -164,6 +164,11 @@ enum hf_status hf_swap_off(struct hf_phys *phys)
 	hf_spaces_lock_exclusive(phys);
 	for (struct hf_mm *mm = phys->spaces; mm && !st; mm = mm->next)
 		st = empty_space(mm);
+	/* A fault that has copied a table may not have let go of the old one yet: wait for it. */
+	for (struct hf_mm *mm = phys->spaces; mm && !st; mm = mm->next) {
+		hf_mm_lock_exclusive(mm);
+		hf_mm_unlock_exclusive(mm);
+	}
 	hf_phys_lock(phys);
 	if (!st && phys->slots_used)
 		hf_panic(phys, "a slot is used that no entry names");

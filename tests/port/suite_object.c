@@ -539,6 +539,35 @@ static void one_page_twice_beside_a_pin(void **state)
 	machine_end(m);
 }
 
+/* References of the host's end at the limit of counts, those of mappings need none. */
+static void references_end_at_the_limit(void **state)
+{
+	struct machine_config config = { .ram_bytes = RAM_BYTES, .count_limit = 3 };
+	struct machine *m = machine_new(&config);
+	struct hf_object *object = object_filled(m, 1, 1);
+	struct space *s = space_new(m);
+	struct hf_object_stats stats;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++)
+		OK(hf_object_get(object));
+	FAILS(m, HF_ERR_OVERFLOW, hf_object_get(object));
+	for (unsigned i = 0; i < 8; i++)
+		map_object_at(s, SPACE_LO + 2 * i * PAGE, object, 0, PAGE, RW, HF_MAP_SHARED);
+	hf_object_stats(object, &stats);
+	SAME(stats.references, 3 + 8);
+	CHECK(m);
+	for (unsigned i = 0; i < 3; i++)
+		OK(hf_object_put(object));
+	FAILS(m, HF_ERR_INVAL,
+	      hf_object_put(object)); /* the mappings' are not the host's to give */
+	SAME(get(s, SPACE_LO), stamp(1, SPACE_LO));
+	OK(hf_object_get(object));
+	space_end(s);
+	put_object(m, object);
+	machine_end(m);
+}
+
 static void a_pinned_page_outlives_its_object(void **state)
 {
 	struct machine *m = *state;
@@ -1213,6 +1242,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(pins_of_shared_memory_are_everybodys),
 	TEST(pins_of_private_memory_move_to_a_copy),
 	cmocka_unit_test(one_page_twice_beside_a_pin),
+	cmocka_unit_test(references_end_at_the_limit),
 	TEST(a_pinned_page_outlives_its_object),
 	TEST(copies_read_and_write_objects),
 	TEST(huge_pages_of_an_object_are_shared_huge),

@@ -5,6 +5,8 @@
  */
 #include "unit.h"
 
+#include <pthread.h>
+
 #include "table/table.h"
 
 #define MAX_EVENTS 4096
@@ -943,6 +945,92 @@ static void huge_blocks_are_prepared(void **state)
 	space_end(mm);
 }
 
+/* ---- What comes between fork's survey and its second phase ---- */
+
+/* A port in whose `prepare` another space takes the last room in a count. */
+struct rival {
+	struct hf_port port;
+	struct hf_mm *mm;
+	hf_va va;
+	bool armed;
+};
+
+static void *write_of_the_rival(void *arg)
+{
+	struct rival *r = arg;
+
+	OK(hf_fault(r->mm, r->va, HF_ACCESS_WRITE, NULL));
+	return NULL;
+}
+
+static void prepare_beside_a_rival(void *host, hf_pa pa, uint64_t len)
+{
+	struct rival *r = host;
+	pthread_t thread;
+
+	(void)pa, (void)len;
+	if (!r->armed)
+		return;
+	r->armed = false;
+	assert_int_equal(pthread_create(&thread, NULL, write_of_the_rival, r), 0);
+	pthread_join(thread, NULL);
+}
+
+/*
+ * A table with a pinned page is shared leaf by leaf. Its other pages have two leaves, and the survey finds
+ * room for the third; then the grandchild copies its table, and takes that.
+ */
+static void a_fork_that_loses_its_room_is_undone(void **state)
+{
+	const struct range range = { GIB, 64 * MIB };
+	struct rival r = { .port = quiet_port };
+	struct hf_mm *mm, *child, *grandchild;
+	struct hf_span span[2];
+	struct memory *m;
+	struct hf_mm refused;
+	hf_va va, huge;
+	size_t count;
+
+	(void)state;
+	r.port.prepare = prepare_beside_a_rival;
+	m = memory_new(&range, 1, &r.port, &r, 3);
+	mm = space_new(m);
+	va = map(mm, 16 * PAGE);
+	for (unsigned i = 0; i < 16; i++)
+		put(mm, va + i * PAGE, i);
+	OK(hf_pin(mm, va, PAGE, HF_PIN_WRITE, &span[0], 1, &count));
+	child = space_fork(mm, HF_FORK_COPY);
+	grandchild = space_fork(child, HF_FORK_COPY);
+	huge = map_huge(mm, 1); /* copied by fork, so that it calls prepare */
+	put(mm, huge, 77);
+	OK(hf_pin(mm, huge, PAGE, HF_PIN_WRITE, &span[1], 1, &count));
+
+	r.mm = grandchild;
+	r.va = va + 2 * PAGE;
+	r.armed = true;
+	assert_int_equal(hf_fork(mm, &refused, NULL, HF_FORK_COPY), HF_ERR_OVERFLOW);
+	assert_false(r.armed);
+	OK(hf_mm_check(&m->phys, NULL));
+	SAME(pa_of(mm, va).v, span[0].pa.v);
+	SAME(pa_of(mm, huge).v, span[1].pa.v);
+	for (unsigned i = 0; i < 16; i++)
+		SAME(get(mm, va + i * PAGE), i);
+	put(mm, va, 100);
+	put(mm, huge, 101);
+	SAME(pa_of(mm, va).v, span[0].pa.v); /* what is pinned is not copied */
+	SAME(pa_of(mm, huge).v, span[1].pa.v);
+	SAME(get(grandchild, va + 3 * PAGE), 3);
+
+	space_end(grandchild);
+	grandchild = space_fork(mm, HF_FORK_COPY); /* there is room again */
+	SAME(get(grandchild, va + 3 * PAGE), 3);
+	OK(hf_unpin(&m->phys, span, 2));
+	space_end(grandchild);
+	space_end(child);
+	space_end(mm);
+	memory_end(m);
+}
+
 /* Fork tells of blocks that lie side by side in one call, and of no other memory. */
 static void blocks_of_a_fork_are_prepared_at_once(void **state)
 {
@@ -1074,6 +1162,7 @@ int main(int argc, char **argv)
 		TEST(what_is_populated_or_locked_is_filled),
 		TEST(locks_are_told_of),
 		TEST(huge_blocks_are_prepared),
+		cmocka_unit_test(a_fork_that_loses_its_room_is_undone),
 		TEST(blocks_of_a_fork_are_prepared_at_once),
 		TEST(pages_are_copied_by_the_port),
 		cmocka_unit_test(optional_functions_may_be_missing),
