@@ -162,9 +162,12 @@ class Dump:
 
     def lines(self):
         mm = self.mm
+        root = int(mm["root"]["v"])
+        if frame_kind(int(self.phys.frame(root)["kind"])) != "table":
+            raise gdb.GdbError(f"frame {root:#x} is no table; is the RAM in this core file?")
         yield (f"space {int(mm['va_lo']):#014x} to {int(mm['va_hi']):#014x} "
-               f"root {int(mm['root']['v']):#x}")
-        yield from self.table(int(mm["root"]["v"]), 0, self.top)
+               f"root {root:#x}")
+        yield from self.table(root, 0, self.top)
 
     def table(self, table, base, level):
         run = None  # [va, text, count, the number that continues it]

@@ -66,6 +66,12 @@ class Links(unittest.TestCase):
         self.assertGreater(len(rules), 30)
         self.assertEqual([rule for rule in rules if rule not in design], [])
 
+    def test_comments_name_documents_that_there_are(self):
+        named = {name for header in ROOT.glob("include/holdfast/*.h")
+                 for name in re.findall(r"\bdocs/[\w.-]+\.md\b", header.read_text())}
+        self.assertIn("docs/porting.md", named)
+        self.assertEqual([name for name in sorted(named) if not (ROOT / name).exists()], [])
+
 
 if __name__ == "__main__":
     unittest.main()
