@@ -71,14 +71,15 @@ static inline bool hf_pte_branch(hf_pte e, unsigned level)
 /* A leaf, present or hidden, when found in a table at `level`. */
 static inline bool hf_pte_leaf(hf_pte e, unsigned level)
 {
-	return e.v && !hf_pte_swapped(e) &&
+	return (e.v & (hf_format.valid | hf_format.hidden)) &&
 	       (level == HF_LEVEL_PTE || (e.v & hf_format.branch_bits) != hf_format.branch_is);
 }
 
 /* The frame that a branch or leaf leads to. */
 static inline hf_pfn hf_pte_pfn(hf_pte e)
 {
-	return (hf_pfn){ (uint32_t)((e.v & hf_format.pfn_bits) >> hf_format.pfn_shift) };
+	return (hf_pfn){ (uint32_t)(e.v >> hf_format.pfn_shift) &
+			 (uint32_t)(hf_format.pfn_bits >> hf_format.pfn_shift) };
 }
 
 static inline uint64_t hf_pfn_bits(uint32_t pfn)

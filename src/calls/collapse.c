@@ -88,9 +88,7 @@ bool hf_part_inspect(struct hf_part *part, struct hf_mm *mm, hf_va va, unsigned 
 /* The entry for the part. The tables on the way are there. */
 static hf_pte *entry_of(const struct hf_part *p)
 {
-	unsigned level = p->level;
-
-	return hf_table_find(p->mm->phys, p->mm->root, HF_TOP_LEVEL, p->va, &level);
+	return hf_table_find(p->mm->phys, p->mm->root, HF_TOP_LEVEL, p->va, p->level).entry;
 }
 
 /* The block that the huge leaf will lead to, counted as mapped once by it. */

@@ -15,8 +15,10 @@
 /* The lowest entry for `va` that is not below `level`; *at is its level. mm lock held. */
 static hf_pte find_entry(const struct hf_mm *mm, hf_va va, unsigned level, unsigned *at)
 {
-	*at = level;
-	return hf_pte_get(hf_table_find(mm->phys, mm->root, HF_TOP_LEVEL, va, at));
+	struct hf_found found = hf_table_find(mm->phys, mm->root, HF_TOP_LEVEL, va, level);
+
+	*at = found.level;
+	return hf_pte_get(found.entry);
 }
 
 /* Every entry of the table is a leaf. */

@@ -187,7 +187,7 @@ static bool get_target(struct fork *f, hf_pte e, unsigned level)
  * table may lead to such a page any number of times.) phys->lock held.
  */
 HF_HOLDS(phys)
-static void share(struct fork *f, hf_pte *parent, hf_pte *child, unsigned level)
+static void share(struct fork *f, hf_pte *parent, hf_pfn child, unsigned i, unsigned level)
 {
 	hf_pte e = hf_pte_get(parent);
 
@@ -196,7 +196,8 @@ static void share(struct fork *f, hf_pte *parent, hf_pte *child, unsigned level)
 	if (hf_pte_leaf(e, level) && hf_refaultable_locked(f->phys, hf_pte_pfn(e)))
 		return;
 	if (get_target(f, e, level))
-		hf_pte_set(child, hf_pte_swapped(e) ? e : hf_pte_wrprotect(e, level));
+		hf_table_fill(f->phys, child, i,
+			      hf_pte_swapped(e) ? e : hf_pte_wrprotect(e, level));
 }
 
 /* A table out of the reserve. */
@@ -233,6 +234,7 @@ static hf_pte copied_leaf(struct fork *f, hf_pte e, unsigned level)
 		return own_leaf(f, e, pfn, level);
 	}
 	table = new_table(f);
+	hf_table_mark(f->phys, table, UINT64_MAX);
 	parts = hf_table_entries(f->phys, table);
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
 		hf_pte part = hf_leaf_part(e, level, i);
@@ -251,7 +253,8 @@ static void arm(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigne
 
 /* One entry that needs more than sharing. No lock but the mm's. */
 HF_HOLDS(mm)
-static void arm_entry(struct fork *f, hf_pte *parent, hf_pte *child, hf_va va, unsigned level)
+static void arm_entry(struct fork *f, hf_pte *parent, hf_pfn child, unsigned i, hf_va va,
+		      unsigned level)
 {
 	enum hf_fork_action what;
 	hf_pfn table;
@@ -259,10 +262,10 @@ static void arm_entry(struct fork *f, hf_pte *parent, hf_pte *child, hf_va va, u
 	hf_phys_lock(f->phys);
 	what = hf_fork_decide(&f->survey, hf_pte_get(parent), va, level);
 	if (what == HF_ACTION_SHARE)
-		share(f, parent, child, level);
+		share(f, parent, child, i, level);
 	else if (what == HF_ACTION_COPY &&
 		 (f->survey.policy == HF_FORK_COPY || level == HF_LEVEL_PTE))
-		hf_pte_set(child, copied_leaf(f, disarm(f, parent, level), level));
+		hf_table_fill(f->phys, child, i, copied_leaf(f, disarm(f, parent, level), level));
 	else
 		what = HF_ACTION_INSPECT;
 	hf_phys_unlock(f->phys);
@@ -277,7 +280,7 @@ static void arm_entry(struct fork *f, hf_pte *parent, hf_pte *child, hf_va va, u
 		f->cost.tables++;
 	}
 	table = new_table(f);
-	hf_pte_set(child, hf_branch_make(table));
+	hf_table_fill(f->phys, child, i, hf_branch_make(table));
 	arm(f, hf_pte_pfn(hf_pte_get(parent)), table, va, level - 1);
 }
 
@@ -285,15 +288,15 @@ static void arm_entry(struct fork *f, hf_pte *parent, hf_pte *child, hf_va va, u
 HF_HOLDS(mm)
 static void arm(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigned level)
 {
-	hf_pte *from = hf_table_entries(f->phys, parent), *to = hf_table_entries(f->phys, child);
-	const uint64_t size = hf_level_size(level);
+	hf_pte *from = hf_table_entries(f->phys, parent);
+	const uint64_t marks = hf_table_marks(f->phys, parent), size = hf_level_size(level);
 	uint64_t rest[HF_TABLE_ENTRIES / 64] = { 0 };
 	unsigned first = hf_first_index(f->survey.lo, base, level),
 		 end = hf_end_index(f->survey.hi, base, level);
 	struct hf_vma unshared = f->survey.unshared;
 
 	hf_phys_lock(f->phys);
-	for (unsigned i = first; i < end; i++) {
+	hf_each_marked(i, marks, first, end) {
 		hf_pte e = hf_pte_get(&from[i]);
 		enum hf_fork_action what;
 
@@ -301,7 +304,7 @@ static void arm(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigne
 			continue;
 		what = hf_fork_decide(&f->survey, e, base + i * size, level);
 		if (what == HF_ACTION_SHARE)
-			share(f, &from[i], &to[i], level);
+			share(f, &from[i], child, i, level);
 		else if (what != HF_ACTION_SKIP)
 			rest[i / 64] |= (uint64_t)1 << (i % 64);
 	}
@@ -311,7 +314,7 @@ static void arm(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigne
 		if (!(rest[i / 64] >> (i % 64)))
 			i |= 63; /* nothing in what is left of this word */
 		else if (rest[i / 64] >> (i % 64) & 1)
-			arm_entry(f, &from[i], &to[i], base + i * size, level);
+			arm_entry(f, &from[i], child, i, base + i * size, level);
 	}
 }
 
@@ -354,9 +357,9 @@ static void rearm(struct fork *f, hf_pte *entry, unsigned level)
 static void copy(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigned level)
 {
 	hf_pte *from = hf_table_entries(f->phys, parent), *to = hf_table_entries(f->phys, child);
-	unsigned end = hf_end_index(f->survey.hi, base, level);
+	const uint64_t marks = hf_table_marks(f->phys, child);
 
-	for (unsigned i = hf_first_index(f->survey.lo, base, level); i < end; i++) {
+	hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES) {
 		hf_pte p = hf_pte_get(&from[i]), c = hf_pte_get(&to[i]);
 
 		if (hf_pte_none(c) || hf_pte_pfn(c).v == hf_pte_pfn(p).v)

@@ -118,11 +118,12 @@ HF_HOLDS(phys)
 static bool survey(struct hf_survey *s, hf_pfn table, hf_va base, unsigned level)
 {
 	hf_pte *entries = hf_table_entries(s->mm->phys, table);
+	const uint64_t marks = hf_table_marks(s->mm->phys, table);
 	unsigned end = hf_end_index(s->hi, base, level);
 	bool look = false;
 
 	s->inspected++;
-	for (unsigned i = hf_first_index(s->lo, base, level); i < end; i++) {
+	hf_each_marked(i, marks, hf_first_index(s->lo, base, level), end) {
 		hf_va va = base + i * hf_level_size(level);
 		hf_pte e = hf_pte_get(&entries[i]);
 		hf_pfn pfn = hf_pte_pfn(e);

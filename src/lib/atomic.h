@@ -23,6 +23,16 @@ static inline uint32_t hf_load_relaxed32(const uint32_t *p)
 	return __atomic_load_n(p, __ATOMIC_RELAXED);
 }
 
+static inline uint32_t hf_load32(const uint32_t *p)
+{
+	return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+
+static inline uint64_t hf_load_relaxed64(const uint64_t *p)
+{
+	return __atomic_load_n(p, __ATOMIC_RELAXED);
+}
+
 static inline uint32_t hf_add32(uint32_t *p, uint32_t n)
 {
 	return __atomic_add_fetch(p, n, __ATOMIC_ACQ_REL);

@@ -36,22 +36,26 @@ static bool reaches(const struct hf_object *o, uint64_t offset)
 }
 
 /* Down to the entry for `offset` at `level`, or above it where there is no branch. */
-static hf_pte *walk(const struct hf_object *o, uint64_t offset, unsigned *level)
+static struct hf_found walk(const struct hf_object *o, uint64_t offset, unsigned level)
 {
 	return hf_table_find(o->phys, o->root, o->top, offset, level);
 }
 
+static void fill(const struct hf_object *o, const struct hf_found *at, uint64_t offset, hf_pte e)
+{
+	hf_table_fill(o->phys, at->table, hf_table_index(offset, at->level), e);
+}
+
 bool hf_pages_find(const struct hf_object *o, uint64_t offset, struct hf_object_page *out)
 {
-	unsigned level = HF_LEVEL_PTE;
-	hf_pte *entry;
+	struct hf_found s;
 
 	if (!reaches(o, offset))
 		return false;
-	entry = walk(o, offset, &level);
-	if (hf_pte_none(hf_pte_get(entry)))
+	s = walk(o, offset, HF_LEVEL_PTE);
+	if (hf_pte_none(hf_pte_get(s.entry)))
 		return false;
-	*out = (struct hf_object_page){ hf_pte_pfn(hf_pte_get(entry)), level, entry };
+	*out = (struct hf_object_page){ hf_pte_pfn(hf_pte_get(s.entry)), s.level, s.entry };
 	return true;
 }
 
@@ -60,19 +64,17 @@ bool hf_pages_find(const struct hf_object *o, uint64_t offset, struct hf_object_
 /* A page of this level fits around `offset`: before the end, and nothing is there yet. */
 static bool fits(const struct hf_object *o, uint64_t offset, unsigned level)
 {
-	unsigned at = level;
-
 	if (hf_level_base(offset, level) + hf_level_size(level) > hf_object_end(o))
 		return false;
 	if (o->root.v != HF_NIL && level > o->top && !hf_level_base(offset, level))
 		return false;
-	return !reaches(o, offset) || hf_pte_none(hf_pte_get(walk(o, offset, &at)));
+	return !reaches(o, offset) || hf_pte_none(hf_pte_get(walk(o, offset, level).entry));
 }
 
 /* Tables that are missing above the entry for `offset` at `level`. */
 static unsigned missing(const struct hf_object *o, uint64_t offset, unsigned level)
 {
-	unsigned at = level, top = level_for(offset);
+	unsigned top = level_for(offset);
 
 	if (top < level)
 		top = level;
@@ -80,21 +82,15 @@ static unsigned missing(const struct hf_object *o, uint64_t offset, unsigned lev
 		return top - level + 1;
 	if (!reaches(o, offset))
 		return (top - o->top) + (top - level);
-	walk(o, offset, &at);
-	return at - level;
-}
-
-static void put_branch(hf_pte *entry, hf_pfn table)
-{
-	hf_pte_set(entry, hf_branch_make(table));
+	return walk(o, offset, level).level - level;
 }
 
 /* The entry for `offset` at `level`; tables for the way to it come out of the reserve. */
-static hf_pte *make_entry(struct hf_object *o, uint64_t offset, unsigned level,
-			  struct hf_reserve *r)
+static struct hf_found make_spot(struct hf_object *o, uint64_t offset, unsigned level,
+				 struct hf_reserve *r)
 {
-	unsigned top = level_for(offset), at = level;
-	hf_pte *entry;
+	unsigned top = level_for(offset);
+	struct hf_found s;
 
 	if (o->root.v == HF_NIL) {
 		o->top = top > level ? top : level;
@@ -103,15 +99,13 @@ static hf_pte *make_entry(struct hf_object *o, uint64_t offset, unsigned level,
 	while (!reaches(o, offset)) {
 		hf_pfn root = hf_table_new(o->phys, r);
 
-		put_branch(hf_table_entries(o->phys, root), o->root);
+		hf_table_fill(o->phys, root, 0, hf_branch_make(o->root));
 		o->root = root;
 		o->top++;
 	}
-	while (entry = walk(o, offset, &at), at > level) {
-		put_branch(entry, hf_table_new(o->phys, r));
-		at = level;
-	}
-	return entry;
+	while (s = walk(o, offset, level), s.level > level)
+		fill(o, &s, offset, hf_branch_make(hf_table_new(o->phys, r)));
+	return s;
 }
 
 /* The table that the page at `offset` has its leaf in, at level 0; HF_NIL: not yet. */
@@ -207,8 +201,10 @@ static enum hf_status make_page(struct hf_object *o, uint64_t offset, unsigned l
 		return HF_ERR_NOMEM;
 	st = make_block(o, offset, level, &pfn);
 	if (!st) {
-		*out = (struct hf_object_page){ pfn, level, make_entry(o, offset, level, &r) };
-		hf_pte_set(out->entry, hf_leaf_make(pfn, level, HF_PROT_READ));
+		struct hf_found s = make_spot(o, offset, level, &r);
+
+		*out = (struct hf_object_page){ pfn, level, s.entry };
+		fill(o, &s, offset, hf_leaf_make(pfn, level, HF_PROT_READ));
 		mark_page(o, pfn, level, true);
 		if (level == HF_LEVEL_PTE)
 			note(o, offset);
@@ -286,8 +282,9 @@ static void give_back(struct hf_object *o, uint64_t offset, hf_pte leaf, unsigne
 static void give_all_back(struct hf_object *o, hf_pfn table, uint64_t base, unsigned level)
 {
 	const hf_pte *entries = hf_table_entries(o->phys, table);
+	const uint64_t marks = hf_table_marks(o->phys, table);
 
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+	hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES) {
 		uint64_t offset = base + i * hf_level_size(level);
 
 		if (hf_pte_branch(entries[i], level))
@@ -323,10 +320,11 @@ static enum hf_status split(struct hf_object *o, const struct hf_object_page *pa
 	if (!ok)
 		return HF_ERR_OVERFLOW;
 	table = hf_table_new(o->phys, r);
+	hf_table_mark(o->phys, table, UINT64_MAX);
 	parts = hf_table_entries(o->phys, table);
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
 		hf_pte_set(&parts[i], hf_leaf_part(leaf, page->level, i));
-	put_branch(page->entry, table);
+	hf_pte_set(page->entry, hf_branch_make(table));
 	return HF_OK;
 }
 
@@ -351,9 +349,10 @@ enum hf_status hf_pages_cut(struct hf_object *o, uint64_t offset)
 static bool drop(struct hf_object *o, hf_pfn table, uint64_t base, unsigned level, uint64_t from)
 {
 	hf_pte *entries = hf_table_entries(o->phys, table);
+	const uint64_t marks = hf_table_marks(o->phys, table);
 	bool empty = true;
 
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+	hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES) {
 		uint64_t offset = base + i * hf_level_size(level);
 		hf_pte e = hf_pte_get(&entries[i]);
 
@@ -430,8 +429,9 @@ static bool next_dirty(const struct hf_object *o, hf_pfn table, uint64_t base, u
 		       uint64_t *offset, uint64_t end, struct hf_object_page *out)
 {
 	hf_pte *entries = hf_table_entries(o->phys, table);
+	const uint64_t marks = hf_table_marks(o->phys, table);
 
-	for (unsigned i = hf_first_index(*offset, base, level); i < HF_TABLE_ENTRIES; i++) {
+	hf_each_marked(i, marks, hf_first_index(*offset, base, level), HF_TABLE_ENTRIES) {
 		uint64_t at = base + i * hf_level_size(level);
 		hf_pte e = hf_pte_get(&entries[i]);
 
@@ -461,8 +461,9 @@ static void count(const struct hf_object *o, hf_pfn table, unsigned level,
 		  struct hf_object_stats *out)
 {
 	const hf_pte *entries = hf_table_entries(o->phys, table);
+	const uint64_t marks = hf_table_marks(o->phys, table);
 
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+	hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES) {
 		if (hf_pte_branch(entries[i], level)) {
 			count(o, hf_pte_pfn(entries[i]), level - 1, out);
 		} else if (hf_pte_leaf(entries[i], level)) {

@@ -51,8 +51,8 @@ static void unlink_free(struct hf_phys *phys, struct hf_frame *f)
 /* The free block that holds all of [pfn, pfn + 2^order), or false. phys->lock held. */
 static bool find_free(struct hf_phys *phys, hf_pfn pfn, unsigned order, hf_pfn *out)
 {
-	/* Mostly it is the original, mapped, that a copy would like to lie at. */
-	if (!hf_ram_of(phys, pfn) || hf_frame_at(phys, pfn)->maps)
+	/* Mostly it is the original, mapped, that a copy would like to lie at. Or it is a table. */
+	if (!hf_ram_of(phys, pfn) || hf_load32(&hf_frame_at(phys, pfn)->maps))
 		return false;
 	for (unsigned o = order; o <= HF_MAX_ORDER; o++) {
 		hf_pfn base = { pfn.v & ~((1u << o) - 1) };

@@ -150,7 +150,7 @@ static uint32_t whole_pins(const struct hf_phys *phys, hf_pfn pfn)
 
 uint32_t hf_pins_locked(const struct hf_phys *phys, hf_pfn pfn)
 {
-	return hf_frame_at(phys, pfn)->pins + whole_pins(phys, pfn);
+	return hf_own_pins(hf_frame_at(phys, pfn)) + whole_pins(phys, pfn);
 }
 
 bool hf_pinned_locked(const struct hf_phys *phys, hf_pfn pfn, unsigned level)

@@ -45,8 +45,12 @@ enum hf_frame_kind {
 };
 
 struct hf_frame {
-	uint32_t maps;
-	uint32_t pins;
+	union {
+		struct {
+			uint32_t maps, pins; /* of data; 0 of what nobody uses */
+		};
+		uint64_t marks; /* of a TABLE: see hf_table_fill */
+	};
 	uint32_t block_maps;
 	uint32_t block_whole;
 	uint32_t block_pinned;
@@ -82,6 +86,24 @@ static inline void hf_frame_set_kind(struct hf_frame *f, enum hf_frame_kind kind
 	hf_store_relaxed8(&f->kind, (uint8_t)kind);
 }
 
+/*
+ * A frame's own pins, and how many small leaves lead to it: of a table neither. It may become one
+ * while this looks, unless the caller knows better, so the kind is asked last.
+ */
+static inline uint32_t hf_own_pins(const struct hf_frame *f)
+{
+	uint32_t pins = hf_load32(&f->pins);
+
+	return hf_frame_get_kind(f) == HF_FRAME_TABLE ? 0 : pins;
+}
+
+static inline uint32_t hf_own_maps(const struct hf_frame *f)
+{
+	uint32_t maps = hf_load32(&f->maps);
+
+	return hf_frame_get_kind(f) == HF_FRAME_TABLE ? 0 : maps;
+}
+
 /* The RAM range that holds `pfn`, or NULL. No lock. */
 static inline const struct hf_ram *hf_ram_of(const struct hf_phys *phys, hf_pfn pfn)
 {
@@ -99,6 +121,25 @@ static inline struct hf_frame *hf_frame_at(const struct hf_phys *phys, hf_pfn pf
 	const struct hf_ram *ram = hf_ram_of(phys, pfn);
 
 	return (struct hf_frame *)ram->meta + (pfn.v - (uint32_t)(ram->base.v >> HF_PAGE_SHIFT));
+}
+
+/* The range that the last of several frames lay in: mostly the next one does, too. */
+struct hf_near {
+	uint32_t start, frames;
+	struct hf_frame *first;
+};
+
+static inline struct hf_frame *hf_frame_near(const struct hf_phys *phys, struct hf_near *n,
+					     hf_pfn pfn)
+{
+	if (pfn.v - n->start >= n->frames) {
+		const struct hf_ram *ram = hf_ram_of(phys, pfn);
+
+		n->start = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
+		n->frames = (uint32_t)(ram->len >> HF_PAGE_SHIFT);
+		n->first = ram->meta;
+	}
+	return n->first + (pfn.v - n->start);
 }
 
 /* The direct-map address of `pfn`, which must be RAM. No lock. */

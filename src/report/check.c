@@ -41,6 +41,13 @@ static bool fail(struct check *c, const char *rule, hf_va va, hf_pfn pfn)
 
 /* ---- Pass 1: objects and spaces ---- */
 
+/* The entry at `index` has its mark, if it is not empty. */
+static bool is_marked(const struct check *c, hf_pfn table, unsigned index, hf_pte e)
+{
+	return hf_pte_none(e) ||
+	       hf_next_marked(hf_table_marks(c->phys, table), index, index + 1) == index;
+}
+
 /* A table of an object's pages at `level`, and what it leads to; `base` is its first offset. */
 static bool check_pages(struct check *c, const struct hf_object *o, hf_pfn table, uint64_t base,
 			unsigned level)
@@ -60,6 +67,8 @@ static bool check_pages(struct check *c, const struct hf_object *o, hf_pfn table
 
 		if (hf_pte_none(entries[i]))
 			continue;
+		if (!is_marked(c, table, i, entries[i]))
+			return fail(c, "marks-cover-entries", offset, table);
 		if (!hf_pte_wellformed(entries[i], level) || hf_pte_swapped(entries[i]))
 			return fail(c, "entry-wellformed", offset, pfn);
 		if (hf_pte_branch(entries[i], level)) {
@@ -134,7 +143,7 @@ static bool check_vmas(struct check *c)
 /* How many leaf entries lead to a frame, at any level. */
 static uint64_t leaves_to(const struct hf_phys *phys, hf_pfn pfn)
 {
-	uint64_t n = hf_frame_at(phys, pfn)->maps;
+	uint64_t n = hf_own_maps(hf_frame_at(phys, pfn));
 
 	for (unsigned level = 1; level < HF_LEAF_LEVELS; level++) {
 		const struct hf_frame *b = hf_block(phys, pfn, level);
@@ -183,6 +192,8 @@ static bool check_leaf(struct check *c, const struct path *p, hf_pte e, unsigned
 
 	if (!hf_block(c->phys, pfn, level))
 		return fail(c, "entry-leads-to-ram", va, pfn);
+	if (hf_frame_get_kind(hf_frame_at(c->phys, pfn)) == HF_FRAME_TABLE)
+		return fail(c, "tables-are-not-data", va, pfn);
 	if (!hf_vmas_next(c->phys, c->mm->vmas, va, &v) || v.start > va ||
 	    v.end - va < hf_level_size(level))
 		return fail(c, "leaf-in-one-mapping", va, pfn);
@@ -262,6 +273,8 @@ static bool check_table(struct check *c, const struct path *p, hf_pfn table, uns
 		hf_va va = base + i * hf_level_size(level);
 		bool ok = true;
 
+		if (!is_marked(c, table, i, e))
+			return fail(c, "marks-cover-entries", va, table);
 		if (!hf_pte_wellformed(e, level))
 			return fail(c, "entry-wellformed", va, hf_pte_pfn(e));
 		if (p->armed && hf_pte_writable(e, level))
@@ -340,7 +353,7 @@ static bool check_block_pins(struct check *c, hf_pfn base, unsigned level)
 	if (!b || hf_block_base(base, level).v != base.v)
 		return true;
 	for (uint32_t i = 0; i < frames; i++)
-		pinned += hf_frame_at(c->phys, (hf_pfn){ base.v + i })->pins != 0;
+		pinned += hf_own_pins(hf_frame_at(c->phys, (hf_pfn){ base.v + i })) != 0;
 	for (uint32_t i = 0; level == HF_LEVEL_PUD && i < HF_TABLE_ENTRIES; i++)
 		pinned += hf_block(c->phys, hf_block_part(base, level, i), 1)->block_whole != 0;
 	return pinned == b->block_pinned || fail(c, "pin-counts", 0, base);
@@ -555,7 +568,7 @@ static bool no_mapping_left(struct check *c, const struct hf_ram *ram)
 	for (; pfn < end; pfn++) {
 		const struct hf_frame *f = hf_frame_at(c->phys, (hf_pfn){ pfn });
 
-		if (f->maps)
+		if (hf_own_maps(f))
 			return fail(c, "mapping-counts", 0, (hf_pfn){ pfn });
 		if ((f->block_maps || f->block_inner) && block == HF_NIL)
 			block = pfn;

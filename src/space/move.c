@@ -94,9 +94,10 @@ static void need_for_leaf(struct need *n, hf_va base, unsigned level)
 static void need_for_table(struct need *n, hf_pfn table, hf_va base, unsigned level)
 {
 	const struct hf_range *r = &n->m->from;
+	const uint64_t marks = hf_table_marks(r->mm->phys, table);
 	unsigned end = hf_range_end(r, base, level);
 
-	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
+	hf_each_marked(i, marks, hf_range_first(r, base, level), end) {
 		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 
 		if (hf_pte_none(s.e))
@@ -130,7 +131,8 @@ static hf_pfn table_for(struct hf_move *m, hf_va va, unsigned level, bool look)
 		hf_pte *entry = hf_table_entries(mm->phys, table) + hf_table_index(va, l);
 
 		if (hf_pte_none(hf_pte_get(entry)))
-			hf_pte_set(entry, hf_branch_make(hf_table_new(mm->phys, m->reserve)));
+			hf_table_fill(mm->phys, table, hf_table_index(va, l),
+				      hf_branch_make(hf_table_new(mm->phys, m->reserve)));
 		if (look && !hf_branch_look(hf_pte_get(entry)))
 			hf_pte_update(entry, hf_branch_mklook);
 		table = hf_pte_pfn(hf_pte_get(entry));
@@ -152,7 +154,7 @@ static hf_pte shown(struct hf_move *m, hf_pte e, hf_va va)
 HF_HOLDS_SHARED(mm)
 static void put(struct hf_move *m, hf_pte e, hf_va va, unsigned level, bool look)
 {
-	const struct hf_phys *phys = m->from.mm->phys;
+	struct hf_phys *phys = m->from.mm->phys;
 	hf_pfn table;
 
 	if (hf_pte_branch(e, level)) {
@@ -164,7 +166,7 @@ static void put(struct hf_move *m, hf_pte e, hf_va va, unsigned level, bool look
 	}
 	look |= m->unshared && hf_unshared_in(m->from.mm, va, level);
 	table = table_for(m, va, level, look);
-	hf_pte_set(hf_table_entries(phys, table) + hf_table_index(va, level), e);
+	hf_table_fill(phys, table, hf_table_index(va, level), e);
 	if (level == HF_LEVEL_PTE && hf_pte_leaf(e, level))
 		hf_place_note_locked(phys, table, va); /* nobody else comes to the table */
 }
@@ -173,9 +175,10 @@ HF_HOLDS_SHARED(mm)
 static void move(struct hf_move *m, hf_pfn table, hf_va base, unsigned level, bool look)
 {
 	const struct hf_range *r = &m->from;
+	const uint64_t marks = hf_table_marks(r->mm->phys, table);
 	unsigned end = hf_range_end(r, base, level);
 
-	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
+	hf_each_marked(i, marks, hf_range_first(r, base, level), end) {
 		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 
 		if (hf_pte_none(s.e))

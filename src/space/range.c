@@ -38,10 +38,11 @@ static uint64_t need_for_table(const struct hf_range *r, hf_pfn table, hf_va bas
 			       bool shared)
 {
 	struct hf_phys *phys = r->mm->phys;
+	const uint64_t marks = hf_table_marks(r->mm->phys, table);
 	unsigned end = hf_range_end(r, base, level);
 	uint64_t need = 0;
 
-	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
+	hf_each_marked(i, marks, hf_range_first(r, base, level), end) {
 		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 
 		if (s.whole)
@@ -76,10 +77,11 @@ HF_HOLDS_SHARED(mm)
 static enum hf_status isolate(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level,
 			      bool look, struct hf_reserve *reserve)
 {
+	const uint64_t marks = hf_table_marks(r->mm->phys, table);
 	unsigned end = hf_range_end(r, base, level);
 	enum hf_status st = HF_OK;
 
-	for (unsigned i = hf_range_first(r, base, level); i < end && !st; i++) {
+	hf_each_marked(i, marks, hf_range_first(r, base, level), end) {
 		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 		hf_pte e;
 
@@ -95,6 +97,8 @@ static enum hf_status isolate(const struct hf_range *r, hf_pfn table, hf_va base
 			hf_pte_update(s.entry, hf_branch_mklook);
 		e = hf_pte_get(s.entry);
 		st = isolate(r, hf_pte_pfn(e), s.va, level - 1, hf_branch_look(e), reserve);
+		if (st)
+			break;
 	}
 	return st;
 }
@@ -117,10 +121,11 @@ static bool stays(const struct hf_range *r, const struct hf_spot *s)
  */
 static bool hide(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level, bool *changed)
 {
+	const uint64_t marks = hf_table_marks(r->mm->phys, table);
 	unsigned first = hf_range_first(r, base, level), end = hf_range_end(r, base, level);
 	bool goes = true;
 
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+	hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES) {
 		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 		bool out = false;
 
@@ -155,9 +160,10 @@ void hf_range_hide(const struct hf_range *r)
 static void release(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level)
 {
 	struct hf_phys *phys = r->mm->phys;
+	const uint64_t marks = hf_table_marks(r->mm->phys, table);
 	unsigned end = hf_range_end(r, base, level);
 
-	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
+	hf_each_marked(i, marks, hf_range_first(r, base, level), end) {
 		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 
 		if (hf_pte_none(s.e))
@@ -202,9 +208,10 @@ static unsigned lost(hf_pte old, hf_pte now)
 static unsigned protect(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level,
 			unsigned prot)
 {
+	const uint64_t marks = hf_table_marks(r->mm->phys, table);
 	unsigned end = hf_range_end(r, base, level), what = 0;
 
-	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
+	hf_each_marked(i, marks, hf_range_first(r, base, level), end) {
 		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 		hf_pte old = s.e, now;
 
@@ -236,10 +243,11 @@ void hf_protect(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned prot)
 
 static bool wrprotect(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level)
 {
+	const uint64_t marks = hf_table_marks(r->mm->phys, table);
 	unsigned end = hf_range_end(r, base, level);
 	bool changed = false;
 
-	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
+	hf_each_marked(i, marks, hf_range_first(r, base, level), end) {
 		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 
 		if (hf_pte_branch(s.e, level)) {

@@ -215,8 +215,8 @@ static bool map_zero(struct hf_resolution *f)
 	hf_phys_unlock(phys);
 	if (!ok)
 		return false;
-	hf_pte_set(w->entry,
-		   hf_leaf_mkaccessed(hf_leaf_make(zero, w->level, hf_vma_prot(&f->vma)), false));
+	hf_walk_fill(w,
+		     hf_leaf_mkaccessed(hf_leaf_make(zero, w->level, hf_vma_prot(&f->vma)), false));
 	f->did = HF_FAULT_ZERO;
 	return true;
 }
@@ -232,7 +232,7 @@ static bool map_fresh(struct hf_resolution *f)
 		return false;
 	if (!clean)
 		hf_block_clear(f->mm->phys, pfn, hf_level_order(w->level));
-	hf_pte_set(w->entry, private_leaf(f, pfn, w->level));
+	hf_walk_fill(w, private_leaf(f, pfn, w->level));
 	f->did = HF_FAULT_FRESH;
 	return true;
 }
@@ -270,7 +270,7 @@ static enum step map_page(struct hf_resolution *f)
 	if (!hf_vma_is_cow(&f->vma) && (f->vma.flags & HF_PROT_WRITE) &&
 	    !hf_object_tracks(f->vma.object))
 		e = hf_leaf_mkwrite(e);
-	hf_pte_set(w->entry, hf_leaf_mkaccessed(e, false));
+	hf_walk_fill(w, hf_leaf_mkaccessed(e, false));
 	f->did = HF_FAULT_OBJECT;
 	return DOWN;
 }
@@ -323,7 +323,7 @@ static enum step at_nothing(struct hf_resolution *f)
 	branch = hf_branch_make(hf_table_new(f->mm->phys, &f->reserve));
 	if (looks(f))
 		branch = hf_branch_mklook(branch);
-	hf_pte_set(w->entry, branch);
+	hf_walk_fill(w, branch);
 	return DOWN;
 }
 

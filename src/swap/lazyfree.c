@@ -44,10 +44,11 @@ static void drop_swapped(struct hf_phys *phys, const struct hf_spot *s)
 static bool mark(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level)
 {
 	struct hf_phys *phys = r->mm->phys;
+	const uint64_t marks = hf_table_marks(r->mm->phys, table);
 	unsigned end = hf_range_end(r, base, level);
 	bool armed = false;
 
-	for (unsigned i = hf_range_first(r, base, level); i < end; i++) {
+	hf_each_marked(i, marks, hf_range_first(r, base, level), end) {
 		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 
 		if (hf_pte_swapped(s.e))

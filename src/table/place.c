@@ -136,17 +136,19 @@ HF_HOLDS(phys)
 static bool in_table_above(struct search *s)
 {
 	const struct hf_place *p = s->p;
-	unsigned level = p->level < HF_LEVEL_PMD ? HF_LEVEL_PMD : p->level, got = level;
+	unsigned level = p->level < HF_LEVEL_PMD ? HF_LEVEL_PMD : p->level;
 	hf_va base = hf_level_base(p->va, level), size = hf_level_size(level);
 	hf_va start = hf_level_base(p->va, level + 1);
 	unsigned at = hf_table_index(p->va, level), below, above;
+	struct hf_found found;
 	const hf_pte *e;
 
 	if (p->root.v == HF_NIL || p->top < level)
 		return false;
-	e = hf_table_find(s->phys, p->root, p->top, p->va, &got);
-	if (got != level)
+	found = hf_table_find(s->phys, p->root, p->top, p->va, level);
+	if (found.level != level)
 		return false;
+	e = found.entry;
 	below = at - hf_first_index(p->lo, start, level);
 	above = hf_end_index(p->hi, start, level) - at - 1;
 	s->tries = 2;

@@ -4,6 +4,7 @@
 #include "../arch/entry.h"
 #include "../lib/atomic.h"
 #include "../lib/lock.h"
+#include "../lib/mem.h"
 #include "../lib/panic.h"
 #include "../lib/trace.h"
 #include "../phys/block.h"
@@ -16,7 +17,8 @@
 #include <holdfast/mm.h>
 #include <holdfast/trace.h>
 
-hf_pfn hf_table_new(struct hf_phys *phys, struct hf_reserve *r)
+/* A table with one reference and no marks, whose entries are still to be written. */
+static hf_pfn take_table(struct hf_phys *phys, struct hf_reserve *r)
 {
 	hf_pfn table = hf_reserve_take(phys, r);
 	struct hf_frame *f = hf_frame_at(phys, table);
@@ -25,6 +27,13 @@ hf_pfn hf_table_new(struct hf_phys *phys, struct hf_reserve *r)
 	f->refs = 1;
 	f->lock.word = 0;
 	f->clean = false; /* see place.c */
+	return table;
+}
+
+hf_pfn hf_table_new(struct hf_phys *phys, struct hf_reserve *r)
+{
+	hf_pfn table = take_table(phys, r);
+
 	hf_block_clear(phys, table, 0);
 	return table;
 }
@@ -49,23 +58,35 @@ bool hf_table_get_locked(struct hf_phys *phys, hf_pfn table)
 	return true;
 }
 
+/* A table that leads to nothing any more is a free frame. phys->lock held. */
+HF_HOLDS(phys)
+static void free_table(struct hf_phys *phys, hf_pfn table)
+{
+	struct hf_frame *f = hf_frame_at(phys, table);
+
+	hf_store64(&f->marks, 0);
+	hf_frame_set_kind(f, HF_FRAME_PLAIN);
+	hf_block_free_locked(phys, table, 0);
+}
+
 /* Let go of all that a table without references leads to, and of the table. */
 static void destroy(struct hf_phys *phys, hf_pfn table, unsigned level)
 {
 	const hf_pte *e = hf_table_entries(phys, table);
+	uint64_t marks = hf_table_marks(phys, table);
 
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
-		if (hf_pte_branch(e[i], level))
-			hf_table_put(phys, hf_pte_pfn(e[i]), level - 1);
+	if (level > HF_LEVEL_PTE)
+		hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES)
+			if (hf_pte_branch(e[i], level))
+				hf_table_put(phys, hf_pte_pfn(e[i]), level - 1);
 	hf_phys_lock(phys);
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+	hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES) {
 		if (hf_pte_leaf(e[i], level))
 			hf_map_put_locked(phys, hf_pte_pfn(e[i]), level);
 		else if (hf_pte_swapped(e[i]))
 			hf_slot_put_locked(phys, hf_swapped_slot(e[i]));
 	}
-	hf_frame_set_kind(hf_frame_at(phys, table), HF_FRAME_PLAIN);
-	hf_block_free_locked(phys, table, 0);
+	free_table(phys, table);
 	hf_phys_unlock(phys);
 }
 
@@ -109,47 +130,123 @@ static void unget_target(struct hf_phys *phys, hf_pte e, unsigned level)
 		hf_frame_at(phys, hf_pte_pfn(e))->refs--;
 }
 
-/* One more reference to everything that a table leads to, or to nothing. phys->lock held. */
+/*
+ * Count one entry more to what *src leads to, and return what the new one is to be. Write permission
+ * goes from both. No TLB can hold a writable translation through the old table: every branch to it
+ * was write-protected when it became shared. A CPU may mark the old entry accessed meanwhile, at the
+ * worst for nothing: the page then looks older than it is. False, and no change, at a count's
+ * limit. phys->lock and the old table's held.
+ */
 HF_HOLDS(phys)
-static bool get_targets(struct hf_phys *phys, const hf_pte *e, unsigned level)
+static bool copy_entry(struct hf_phys *phys, hf_pte *src, unsigned level, hf_pte *out)
 {
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
-		if (get_target(phys, hf_pte_get(&e[i]), level))
-			continue;
-		while (i--)
-			unget_target(phys, hf_pte_get(&e[i]), level);
+	hf_pte e = hf_pte_get(src);
+
+	if (!get_target(phys, e, level))
 		return false;
-	}
+	*out = hf_pte_wrprotect(e, level);
+	hf_pte_set(src, *out);
 	return true;
 }
 
 /*
- * Copy a shared table's entries; write permission goes from both, for what they lead to
- * now has two entries. No TLB can hold a writable translation through the old table:
- * every branch to it was write-protected when it became shared. The old table's lock is held.
+ * The same for small leaves and empty entries, as many of them as there are at `src`, `most` at most:
+ * the lowest tables are mostly that. Each page is counted already, so one entry more concerns no
+ * block around it; or it is a zero page, which never is. Returns how many it has copied.
  */
-static void copy_entries(hf_pte *dst, hf_pte *src, unsigned level)
+HF_HOLDS(phys)
+static __attribute__((noinline)) unsigned copy_small(const struct hf_phys *phys, hf_pte *src,
+						     hf_pte *dst, unsigned most)
 {
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
-		hf_pte e = hf_pte_get(&src[i]);
+	const uint32_t limit = phys->count_limit;
+	const hf_pte *const first = src, *const end = src + most;
+	struct hf_near near = { 0 };
 
-		if (hf_pte_writable(e, level))
-			e = hf_pte_disarm(&src[i], level);
-		dst[i] = hf_pte_wrprotect(e, level);
+	for (; src < end; src++, dst++) {
+		hf_pte e = hf_pte_get(src);
+		struct hf_frame *f;
+
+		if (!hf_pte_leaf(e, HF_LEVEL_PTE)) {
+			if (!hf_pte_none(e))
+				break;
+			*dst = e;
+			continue;
+		}
+		f = hf_frame_near(phys, &near, hf_pte_pfn(e));
+		if (f->maps - 1 < limit - 1)
+			f->maps++;
+		else if (f->maps)
+			break;
+		*dst = hf_leaf_wrprotect(e);
+		hf_pte_set(src, *dst);
 	}
+	return (unsigned)(src - first);
+}
+
+/* Entries that a copy has none of. */
+static void clear_unmarked(hf_pte *e, uint64_t marks)
+{
+	for (const hf_pte *end = e + HF_TABLE_ENTRIES; e < end; e += HF_MARK_ENTRIES, marks >>= 1)
+		if (!(marks & 1))
+			memset(e, 0, HF_MARK_ENTRIES * sizeof(*e));
+}
+
+/*
+ * Write the entries that are marked in `src` to `dst`, with one more reference to what they lead to.
+ * False, at a count's limit: no more references, and of `src` nothing has gone but write permission
+ * that a shared table cannot give. phys->lock and the old table's held.
+ */
+HF_HOLDS(phys)
+static bool copy_marked(struct hf_phys *phys, hf_pte *src, hf_pte *dst, uint64_t marks,
+			unsigned level)
+{
+	unsigned i = hf_next_marked(marks, 0, HF_TABLE_ENTRIES);
+
+	while (i < HF_TABLE_ENTRIES) {
+		unsigned end = hf_next_marked(~marks, i, HF_TABLE_ENTRIES);
+
+		if (level == HF_LEVEL_PTE)
+			i += copy_small(phys, src + i, dst + i, end - i);
+		if (i < end && !copy_entry(phys, src + i, level, dst + i)) {
+			hf_each_marked(j, marks, 0, i)
+				unget_target(phys, dst[j], level);
+			return false;
+		}
+		i = hf_next_marked(marks, i + (i < end), HF_TABLE_ENTRIES);
+	}
+	return true;
+}
+
+/* A copy of a table, or HF_NIL as copy_marked says. phys->lock and the old table's held. */
+HF_HOLDS(phys)
+static hf_pfn copy_table(struct hf_phys *phys, hf_pfn old, unsigned level, struct hf_reserve *r)
+{
+	const uint64_t marks = hf_table_marks(phys, old);
+	hf_pfn copy = take_table(phys, r);
+	hf_pte *dst = hf_table_entries(phys, copy);
+
+	clear_unmarked(dst, marks);
+	if (copy_marked(phys, hf_table_entries(phys, old), dst, marks, level)) {
+		hf_table_mark(phys, copy, marks);
+		return copy;
+	}
+	free_table(phys, copy);
+	return (hf_pfn){ HF_NIL };
 }
 
 void hf_table_arm(struct hf_phys *phys, hf_pte *branch, unsigned level, bool exclusive)
 {
 	hf_pfn table = hf_pte_pfn(hf_pte_get(branch));
 	hf_pte *e = hf_table_entries(phys, table);
+	uint64_t marks;
 
 	if (exclusive && !hf_table_shared(phys, table)) {
 		hf_pte_update(branch, hf_branch_mkwrite);
 		return;
 	}
 	hf_table_lock(phys, table);
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
+	marks = hf_table_marks(phys, table);
+	hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES)
 		if (hf_pte_writable(hf_pte_get(&e[i]), level))
 			hf_pte_disarm(&e[i], level);
 	hf_table_unlock(phys, table);
@@ -161,8 +258,8 @@ enum hf_status hf_table_make_exclusive(struct hf_mm *mm, hf_pte *branch, unsigne
 {
 	struct hf_phys *phys = mm->phys;
 	hf_pte before = hf_pte_get(branch);
-	hf_pfn old = hf_pte_pfn(before), copy;
-	bool shared, ok = true;
+	hf_pfn old = hf_pte_pfn(before), copy = { HF_NIL };
+	bool shared;
 
 	HF_ASSERT(phys, hf_rwlock_held(&mm->rwlock));
 	HF_ASSERT(phys, level < HF_TOP_LEVEL && hf_pte_branch(before, level + 1));
@@ -172,17 +269,15 @@ enum hf_status hf_table_make_exclusive(struct hf_mm *mm, hf_pte *branch, unsigne
 	hf_phys_lock(phys);
 	shared = hf_frame_at(phys, old)->refs > 1;
 	if (shared)
-		ok = get_targets(phys, hf_table_entries(phys, old), level);
+		copy = copy_table(phys, old, level, r);
 	hf_phys_unlock(phys);
-	if (!shared)
-		hf_pte_update(branch, hf_branch_mkwrite);
-	if (!shared || !ok) {
-		hf_table_unlock(phys, old);
-		return ok ? HF_OK : HF_ERR_OVERFLOW;
-	}
-	copy = hf_table_new(phys, r);
-	copy_entries(hf_table_entries(phys, copy), hf_table_entries(phys, old), level);
 	hf_table_unlock(phys, old);
+	if (!shared) {
+		hf_pte_update(branch, hf_branch_mkwrite);
+		return HF_OK;
+	}
+	if (copy.v == HF_NIL)
+		return HF_ERR_OVERFLOW;
 
 	/*
 	 * This space's CPUs may still walk through the old table by their branch caches. Once
@@ -209,6 +304,7 @@ enum hf_status hf_table_split(struct hf_mm *mm, hf_pte *entry, unsigned level, h
 	if (!ok)
 		return HF_ERR_OVERFLOW;
 	table = hf_table_new(phys, r);
+	hf_table_mark(phys, table, UINT64_MAX);
 	parts = hf_table_entries(phys, table);
 	branch = hf_branch_make(table);
 	if (look)

@@ -16,6 +16,7 @@
 #define HF_TABLE_H
 #include "../arch/entry.h"
 #include "../lib/atomic.h"
+#include "../lib/bits.h"
 #include "../lib/lock.h"
 #include "../lib/trace.h"
 #include "../phys/frame.h"
@@ -90,6 +91,57 @@ static inline hf_pte hf_pte_disarm(hf_pte *p, unsigned level)
  */
 #define HF_FLUSH_DISARM \
 	(hf_format.unarmed ? (unsigned)HF_FLUSH_WRITE | HF_FLUSH_TABLES : (unsigned)HF_FLUSH_WRITE)
+
+/*
+ * A table's *marks*, one bit for each eight entries (a cache line of them): set where one of
+ * them is not empty. A mark may outlive its entries, but no entry is without its mark, so whoever is
+ * after entries that are not empty goes by the marks, and a table costs what is used of it.
+ * Guarded as the entries are. Entries become empty, or change, by hf_pte_set; what fills an
+ * empty one is hf_table_fill.
+ */
+#define HF_MARK_ENTRIES 8
+_Static_assert(HF_TABLE_ENTRIES == 64 * HF_MARK_ENTRIES, "a table has 64 marks");
+
+static inline uint64_t hf_table_marks(const struct hf_phys *phys, hf_pfn table)
+{
+	return hf_load_relaxed64(&hf_frame_at(phys, table)->marks);
+}
+
+/* Several: hf_store64, for hf_pins_locked reads a frame's pins while it may become a table. */
+static inline void hf_table_mark(struct hf_phys *phys, hf_pfn table, uint64_t marks)
+{
+	struct hf_frame *f = hf_frame_at(phys, table);
+
+	hf_store64(&f->marks, hf_load_relaxed64(&f->marks) | marks);
+}
+
+/* Put `e` into the entry at `index`, which may be empty. */
+static inline void hf_table_fill(struct hf_phys *phys, hf_pfn table, unsigned index, hf_pte e)
+{
+	hf_table_mark(phys, table, (uint64_t)1 << (index / HF_MARK_ENTRIES));
+	hf_pte_set(hf_table_entries(phys, table) + index, e);
+}
+
+/* The first index from `i` on, and below `end`, that has its mark; or `end`. */
+static inline unsigned hf_next_marked(uint64_t marks, unsigned i, unsigned end)
+{
+	uint64_t rest;
+
+	if (i >= end)
+		return end;
+	rest = marks >> (i / HF_MARK_ENTRIES);
+	if (rest & 1)
+		return i;
+	if (!rest)
+		return end;
+	i = (i / HF_MARK_ENTRIES + hf_lowest_bit(rest)) * HF_MARK_ENTRIES;
+	return i < end ? i : end;
+}
+
+/* For each index in [first, end) that may not be empty, in rising order. */
+#define hf_each_marked(i, marks, first, end)                            \
+	for (unsigned i = hf_next_marked(marks, first, end); i < (end); \
+	     i = hf_next_marked(marks, i + 1, end))
 
 HF_TAKES(table)
 static inline void hf_table_lock(struct hf_phys *phys, hf_pfn table)

@@ -67,16 +67,21 @@ void hf_walk_end(struct hf_walk *w)
 	hf_table_unlock(w->mm->phys, w->table);
 }
 
-hf_pte *hf_table_find(const struct hf_phys *phys, hf_pfn root, unsigned top, hf_va va,
-		      unsigned *level)
+static struct hf_found found_in(const struct hf_phys *phys, hf_pfn table, unsigned level, hf_va va)
 {
-	hf_pte *entry = hf_table_entries(phys, root) + hf_table_index(va, top);
+	hf_pte *entry = hf_table_entries(phys, table) + hf_table_index(va, level);
 
-	for (; top > *level && hf_pte_branch(hf_pte_get(entry), top); top--)
-		entry = hf_table_entries(phys, hf_pte_pfn(hf_pte_get(entry))) +
-			hf_table_index(va, top - 1);
-	*level = top;
-	return entry;
+	return (struct hf_found){ table, level, entry };
+}
+
+struct hf_found hf_table_find(const struct hf_phys *phys, hf_pfn root, unsigned top, hf_va va,
+			      unsigned level)
+{
+	struct hf_found at = found_in(phys, root, top, va);
+
+	while (at.level > level && hf_pte_branch(hf_pte_get(at.entry), at.level))
+		at = found_in(phys, hf_pte_pfn(hf_pte_get(at.entry)), at.level - 1, va);
+	return at;
 }
 
 unsigned hf_leaf_access(hf_pte leaf, bool exclusive)

@@ -4,6 +4,7 @@
 #define HF_WALK_H
 #include "../arch/entry.h"
 #include "../lib/lock.h"
+#include "table.h"
 
 #include <holdfast/mm.h>
 
@@ -40,14 +41,24 @@ void hf_walk_to(struct hf_walk *w, struct hf_mm *mm, hf_va va);
 HF_HOLDS_SHARED(mm)
 HF_UNCHECKED
 void hf_walk_end(struct hf_walk *w);
+/* Fill its entry, which is empty. The table is this space's own. */
+static inline void hf_walk_fill(const struct hf_walk *w, hf_pte e)
+{
+	hf_table_fill(w->mm->phys, w->table, hf_table_index(w->va, w->level), e);
+}
 
 /*
- * The entry for `va` (in an object: an offset) at *level, or above it where there is no branch:
- * then *level becomes that. From a root at `top` down, without a table's lock: nobody else may
- * change the way, for its mm is locked exclusively, or its object is.
+ * The entry for `va` (in an object: an offset) at `level`, or above it where there is no branch.
+ * From a root at `top` down, without a table's lock: nobody else may change the way, for its mm is
+ * locked exclusively, or its object is.
  */
-hf_pte *hf_table_find(const struct hf_phys *phys, hf_pfn root, unsigned top, hf_va va,
-		      unsigned *level);
+struct hf_found {
+	hf_pfn table;
+	unsigned level;
+	hf_pte *entry;
+};
+struct hf_found hf_table_find(const struct hf_phys *phys, hf_pfn root, unsigned top, hf_va va,
+			      unsigned level);
 
 /* HF_ACCESS_* that a leaf gives; `exclusive`: every branch above allows writing. */
 unsigned hf_leaf_access(hf_pte leaf, bool exclusive);

@@ -74,6 +74,49 @@ static void body_of_small_pages_are_shared(struct machine *m, enum hf_fork_polic
 }
 BOTH(small_pages_are_shared)
 
+/* Where a table's marks begin, end, and where they have gaps. */
+static const unsigned apart[] = { 0, 7, 8, 23, 24, 255, 256, 300, 303, 448, 503, 504, 511 };
+#define APART (sizeof(apart) / sizeof(apart[0]))
+
+static void expect_apart(struct space *s, hf_va va, uint64_t seed, unsigned from, unsigned step)
+{
+	for (size_t i = from; i < APART; i += step)
+		FILLED(s, va + apart[i] * PAGE, PAGE, seed);
+}
+
+/* Both sides have every page of a table that is hardly used, whichever copies it, again and again. */
+static void body_of_pages_apart_are_shared(struct machine *m, enum hf_fork_policy policy)
+{
+	struct space *s = space_new(m), *child, *grandchild;
+	hf_va va = map_level(s, HF_LEVEL_PMD, 1);
+
+	OK(hf_madvise(s->mm, va, 2 * MIB, HF_ADV_NOHUGEPAGE));
+	for (size_t i = 0; i < APART; i++)
+		fill(s, va + apart[i] * PAGE, PAGE, 1);
+	child = fork_space(s, policy);
+	fill(s, va + 100 * PAGE, PAGE, 2); /* where there was nothing: a copy, and a page more */
+	expect_apart(s, va, 1, 0, 1);
+	ZEROS(child, va + 100 * PAGE, PAGE);
+	expect_apart(child, va, 1, 0, 1);
+	for (size_t i = 0; i < APART; i += 2) {
+		OK(hf_madvise(child->mm, va + apart[i] * PAGE, PAGE, HF_ADV_DONTNEED));
+		CHECK(m);
+	}
+	grandchild = fork_space(child, policy);
+	fill(child, va + 101 * PAGE, PAGE, 3);
+	expect_apart(grandchild, va, 1, 1, 2);
+	expect_apart(child, va, 1, 1, 2);
+	for (size_t i = 0; i < APART; i += 2)
+		ZEROS(grandchild, va + apart[i] * PAGE, PAGE);
+	CHECK(m);
+	space_end(child);
+	expect_apart(grandchild, va, 1, 1, 2);
+	expect_apart(s, va, 1, 0, 1);
+	FILLED(s, va + 100 * PAGE, PAGE, 2);
+	CHECK(m);
+}
+BOTH(pages_apart_are_shared)
+
 static void body_of_huge_pages_are_shared_huge(struct machine *m, enum hf_fork_policy policy)
 {
 	struct space *s = space_new(m), *child;
@@ -911,6 +954,7 @@ static void fork_errors_change_nothing(void **state)
 
 static const struct CMUnitTest tests[] = {
 	TEST(small_pages_are_shared),
+	TEST(pages_apart_are_shared),
 	TEST(huge_pages_are_shared_huge),
 	TEST(fork_takes_memory_for_tables_only),
 	TEST(an_empty_space_forks),

@@ -675,8 +675,22 @@ static struct hf_violation branch_to_no_ram(struct world *w)
 
 static struct hf_violation mapped_table(struct world *w)
 {
-	frame_at(w->parent, w->small, PMD)->maps = 1;
-	return of_frame("tables-are-not-data", pa_at(w->parent, w->small, PMD));
+	hf_va va = w->small + 5 * PAGE;
+	hf_pte *e = entry_at(w->parent, va, PTE);
+
+	*e = hf_leaf_with_pfn(*e, pfn_at(w->parent, w->small, PMD));
+	return in("tables-are-not-data", w->parent, va, pa_at(w->parent, w->small, PMD));
+}
+
+/* What goes by the marks would not come by this entry. */
+static struct hf_violation entry_without_mark(struct world *w)
+{
+	hf_va va = w->small + 5 * PAGE;
+	uint64_t mark = (uint64_t)1 << hf_table_index(va, PTE) / HF_MARK_ENTRIES;
+	hf_va first = va & ~(HF_MARK_ENTRIES * PAGE - 1);
+
+	frame_at(w->parent, va, PMD)->marks &= ~mark;
+	return in("marks-cover-entries", w->parent, first, pa_at(w->parent, va, PMD));
 }
 
 /* A page of the space and a block of hf_phys_alloc at once, and all counts agree with that. */
@@ -845,6 +859,7 @@ static void nothing_is_found_where_nothing_is_wrong(void **state)
 	X(leaf_to_no_ram)            \
 	X(branch_to_no_ram)          \
 	X(mapped_table)              \
+	X(entry_without_mark)        \
 	X(mapped_host_block)
 
 #define DEFINE(damage)                           \
@@ -979,6 +994,10 @@ static void finds_damaged_objects(void **state)
 	finds(m, "objects-listed");
 	object->self.v--;
 
+	hf_frame_at(&m->phys, object->root)->marks = 0;
+	finds(m, "marks-cover-entries");
+	hf_frame_at(&m->phys, object->root)->marks = 1;
+
 	object->host_refs++;
 	finds(m, "reference-counts");
 	object->host_refs--;
@@ -1050,6 +1069,7 @@ int main(int argc, char **argv)
 		TEST(finds_leaf_to_no_ram),
 		TEST(finds_branch_to_no_ram),
 		TEST(finds_mapped_table),
+		TEST(finds_entry_without_mark),
 		TEST(finds_mapped_host_block),
 		TEST(finds_write_below_armed_branch),
 		TEST(finds_exclusive_branch_below_armed_one),
