@@ -41,9 +41,13 @@
 
 #include <holdfast/holdfast.h>
 
+#include <sys/types.h>
+
 struct hf_linux; /* a machine: memfd, direct map, hf_phys */
 
 struct hf_linux_space;
+struct iovec;
+struct msghdr;
 
 /* An access that the port could not make possible. */
 struct hf_linux_fault {
@@ -166,6 +170,70 @@ static inline hf_va hf_linux_va(const struct hf_linux_space *space, const void *
 }
 
 /*
+ * Make [at, at+len) of a window ready for system calls of the program's own, ioctl(2) for example:
+ * for `access` (exactly one HF_ACCESS_*; READ for what the kernel reads, as write(2) does). What it
+ * makes ready stays so until the next fork or edit of the space, until the page is swapped out, or
+ * until host mappings are short: a call may find a page missing all the same, and has to
+ * be ready to be repeated. Pins hold memory for longer. nomem and denied are asked for it.
+ * HF_ERR_INVAL: access. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE: not all in one window. Others as
+ * hf_fault; HF_ERR_HOST: no host mappings. Some of it may be ready then.
+ */
+enum hf_status hf_linux_prefault(void *at, uint64_t len, unsigned access);
+
+/*
+ * read(2), readv(2), pread(2), preadv(2): from the file `fd`, at `offset` or where it stands, to `len`
+ * bytes at `buf` or the `count` pieces of `iov`. The buffers lie anywhere, in windows, of any
+ * spaces, or in plain memory. They return and fail as those do. Moreover: EFAULT, for memory that is not
+ * mapped, may not be written, or is beyond an object's end; ENOMEM, where nomem did not help;
+ * EIO: a page is in the swap store and cannot be read.
+ *
+ * The pages are pinned while the kernel waits and writes, so no byte is lost and none arrives in
+ * a child: a fork beside the call gives the child what had arrived. They are made present before it
+ * is known how much will arrive. A regular file or block device is read by 256 KiB of window memory
+ * at a time, so what others write meanwhile may be seen in part, and a signal may end
+ * the call between two; of anything else one call gets 256 KiB at most, a shorter count than
+ * was asked for, as pipes and sockets may give. Use hf_linux_recv for messages that
+ * are larger. A buffer that is good up to somewhere is filled up to there.
+ * Takes the space's lock, shared, before and after the kernel's part only.
+ */
+ssize_t hf_linux_read(int fd, void *buf, size_t len);
+ssize_t hf_linux_readv(int fd, const struct iovec *iov, int count);
+ssize_t hf_linux_pread(int fd, void *buf, size_t len, off_t offset);
+ssize_t hf_linux_preadv(int fd, const struct iovec *iov, int count, off_t offset);
+
+/*
+ * recv(2) and recvmsg(2) likewise, from the socket `fd` with MSG_ `flags` to `len` bytes at `buf` or
+ * the pieces of `msg`: one call of the kernel, all of whose buffers are good before it
+ * is made, or nothing is received. msg->msg_name and msg_control are plain memory.
+ * A stream gives 256 KiB of window memory at most, unless MSG_WAITALL asks for more. Where more than
+ * 1024 separate pieces of RAM are needed, 4 MiB at least, a stream gives less; for a message:
+ * EMSGSIZE, and it is still there.
+ */
+ssize_t hf_linux_recv(int fd, void *buf, size_t len, int flags);
+ssize_t hf_linux_recvmsg(int fd, struct msghdr *msg, int flags);
+
+/*
+ * write(2), writev(2), pwrite(2), pwritev(2), send(2), sendmsg(2): to the file or socket `fd`, at
+ * `offset` or where it stands, or with MSG_ `flags`, from `len` bytes at `buf` or the `count` pieces of
+ * `iov`. The buffers lie anywhere; errors are as for hf_linux_read. One call of the kernel where all pages are in the window already;
+ * where it stops at one that is not, that page and some behind it are made ready (reading only: a
+ * snapshot's pages stay shared) and another call goes on. So only what was ready at once
+ * is written as one: O_APPEND and pipes may show other writers between two parts. A message is sent
+ * whole or not at all. Nothing is sent or written twice. What other threads write to the buffer
+ * meanwhile may be seen old or new. After a part has been written an error is told by the next call.
+ *
+ * With O_DIRECT the buffer must stay mapped during the call, and not be written to after a fork;
+ * EOPNOTSUPP: MSG_ZEROCOPY, for which the kernel reads after the call. Pins are for these: hf_pin
+ * and hf_linux_dma_ptr. ENOMEM also: the host's mappings do not suffice for one message.
+ */
+ssize_t hf_linux_write(int fd, const void *buf, size_t len);
+ssize_t hf_linux_writev(int fd, const struct iovec *iov, int count);
+ssize_t hf_linux_pwrite(int fd, const void *buf, size_t len, off_t offset);
+ssize_t hf_linux_pwritev(int fd, const struct iovec *iov, int count, off_t offset);
+ssize_t hf_linux_send(int fd, const void *buf, size_t len, int flags);
+ssize_t hf_linux_sendmsg(int fd, const struct msghdr *msg, int flags);
+
+/*
  * The direct-map address of a pinned span's `pa`, NULL if it is not RAM: what to hand to
  * io_uring or read(2). Buffers that the kernel keeps (io_uring_register) must be given up
  * before the pin is: the host memory behind free pages is replaced.
@@ -199,7 +267,7 @@ struct hf_linux_caps {
 	bool huge_2m; /* a 2 MiB leaf gets a huge page of the host's; false: config.huge, or refused */
 	bool huge_1g; /* a 1 GiB leaf gets one of the host's: no, the memfd has none of that size */
 	bool accessed; /* the clock of hf_reclaim sees use: no, only faults, so it goes by their age */
-	bool syscalls; /* system calls may fault on window addresses: no, they fail with EFAULT */
+	bool syscalls; /* plain system calls fault on window addresses: no, see hf_linux_read */
 };
 /* What this machine can do now: DESIGN.md, "The ports". Cannot fail. `lin`: the machine. */
 void hf_linux_caps(const struct hf_linux *lin, struct hf_linux_caps *out);

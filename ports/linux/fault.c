@@ -170,9 +170,10 @@ static void check_thread(const siginfo_t *info, const ucontext_t *context)
 
 	if (hf_linux_inside()) {
 		hf_linux_say((const char *const[]){
-			"a call was given ", hf_linux_hex(at, (uintptr_t)info->si_addr),
-			", which is memory of a space, or its stack is: it would wait for itself "
-			"(linux.h, \"Pointers\")",
+			"memory of a space, ", hf_linux_hex(at, (uintptr_t)info->si_addr),
+			", touched inside of a call: its argument, its stack, or a signal "
+			"handler's. "
+			"It would wait for itself (linux.h, \"Pointers\")",
 			NULL });
 		abort();
 	}

@@ -3,6 +3,9 @@
  * What the parts of the Linux machine share. Each uses only those below it:
  *
  *   machine.c	the machine, its spaces, struct hf_port
+ *   transmit.c	write(2) and send(2) from windows
+ *   receive.c	read(2) and recv(2) into windows
+ *   transfer.c	what these share
  *   window.c	windows: the host's mappings as the TLB
  *   ram.c	the memfd: direct map, huge pages, giving memory back
  *   dump.c	what a core dump has of the RAM

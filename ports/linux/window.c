@@ -413,6 +413,17 @@ void hf_linux_fill(void *host, struct hf_mm *mm, hf_va va, uint64_t len,
 	hf_linux_refusal_set(error);
 }
 
+bool hf_linux_window_allows(struct hf_linux_window *w, const void *at, uint64_t prot)
+{
+	uint64_t page = (uint64_t)((const char *)at - w->base) >> HF_PAGE_SHIFT, word = 0;
+
+	pthread_mutex_lock(&w->lock);
+	if (page < w->record.pages)
+		word = hf_linux_record_at(&w->record, page);
+	pthread_mutex_unlock(&w->lock);
+	return (word & prot) == prot;
+}
+
 /* Forget [first, end), or the whole window if that is not to be had. */
 static void forget(struct hf_linux_window *w, uint64_t first, uint64_t end)
 {

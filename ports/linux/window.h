@@ -13,6 +13,8 @@ void hf_linux_window_give(struct hf_linux_window *w);
 /* Before the first window, and after the last: unmaps the idle ones. */
 void hf_linux_windows_init(struct hf_linux *lin);
 void hf_linux_windows_fini(struct hf_linux *lin);
+/* What the host has mapped at `at`, an address of the window, now allows `prot` (PROT_READ...). */
+bool hf_linux_window_allows(struct hf_linux_window *w, const void *at, uint64_t prot);
 /* struct hf_port's fill and flush. */
 void hf_linux_fill(void *host, struct hf_mm *mm, hf_va va, uint64_t len,
 		   const struct hf_translation *t);

@@ -233,7 +233,7 @@ static void a_call_on_window_memory_is_stopped(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		dies_saying(SIGABRT, names[i], "it would wait for itself");
+		dies_saying(SIGABRT, names[i], "It would wait for itself");
 }
 
 /* What is not shown by a fault is no matter: the page is there already. */
