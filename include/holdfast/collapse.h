@@ -13,7 +13,7 @@
  * A scan of one space, caller-owned. All zeros at first; the host may change what it
  * chooses at any time. A *part* is 2 MiB of address space, aligned to its size.
  */
-struct hf_collapse_scan {
+struct hf_scan {
 	/* The host chooses. */
 	uint32_t max_empty;  /* collapse parts that lack up to so many of their 512 pages (0) */
 	uint32_t max_shared; /* and share up to so many, which are copied then (0) */
@@ -43,6 +43,6 @@ struct hf_collapse_scan {
  * which at most 2 MiB are copied. See khugepaged in transhuge.rst of Linux's admin-guide.
  * HF_ERR_EMPTY: budget is 0.
  */
-enum hf_status hf_collapse_scan(struct hf_mm *mm, struct hf_collapse_scan *scan, uint64_t budget);
+enum hf_status hf_collapse_scan(struct hf_mm *mm, struct hf_scan *scan, uint64_t budget);
 
 #endif

@@ -164,7 +164,7 @@ static void collapse(const struct hf_part *p, hf_pfn block, bool clean)
 	hf_pte *entry = entry_of(p), old, leaf;
 
 	old = hf_pte_update(entry, hf_pte_mkhidden);
-	hf_flush(mm, p->va, hf_level_size(p->level), HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
+	hf_flush_tlb(mm, p->va, hf_level_size(p->level), HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
 	move(&m, old, block, p->level);
 	leaf = hf_leaf_make(block, p->level, hf_vma_prot(&p->vma));
 	if (p->vma.flags & HF_PROT_WRITE)

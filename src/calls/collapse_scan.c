@@ -34,7 +34,7 @@ static bool all_leaves(const struct hf_phys *phys, hf_pfn table, unsigned level)
 
 /* At the start of 1 GiB of huge pages that lie together: make them one. */
 HF_HOLDS(mm)
-static void collapse_whole(struct hf_edit *e, struct hf_collapse_scan *scan, hf_va va)
+static void collapse_whole(struct hf_edit *e, struct hf_scan *scan, hf_va va)
 {
 	const struct hf_mm *mm = e->mm;
 	struct hf_part part;
@@ -52,7 +52,7 @@ static void collapse_whole(struct hf_edit *e, struct hf_collapse_scan *scan, hf_
 		scan->collapsed++;
 }
 
-static bool worth_it(const struct hf_collapse_scan *scan, const struct hf_part *part)
+static bool worth_it(const struct hf_scan *scan, const struct hf_part *part)
 {
 	return !part->huge && (part->pages || part->shared) && part->empty <= scan->max_empty &&
 	       part->shared <= scan->max_shared && (part->accessed || scan->idle);
@@ -60,7 +60,7 @@ static bool worth_it(const struct hf_collapse_scan *scan, const struct hf_part *
 
 /* One part, whose entry is a branch. */
 HF_HOLDS(mm)
-static void collapse_part(struct hf_edit *e, struct hf_collapse_scan *scan, hf_va va)
+static void collapse_part(struct hf_edit *e, struct hf_scan *scan, hf_va va)
 {
 	struct hf_part part;
 
@@ -80,7 +80,7 @@ static void collapse_part(struct hf_edit *e, struct hf_collapse_scan *scan, hf_v
 
 /* The part at `va`, or the gap that begins there. */
 HF_HOLDS(mm)
-static void look_at(struct hf_edit *e, struct hf_collapse_scan *scan, hf_va va)
+static void look_at(struct hf_edit *e, struct hf_scan *scan, hf_va va)
 {
 	unsigned level;
 	hf_pte entry;
@@ -93,7 +93,7 @@ static void look_at(struct hf_edit *e, struct hf_collapse_scan *scan, hf_va va)
 }
 
 /* One step. False: the end. */
-static bool step(struct hf_mm *mm, struct hf_collapse_scan *scan)
+static bool step(struct hf_mm *mm, struct hf_scan *scan)
 {
 	const uint64_t size = hf_level_size(HF_LEVEL_PMD);
 	struct hf_edit e = hf_edit_begin(mm);
@@ -113,7 +113,7 @@ static bool step(struct hf_mm *mm, struct hf_collapse_scan *scan)
 	return more;
 }
 
-enum hf_status hf_collapse_scan(struct hf_mm *mm, struct hf_collapse_scan *scan, uint64_t budget)
+enum hf_status hf_collapse_scan(struct hf_mm *mm, struct hf_scan *scan, uint64_t budget)
 {
 	if (!budget)
 		return HF_ERR_EMPTY;

@@ -426,7 +426,7 @@ static enum hf_status fork_locked(struct fork *f, struct hf_mm *child, void *chi
 	f->survey.unshared = f->survey.first;
 	arm(f, parent->root, f->root, 0, HF_TOP_LEVEL);
 	if (f->armed)
-		hf_flush(parent, parent->va_lo, parent->va_hi - parent->va_lo, HF_FLUSH_DISARM);
+		hf_flush_tlb(parent, parent->va_lo, parent->va_hi - parent->va_lo, HF_FLUSH_DISARM);
 	if (f->overflow) {
 		give_up(f);
 		return HF_ERR_OVERFLOW;

@@ -33,7 +33,7 @@ static void spin(const struct hf_phys *phys, const uint32_t *word)
 			phys->port->pause(phys->host);
 }
 
-void hf_lock_slow(const struct hf_phys *phys, struct hf_lock *lock)
+void hf_acquire_slow(const struct hf_phys *phys, struct hf_lock *lock)
 {
 	uint32_t seen = 0;
 
@@ -44,7 +44,7 @@ void hf_lock_slow(const struct hf_phys *phys, struct hf_lock *lock)
 		wait_for(phys, &lock->word, 2);
 }
 
-void hf_unlock_slow(const struct hf_phys *phys, struct hf_lock *lock)
+void hf_release_slow(const struct hf_phys *phys, struct hf_lock *lock)
 {
 	wake_all(phys, &lock->word);
 }
@@ -63,15 +63,15 @@ static bool join(struct hf_rwlock *rw)
 	return false;
 }
 
-void hf_lock_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
+void hf_acquire_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
 {
 	hf_lock_tell(phys, 1);
 	if (join(rw))
 		return;
 	/* A writer is there: queue behind it. */
-	hf_lock(phys, &rw->writers);
+	hf_acquire(phys, &rw->writers);
 	hf_add32(&rw->state, 1);
-	hf_unlock(phys, &rw->writers);
+	hf_release(phys, &rw->writers);
 }
 
 bool hf_try_lock_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
@@ -82,19 +82,19 @@ bool hf_try_lock_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
 	return true;
 }
 
-void hf_unlock_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
+void hf_release_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
 {
 	hf_lock_tell(phys, -1);
 	if (hf_sub32(&rw->state, 1) == WRITER)
 		wake_all(phys, &rw->state);
 }
 
-void hf_lock_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw)
+void hf_acquire_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw)
 {
 	uint32_t readers;
 
 	hf_lock_tell(phys, 1);
-	hf_lock(phys, &rw->writers);
+	hf_acquire(phys, &rw->writers);
 	readers = hf_add32(&rw->state, WRITER);
 	while (readers != WRITER) {
 		wait_for(phys, &rw->state, readers);
@@ -102,9 +102,9 @@ void hf_lock_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw)
 	}
 }
 
-void hf_unlock_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw)
+void hf_release_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw)
 {
 	hf_lock_tell(phys, -1);
 	hf_sub32(&rw->state, WRITER);
-	hf_unlock(phys, &rw->writers);
+	hf_release(phys, &rw->writers);
 }

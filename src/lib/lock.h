@@ -52,21 +52,21 @@ extern struct hf_rwlock hf_spaces_class, hf_mm_class;
 extern struct hf_lock hf_change_class, hf_object_class, hf_table_class, hf_phys_class;
 
 /* What follows the uncontended case. */
-void hf_lock_slow(const struct hf_phys *phys, struct hf_lock *lock);
-void hf_unlock_slow(const struct hf_phys *phys, struct hf_lock *lock);
+void hf_acquire_slow(const struct hf_phys *phys, struct hf_lock *lock);
+void hf_release_slow(const struct hf_phys *phys, struct hf_lock *lock);
 
-static inline void hf_lock(const struct hf_phys *phys, struct hf_lock *lock)
+static inline void hf_acquire(const struct hf_phys *phys, struct hf_lock *lock)
 {
 	uint32_t seen = 0;
 
 	if (!hf_cas32(&lock->word, &seen, 1))
-		hf_lock_slow(phys, lock);
+		hf_acquire_slow(phys, lock);
 }
 
-static inline void hf_unlock(const struct hf_phys *phys, struct hf_lock *lock)
+static inline void hf_release(const struct hf_phys *phys, struct hf_lock *lock)
 {
 	if (hf_exchange32(&lock->word, 0) == 2)
-		hf_unlock_slow(phys, lock);
+		hf_release_slow(phys, lock);
 }
 
 /* Tell the port that this thread holds one more (change 1) or one less (-1) of the outer locks. */
@@ -80,11 +80,11 @@ static inline void hf_lock_tell(const struct hf_phys *phys, int change)
  * A reader that finds a writer passes through the mutex that the writer holds, so that a waiting
  * writer is not overtaken for ever.
  */
-void hf_lock_shared(const struct hf_phys *phys, struct hf_rwlock *rw);
+void hf_acquire_shared(const struct hf_phys *phys, struct hf_rwlock *rw);
 /* The same where there is no writer, nor one that waits. False: there is, and nothing is taken. */
 bool hf_try_lock_shared(const struct hf_phys *phys, struct hf_rwlock *rw);
-void hf_unlock_shared(const struct hf_phys *phys, struct hf_rwlock *rw);
-void hf_lock_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw);
-void hf_unlock_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw);
+void hf_release_shared(const struct hf_phys *phys, struct hf_rwlock *rw);
+void hf_acquire_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw);
+void hf_release_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw);
 
 #endif

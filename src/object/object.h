@@ -58,26 +58,26 @@ HF_TAKES(object)
 static inline void hf_object_lock(struct hf_object *o)
 {
 	hf_lock_tell(o->phys, 1);
-	hf_lock(o->phys, &o->lock);
+	hf_acquire(o->phys, &o->lock);
 }
 
 HF_GIVES(object)
 static inline void hf_object_unlock(struct hf_object *o)
 {
 	hf_lock_tell(o->phys, -1);
-	hf_unlock(o->phys, &o->lock);
+	hf_release(o->phys, &o->lock);
 }
 
 HF_TAKES(change)
 static inline void hf_object_change_lock(struct hf_object *o)
 {
-	hf_lock(o->phys, &o->change);
+	hf_acquire(o->phys, &o->change);
 }
 
 HF_GIVES(change)
 static inline void hf_object_change_unlock(struct hf_object *o)
 {
-	hf_unlock(o->phys, &o->change);
+	hf_release(o->phys, &o->change);
 }
 
 /* Writes to its pages have to be noticed, for they are to be written back. */

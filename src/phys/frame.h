@@ -180,38 +180,38 @@ static inline hf_pa hf_pfn_pa(hf_pfn pfn)
 HF_TAKES(phys)
 static inline void hf_phys_lock(struct hf_phys *phys)
 {
-	hf_lock(phys, &phys->lock);
+	hf_acquire(phys, &phys->lock);
 }
 
 HF_GIVES(phys)
 static inline void hf_phys_unlock(struct hf_phys *phys)
 {
-	hf_unlock(phys, &phys->lock);
+	hf_release(phys, &phys->lock);
 }
 
 /* Take and give phys->spaces_lock. */
 HF_TAKES_SHARED(spaces)
 static inline void hf_spaces_lock_shared(struct hf_phys *phys)
 {
-	hf_lock_shared(phys, &phys->spaces_lock);
+	hf_acquire_shared(phys, &phys->spaces_lock);
 }
 
 HF_GIVES_SHARED(spaces)
 static inline void hf_spaces_unlock_shared(struct hf_phys *phys)
 {
-	hf_unlock_shared(phys, &phys->spaces_lock);
+	hf_release_shared(phys, &phys->spaces_lock);
 }
 
 HF_TAKES(spaces)
 static inline void hf_spaces_lock_exclusive(struct hf_phys *phys)
 {
-	hf_lock_exclusive(phys, &phys->spaces_lock);
+	hf_acquire_exclusive(phys, &phys->spaces_lock);
 }
 
 HF_GIVES(spaces)
 static inline void hf_spaces_unlock_exclusive(struct hf_phys *phys)
 {
-	hf_unlock_exclusive(phys, &phys->spaces_lock);
+	hf_release_exclusive(phys, &phys->spaces_lock);
 }
 
 #endif

@@ -123,7 +123,7 @@ void hf_mm_destroy(struct hf_mm *mm)
 
 	hf_spaces_lock_shared(phys);
 	hf_mm_lock_exclusive(mm);
-	hf_flush(mm, mm->va_lo, mm->va_hi - mm->va_lo, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
+	hf_flush_tlb(mm, mm->va_lo, mm->va_hi - mm->va_lo, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
 	delist(mm);
 	hf_table_put(phys, mm->root, HF_TOP_LEVEL);
 	hf_vmas_put(phys, mm->vmas);

@@ -21,25 +21,25 @@
 HF_TAKES_SHARED(mm)
 static inline void hf_mm_lock_shared(struct hf_mm *mm)
 {
-	hf_lock_shared(mm->phys, &mm->rwlock);
+	hf_acquire_shared(mm->phys, &mm->rwlock);
 }
 
 HF_GIVES_SHARED(mm)
 static inline void hf_mm_unlock_shared(struct hf_mm *mm)
 {
-	hf_unlock_shared(mm->phys, &mm->rwlock);
+	hf_release_shared(mm->phys, &mm->rwlock);
 }
 
 HF_TAKES(mm)
 static inline void hf_mm_lock_exclusive(struct hf_mm *mm)
 {
-	hf_lock_exclusive(mm->phys, &mm->rwlock);
+	hf_acquire_exclusive(mm->phys, &mm->rwlock);
 }
 
 HF_GIVES(mm)
 static inline void hf_mm_unlock_exclusive(struct hf_mm *mm)
 {
-	hf_unlock_exclusive(mm->phys, &mm->rwlock);
+	hf_release_exclusive(mm->phys, &mm->rwlock);
 }
 
 /*

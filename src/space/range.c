@@ -153,7 +153,7 @@ void hf_range_hide(const struct hf_range *r)
 	HF_ASSERT_MM_EXCLUSIVE(r->mm);
 	hide(r, r->mm->root, 0, HF_TOP_LEVEL, &changed);
 	if (changed)
-		hf_flush(r->mm, r->lo, r->hi - r->lo, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
+		hf_flush_tlb(r->mm, r->lo, r->hi - r->lo, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
 }
 
 /* After hf_range_hide: let go of what the hidden entries lead to. */
@@ -238,7 +238,7 @@ void hf_protect(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned prot)
 
 	HF_ASSERT_MM_EXCLUSIVE(mm);
 	if (what)
-		hf_flush(mm, lo, hi - lo, what);
+		hf_flush_tlb(mm, lo, hi - lo, what);
 }
 
 static bool wrprotect(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level)
@@ -266,5 +266,5 @@ void hf_wrprotect_shared(struct hf_mm *mm, hf_va lo, hf_va hi)
 
 	HF_ASSERT_MM_EXCLUSIVE(mm);
 	if (wrprotect(&r, mm->root, 0, HF_TOP_LEVEL))
-		hf_flush(mm, lo, hi - lo, HF_FLUSH_WRITE);
+		hf_flush_tlb(mm, lo, hi - lo, HF_FLUSH_WRITE);
 }

@@ -66,5 +66,5 @@ void hf_mark_free(struct hf_mm *mm, hf_va lo, hf_va hi)
 	struct hf_range r = hf_range_deep(mm, lo, hi);
 
 	if (mark(&r, mm->root, 0, HF_TOP_LEVEL))
-		hf_flush(mm, lo, hi - lo, HF_FLUSH_WRITE);
+		hf_flush_tlb(mm, lo, hi - lo, HF_FLUSH_WRITE);
 }

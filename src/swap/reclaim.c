@@ -123,7 +123,7 @@ static void flush(const struct reclaim *r, const struct batch *b)
 	if (!b->hi)
 		return;
 	if (b->walk->exclusive) {
-		hf_flush(mm, b->lo, b->hi - b->lo, HF_FLUSH_LEAVES);
+		hf_flush_tlb(mm, b->lo, b->hi - b->lo, HF_FLUSH_LEAVES);
 		return;
 	}
 	/* Others lead to this table, at the same addresses unless one has moved its. */
@@ -134,7 +134,7 @@ static void flush(const struct reclaim *r, const struct batch *b)
 		hf_va hi = moved ? mm->va_hi : hf_min_va(b->hi, mm->va_hi);
 
 		if (lo < hi)
-			hf_flush(mm, lo, hi - lo, HF_FLUSH_LEAVES);
+			hf_flush_tlb(mm, lo, hi - lo, HF_FLUSH_LEAVES);
 	}
 }
 

@@ -313,7 +313,7 @@ enum hf_status hf_table_split(struct hf_mm *mm, hf_pte *entry, unsigned level, h
 	if (hf_format.break_first && hf_pte_present(leaf)) {
 		seen = hf_pte_mkhidden(leaf);
 		hf_pte_set(entry, seen);
-		hf_flush(mm, hf_level_base(va, level), hf_level_size(level), HF_FLUSH_LEAVES);
+		hf_flush_tlb(mm, hf_level_base(va, level), hf_level_size(level), HF_FLUSH_LEAVES);
 	}
 	/* A CPU may mark the leaf dirty until the moment that the branch is there. */
 	for (;;) {

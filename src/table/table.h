@@ -146,18 +146,18 @@ static inline unsigned hf_next_marked(uint64_t marks, unsigned i, unsigned end)
 HF_TAKES(table)
 static inline void hf_table_lock(struct hf_phys *phys, hf_pfn table)
 {
-	hf_lock(phys, &hf_frame_at(phys, table)->lock);
+	hf_acquire(phys, &hf_frame_at(phys, table)->lock);
 }
 
 HF_GIVES(table)
 static inline void hf_table_unlock(struct hf_phys *phys, hf_pfn table)
 {
-	hf_unlock(phys, &hf_frame_at(phys, table)->lock);
+	hf_release(phys, &hf_frame_at(phys, table)->lock);
 }
 
 /* Let every CPU forget [va, va+len) as `what` says. mm lock held, as port.h says. */
 HF_HOLDS_SHARED(mm)
-static inline void hf_flush(struct hf_mm *mm, hf_va va, uint64_t len, unsigned what)
+static inline void hf_flush_tlb(struct hf_mm *mm, hf_va va, uint64_t len, unsigned what)
 {
 	HF_TRACE(mm->phys, .what = HF_TRACE_FLUSH, .kind = what, .mm = mm, .va = va, .len = len);
 	mm->phys->port->flush(mm->phys->host, mm, va, len, what);
@@ -195,7 +195,7 @@ static inline void hf_entry_replace(struct hf_mm *mm, hf_pte *entry, unsigned le
 		hf_pte_update(entry, hf_pte_mkhidden);
 	else
 		hf_pte_set(entry, now);
-	hf_flush(mm, hf_level_base(va, level), hf_level_size(level), what);
+	hf_flush_tlb(mm, hf_level_base(va, level), hf_level_size(level), what);
 	if (hide)
 		hf_pte_set(entry, now);
 }

@@ -67,7 +67,7 @@ static void scan_without_memory(void **state)
 	struct machine *m = *state;
 
 	for (uint64_t n = 1; n <= 4; n++) {
-		struct hf_collapse_scan scan = { .max_empty = 1, .max_shared = 512 };
+		struct hf_scan scan = { .max_empty = 1, .max_shared = 512 };
 		struct scene *sc = calloc(1, sizeof(*sc));
 
 		sc->m = m;

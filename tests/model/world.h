@@ -46,7 +46,7 @@ struct member {
 	unsigned id;
 	struct hf_mm mm;
 	struct hf_soft_cpu *cpu[2];
-	struct hf_collapse_scan scan;
+	struct hf_scan scan;
 	struct model model;
 };
 

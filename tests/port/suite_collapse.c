@@ -412,7 +412,7 @@ static void collapse_to_1_gib(void **state)
 
 /* ---- By and by ---- */
 
-static void scan_all(struct space *s, struct hf_collapse_scan *scan)
+static void scan_all(struct space *s, struct hf_scan *scan)
 {
 	uint64_t passes = scan->passes;
 
@@ -425,7 +425,7 @@ static void scan_collapses_huge_memory_alone(void **state)
 	struct machine *m = *state;
 	struct space *s = space_new(m);
 	hf_va va = scattered(s, 2, 1), other = scattered(s, 1, 2);
-	struct hf_collapse_scan scan = { 0 };
+	struct hf_scan scan = { 0 };
 
 	OK(hf_madvise(s->mm, va, 2 * PMD_SIZE, HF_ADV_HUGEPAGE));
 	scan_all(s, &scan);
@@ -445,7 +445,7 @@ static void scan_is_bounded(void **state)
 	struct machine *m = *state;
 	struct space *s = space_new(m);
 	hf_va va = scattered(s, 4, 1);
-	struct hf_collapse_scan scan = { 0 };
+	struct hf_scan scan = { 0 };
 
 	OK(hf_madvise(s->mm, va, 4 * PMD_SIZE, HF_ADV_HUGEPAGE));
 	for (uint64_t i = 1; i <= 4; i++) {
@@ -469,7 +469,7 @@ static void scan_jumps_over_gaps(void **state)
 	struct machine *m = *state;
 	struct space *s = space_new(m);
 	hf_va va = map_at(s, SPACE_LO, SPACE_LEN, RW);
-	struct hf_collapse_scan scan = { 0 };
+	struct hf_scan scan = { 0 };
 
 	OK(hf_madvise(s->mm, va, SPACE_LEN, HF_ADV_HUGEPAGE));
 	scan_all(s, &scan);
@@ -482,7 +482,7 @@ static void scan_obeys_its_limits(void **state)
 	struct machine *m = *state;
 	struct space *s = space_new(m), *child;
 	hf_va va = scattered(s, 1, 1);
-	struct hf_collapse_scan scan = { 0 };
+	struct hf_scan scan = { 0 };
 
 	OK(hf_madvise(s->mm, va, PMD_SIZE, HF_ADV_HUGEPAGE));
 	OK(hf_madvise(s->mm, va + 10 * PAGE, 3 * PAGE, HF_ADV_DONTNEED));
@@ -513,7 +513,7 @@ static void scan_counts_what_it_cannot_do(void **state)
 	struct machine *m = *state;
 	struct space *s = space_new(m);
 	hf_va va = scattered(s, 2, 1);
-	struct hf_collapse_scan scan = { 0 };
+	struct hf_scan scan = { 0 };
 	struct hoard hoard;
 	struct pin pin;
 
@@ -537,7 +537,7 @@ static void scan_passes_over_pieces(void **state)
 	struct machine *m = *state;
 	struct space *s = space_new(m);
 	hf_va va = scattered(s, 3, 1);
-	struct hf_collapse_scan scan = { 0 };
+	struct hf_scan scan = { 0 };
 
 	OK(hf_madvise(s->mm, va + PAGE, 3 * PMD_SIZE - 2 * PAGE, HF_ADV_HUGEPAGE));
 	scan_all(s, &scan);
@@ -558,7 +558,7 @@ static void scan_puts_1_gib_together(void **state)
 	struct machine *m = big_machine();
 	struct space *s = space_new_of(m, 4 * GIB, HF_HUGE_COW_SMALL);
 	hf_va va = map_level(s, HF_LEVEL_PUD, 1);
-	struct hf_collapse_scan scan = { .idle = true };
+	struct hf_scan scan = { .idle = true };
 	hf_pa pa;
 
 	(void)state;

@@ -192,9 +192,9 @@ static void *count_under_lock(void *arg)
 	struct counted *c = t->c;
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		hf_lock(&c->h->m->phys, &c->lock);
+		hf_acquire(&c->h->m->phys, &c->lock);
 		c->under_lock++;
-		hf_unlock(&c->h->m->phys, &c->lock);
+		hf_release(&c->h->m->phys, &c->lock);
 	}
 	return NULL;
 }
@@ -208,21 +208,21 @@ static void *read_and_write(void *arg)
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		if ((i + t->index) % 8 == 0) {
-			hf_lock_exclusive(phys, &c->rw);
+			hf_acquire_exclusive(phys, &c->rw);
 			c->left++;
 			if (i % 64 == 0)
 				sched_yield();
 			c->right++;
-			hf_unlock_exclusive(phys, &c->rw);
+			hf_release_exclusive(phys, &c->rw);
 		} else {
 			uint64_t left;
 
-			hf_lock_shared(phys, &c->rw);
+			hf_acquire_shared(phys, &c->rw);
 			left = c->left;
 			if (i % 64 == 1)
 				sched_yield();
 			t->torn += left != c->right;
-			hf_unlock_shared(phys, &c->rw);
+			hf_release_shared(phys, &c->rw);
 		}
 	}
 	return NULL;
