@@ -8,18 +8,18 @@
  * through plain pointers into its window. Several threads may fault at once.
  *
  * System calls: the kernel sees plain protections at window addresses, and does not ask for a
- * page that is missing there: never touched, swapped out, or written for the first time since a
- * fork. A call that begins at such a page fails with EFAULT, and nothing has happened (but that a
- * datagram which recv(2) could not deliver is lost). One that comes to such a page later
- * stops there and tells the smaller count, as if the file or pipe had no more. hf_linux_read and
- * its like below do not; nor do calls on what HF_ADV_POPULATE_WRITE, hf_mlock or
- * hf_linux_prefault has made accessible just before.
+ * page that is missing there: never touched, swapped out, or not yet written since a fork.
+ * A call that begins at such a page fails with EFAULT, and nothing has happened (except that
+ * recv(2) loses a datagram that it could not deliver). A call that comes to such a page later
+ * stops there and returns a smaller count, as if the file or pipe had no more. This does not happen
+ * to hf_linux_read and its like below, nor to calls on memory that HF_ADV_POPULATE_WRITE, hf_mlock
+ * or hf_linux_prefault has made accessible just before.
  *
- * Pointers: those given to a call of Holdfast, and the memory that its callbacks use, lie outside
- * of all windows (hf_linux_read and its like excepted, whose purpose it is; hf_copy copies between
- * spaces). The call would fault while it holds the locks that the fault needs, and wait for
- * itself: the port notices that, says so, and aborts the program. The same goes for the stack that
- * calls it.
+ * Pointers that are given to a call of Holdfast, and the memory that its callbacks use, must lie
+ * outside of all windows (except for hf_linux_read and its like, whose purpose that is; hf_copy
+ * copies between spaces). The call would fault while it holds the locks that the fault needs, and
+ * wait for itself: the port notices that, says so, and aborts the program. The same is true of the
+ * stack that calls it.
  *
  * Because a fault is a signal:
  *  - a thread that accesses a window must not block SIGSEGV. The program's own SIGSEGV
@@ -58,10 +58,10 @@ struct hf_linux_fault {
 	enum hf_status status;	      /* why not: as hf_fault, or HF_ERR_HOST: no host mappings */
 };
 
-/* What becomes of such an access. */
+/* What happens to such an access. */
 enum hf_linux_answer {
 	HF_LINUX_FAIL,	/* it fails: a signal, or the error of the call that wanted it */
-	HF_LINUX_RETRY, /* something has been done about it: try again */
+	HF_LINUX_RETRY, /* the callback has done something about it: try again */
 };
 
 enum hf_linux_huge {
@@ -75,8 +75,8 @@ struct hf_linux_config {
 	uint32_t count_limit; /* see struct hf_phys_config */
 	/*
 	 * Host mappings that the port may use for all windows together; 0 means half of
-	 * vm.max_map_count. Near it, whole windows are dropped and fault in again; so they are
-	 * where the host refuses a mapping, for the program has many of its own.
+	 * vm.max_map_count. Near it, whole windows are dropped and fault in again; likewise when
+	 * the host refuses a mapping because the program has many of its own.
 	 */
 	uint64_t map_limit;
 	/*
@@ -173,28 +173,28 @@ static inline hf_va hf_linux_va(const struct hf_linux_space *space, const void *
  * Make [at, at+len) of a window ready for system calls of the program's own, ioctl(2) for example:
  * for `access` (exactly one HF_ACCESS_*; READ for what the kernel reads, as write(2) does). What it
  * makes ready stays so until the next fork or edit of the space, until the page is swapped out, or
- * until host mappings are short: a call may find a page missing all the same, and has to
- * be ready to be repeated. Pins hold memory for longer. nomem and denied are asked for it.
+ * until host mappings are short. So a call may find a page missing all the same, and the program
+ * must be prepared to repeat it. Pins hold memory for longer. Asks nomem and denied.
  * HF_ERR_INVAL: access. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE: not all in one window. Others as
- * hf_fault; HF_ERR_HOST: no host mappings. Some of it may be ready then.
+ * hf_fault; HF_ERR_HOST: no host mappings. After an error, some of it may be ready.
  */
 enum hf_status hf_linux_prefault(void *at, uint64_t len, unsigned access);
 
 /*
- * read(2), readv(2), pread(2), preadv(2): from the file `fd`, at `offset` or where it stands, to `len`
- * bytes at `buf` or the `count` pieces of `iov`. The buffers lie anywhere, in windows, of any
- * spaces, or in plain memory. They return and fail as those do. Moreover: EFAULT, for memory that is not
- * mapped, may not be written, or is beyond an object's end; ENOMEM, where nomem did not help;
- * EIO: a page is in the swap store and cannot be read.
+ * read(2), readv(2), pread(2), preadv(2): from the file `fd`, at `offset` or at its position, to
+ * `len` bytes at `buf` or the `count` pieces of `iov`. The buffers may lie anywhere: in windows of
+ * any spaces, or in plain memory. They return and fail as those calls do, and besides: EFAULT, the
+ * memory is not mapped, may not be written, or is beyond an object's end; ENOMEM, and nomem did not
+ * help; EIO, a page is in the swap store and cannot be read.
  *
  * The pages are pinned while the kernel waits and writes, so no byte is lost and none arrives in
- * a child: a fork beside the call gives the child what had arrived. They are made present before it
- * is known how much will arrive. A regular file or block device is read by 256 KiB of window memory
- * at a time, so what others write meanwhile may be seen in part, and a signal may end
- * the call between two; of anything else one call gets 256 KiB at most, a shorter count than
- * was asked for, as pipes and sockets may give. Use hf_linux_recv for messages that
- * are larger. A buffer that is good up to somewhere is filled up to there.
- * Takes the space's lock, shared, before and after the kernel's part only.
+ * a child: a fork during the call gives the child what has arrived by then. They are made present
+ * before it is known how much will arrive. A regular file or block device is read in parts of
+ * 256 KiB of window memory, so what others write meanwhile may be seen in part, and a signal may
+ * end the call between two parts. From anything else one call gets 256 KiB at most, even if more
+ * was asked for, as pipes and sockets may do. Use hf_linux_recv for larger messages. If only the
+ * beginning of a buffer is good, that much is filled.
+ * Takes the space's lock shared, but not during the kernel's part.
  */
 ssize_t hf_linux_read(int fd, void *buf, size_t len);
 ssize_t hf_linux_readv(int fd, const struct iovec *iov, int count);
@@ -203,28 +203,29 @@ ssize_t hf_linux_preadv(int fd, const struct iovec *iov, int count, off_t offset
 
 /*
  * recv(2) and recvmsg(2) likewise, from the socket `fd` with MSG_ `flags` to `len` bytes at `buf` or
- * the pieces of `msg`: one call of the kernel, all of whose buffers are good before it
- * is made, or nothing is received. msg->msg_name and msg_control are plain memory.
- * A stream gives 256 KiB of window memory at most, unless MSG_WAITALL asks for more. Where more than
- * 1024 separate pieces of RAM are needed, 4 MiB at least, a stream gives less; for a message:
- * EMSGSIZE, and it is still there.
+ * the pieces of `msg`. There is one call of the kernel; all buffers are good before it is made, or
+ * nothing is received. msg->msg_name and msg_control must be plain memory.
+ * A stream gives 256 KiB of window memory at most, unless MSG_WAITALL asks for more. Where more
+ * than 1024 separate pieces of RAM are needed (4 MiB at least), a stream gives less, and a message
+ * fails with EMSGSIZE and is not lost.
  */
 ssize_t hf_linux_recv(int fd, void *buf, size_t len, int flags);
 ssize_t hf_linux_recvmsg(int fd, struct msghdr *msg, int flags);
 
 /*
  * write(2), writev(2), pwrite(2), pwritev(2), send(2), sendmsg(2): to the file or socket `fd`, at
- * `offset` or where it stands, or with MSG_ `flags`, from `len` bytes at `buf` or the `count` pieces of
- * `iov`. The buffers lie anywhere; errors are as for hf_linux_read. One call of the kernel where all pages are in the window already;
- * where it stops at one that is not, that page and some behind it are made ready (reading only: a
- * snapshot's pages stay shared) and another call goes on. So only what was ready at once
- * is written as one: O_APPEND and pipes may show other writers between two parts. A message is sent
- * whole or not at all. Nothing is sent or written twice. What other threads write to the buffer
- * meanwhile may be seen old or new. After a part has been written an error is told by the next call.
+ * `offset` or at its position, or with MSG_ `flags`, from `len` bytes at `buf` or the `count` pieces
+ * of `iov`. The buffers may lie anywhere; errors are as for hf_linux_read. If all pages are in the
+ * window already, there is one call of the kernel. Where it stops at a page that is not, that page
+ * and some after it are made ready (for reading only: a snapshot's pages stay shared), and another
+ * call goes on. So only what was ready from the start is written as one: with O_APPEND and pipes,
+ * other writers may come between two parts. A message is sent whole or not at all. Nothing is sent
+ * or written twice. What other threads write to the buffer meanwhile may be seen old or new. An
+ * error after a part has been written is returned by the next call.
  *
- * With O_DIRECT the buffer must stay mapped during the call, and not be written to after a fork;
- * EOPNOTSUPP: MSG_ZEROCOPY, for which the kernel reads after the call. Pins are for these: hf_pin
- * and hf_linux_dma_ptr. ENOMEM also: the host's mappings do not suffice for one message.
+ * With O_DIRECT the buffer must stay mapped during the call, and must not be written to after a
+ * fork. EOPNOTSUPP: MSG_ZEROCOPY, for which the kernel reads after the call. Use pins for both:
+ * hf_pin and hf_linux_dma_ptr. ENOMEM also: the host has too few mappings for one message.
  */
 ssize_t hf_linux_write(int fd, const void *buf, size_t len);
 ssize_t hf_linux_writev(int fd, const struct iovec *iov, int count);
@@ -242,24 +243,24 @@ void *hf_linux_dma_ptr(const struct hf_linux *lin, hf_pa pa);
 
 /* What a core dump (core(5)) of the process has of its spaces' memory. */
 enum hf_linux_dump {
-	HF_LINUX_DUMP_WINDOWS, /* what windows show: what was accessed through them of late */
+	HF_LINUX_DUMP_WINDOWS, /* what windows show: what was accessed through them lately */
 	HF_LINUX_DUMP_USED,    /* all RAM that has been used, page tables, and descriptors of it */
 };
 
 /*
  * Choose. A machine begins with WINDOWS; memory that is only reserved is never dumped. USED is what
- * is used at the time of the call; call again for what came later, also from a handler of the
- * signal that the program dies of. It shows pages that no window does: a child's that it has not
- * touched, pinned ones, free ones that the host has not had back (hf_linux_trim). In a debugger
- * a page lies where hf_linux_dma_ptr says. Takes no lock; costs a few system calls for each
+ * is used at the time of the call; call again for what is used later, for example from a handler of
+ * the signal that ends the program. It has pages that no window shows: those that a child has not
+ * touched, pinned ones, free ones that were not given back to the host (hf_linux_trim). In a
+ * debugger a page lies where hf_linux_dma_ptr says. Takes no lock; costs a few system calls for each
  * stretch of used RAM, and up to 4096 host mappings. HF_ERR_INVAL. HF_ERR_HOST with errno: no
  * host mappings.
  */
 enum hf_status hf_linux_dump(struct hf_linux *lin, enum hf_linux_dump what);
 
 /*
- * What the host port has of the core's features, and of the hardware's that an MMU of one's own
- * would give. All calls of the core work on it; a false here says what they cannot do as well.
+ * Which of the core's features this port has, and which of those that real hardware would have. All
+ * calls of the core work on it; a false here says what they do less well.
  */
 struct hf_linux_caps {
 	bool objects; /* shared memory, pagers, truncation; SIGBUS beyond the end */
@@ -288,8 +289,8 @@ void hf_linux_stats(struct hf_linux *lin, struct hf_linux_stats *out);
 
 /*
  * Give free memory back to the host now, in blocks of 2 MiB; returns how many bytes. It also
- * happens by itself after a space is destroyed, if the host then holds over twice what
- * is in use, and 64 MiB more: what a child has used is kept for the next one.
+ * happens by itself after a space is destroyed, if the host then holds more than twice what
+ * is in use and 64 MiB: what a child has used is kept for the next one.
  */
 uint64_t hf_linux_trim(struct hf_linux *lin);
 
