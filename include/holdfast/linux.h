@@ -202,8 +202,8 @@ ssize_t hf_linux_pread(int fd, void *buf, size_t len, off_t offset);
 ssize_t hf_linux_preadv(int fd, const struct iovec *iov, int count, off_t offset);
 
 /*
- * recv(2) and recvmsg(2) likewise, from the socket `fd` with MSG_ `flags` to `len` bytes at `buf` or
- * the pieces of `msg`. There is one call of the kernel; all buffers are good before it is made, or
+ * recv(2) and recvmsg(2) likewise, from the socket `fd` with MSG_ `flags` to `len` bytes at `buf`
+ * or the pieces of `msg`. There is one call of the kernel; all buffers are good before it is made, or
  * nothing is received. msg->msg_name and msg_control must be plain memory.
  * A stream gives 256 KiB of window memory at most, unless MSG_WAITALL asks for more. Where more
  * than 1024 separate pieces of RAM are needed (4 MiB at least), a stream gives less, and a message
@@ -214,8 +214,8 @@ ssize_t hf_linux_recvmsg(int fd, struct msghdr *msg, int flags);
 
 /*
  * write(2), writev(2), pwrite(2), pwritev(2), send(2), sendmsg(2): to the file or socket `fd`, at
- * `offset` or at its position, or with MSG_ `flags`, from `len` bytes at `buf` or the `count` pieces
- * of `iov`. The buffers may lie anywhere; errors are as for hf_linux_read. If all pages are in the
+ * `offset` or at its position, or with MSG_ `flags`, from `len` bytes at `buf` or the `count`
+ * pieces of `iov`. The buffers may lie anywhere; errors are as for hf_linux_read. If all pages are in the
  * window already, there is one call of the kernel. Where it stops at a page that is not, that page
  * and some after it are made ready (for reading only: a snapshot's pages stay shared), and another
  * call goes on. So only what was ready from the start is written as one: with O_APPEND and pipes,
@@ -252,8 +252,8 @@ enum hf_linux_dump {
  * is used at the time of the call; call again for what is used later, for example from a handler of
  * the signal that ends the program. It has pages that no window shows: those that a child has not
  * touched, pinned ones, free ones that were not given back to the host (hf_linux_trim). In a
- * debugger a page lies where hf_linux_dma_ptr says. Takes no lock; costs a few system calls for each
- * stretch of used RAM, and up to 4096 host mappings. HF_ERR_INVAL. HF_ERR_HOST with errno: no
+ * debugger a page lies where hf_linux_dma_ptr says. Takes no lock; costs a few system calls for
+ * each stretch of used RAM, and up to 4096 host mappings. HF_ERR_INVAL. HF_ERR_HOST with errno: no
  * host mappings.
  */
 enum hf_status hf_linux_dump(struct hf_linux *lin, enum hf_linux_dump what);
