@@ -158,10 +158,11 @@ enum hf_status hf_fork_forecast(struct hf_mm *mm, enum hf_fork_policy policy,
 /*
  * Print the page tables of a space: a line for the space, then one for every entry, by rising
  * address, indented by level (the words are DESIGN.md's). For example:
- *  - `L1 0x7fffffa00000 page 0x40200 RW- accessed dirty maps 1 pinned 512 x 2`
- *  - `L1 0x7fffffe00000 table 0x40007 - LOOK refs 1`
- *  - `  L0 0x7fffffffd000 page 0x40008 R-- accessed maps 2 pins 1`
- *  - `  L0 0x7fffffffe000 swapped slot 17`
+ *  - `L1 0x7fffffa00000 page 0x40200 RW- accessed dirty maps 1 pinned 512`
+ *  - `L1 0x7fffffe00000 table 0x40007 W LOOK refs 1`
+ *  - `  L0 0x7fffffffb000 page 0x40008 RW- accessed dirty maps 1 pins 2`
+ *  - `  L0 0x7fffffffc000 page 0x40009 R-- accessed maps 2`
+ *  - `  L0 0x7fffffffe000 swapped slot 17 x 2`
  *
  * Of a branch: the frame of its table, whether it allows writing (W or -), LOOK, how many entries
  * lead to that table. Of a leaf: the first frame of its page, or `zero` and the zero page's; what
