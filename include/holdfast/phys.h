@@ -46,6 +46,7 @@ struct hf_phys_config {
 	 * are for tests of what happens at the limit (2 is the least).
 	 */
 	uint32_t count_limit;
+	bool zeroed; /* all of the RAM reads as zeros now */
 };
 
 /* Caller-owned; the fields are the core's own. */
@@ -133,7 +134,8 @@ void hf_phys_stats(struct hf_phys *phys, struct hf_phys_stats *out);
 
 /*
  * Offer free blocks of at least 2^min_order frames to the port's discard, those that
- * have been used since they were last offered. Returns the bytes offered.
+ * have been used since they were last offered, in pieces of 2 MiB at most. The piece that is
+ * offered is not free meanwhile; all else goes on beside this. Returns the bytes offered.
  */
 uint64_t hf_phys_trim(struct hf_phys *phys, unsigned min_order);
 

@@ -104,8 +104,8 @@ struct hf_port {
 	/*
 	 * [pa, pa+len) is free memory whose contents nobody needs: the host may
 	 * take its backing away. The range must read as zeros when it is next
-	 * touched. Called from hf_phys_trim() only, with the physical-memory lock
-	 * held. Optional (NULL: hf_phys_trim does nothing).
+	 * touched. Called from hf_phys_trim() only, with no lock held, and for 2 MiB at
+	 * most; nobody uses the range meanwhile. Optional (NULL: hf_phys_trim does nothing).
 	 */
 	void (*discard)(void *host, hf_pa pa, uint64_t len);
 

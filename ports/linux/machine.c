@@ -83,6 +83,7 @@ static enum hf_status open_machine(struct hf_linux *lin, const struct hf_linux_c
 		.ram = &lin->ram,
 		.ram_count = 1,
 		.count_limit = config->count_limit,
+		.zeroed = true, /* as a new memfd does */
 	};
 	enum hf_status status = hf_linux_ram_open(lin, config);
 
@@ -97,12 +98,7 @@ static enum hf_status open_machine(struct hf_linux *lin, const struct hf_linux_c
 		status = hf_phys_init(&lin->phys, &phys);
 	if (!status)
 		status = hf_linux_handler_install();
-	if (status)
-		return status;
-	/* A new memfd reads as zeros: let the core know. */
-	hf_phys_trim(&lin->phys, 0);
-	lin->returned_bytes = 0;
-	return HF_OK;
+	return status;
 }
 
 static void close_machine(struct hf_linux *lin)

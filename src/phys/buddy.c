@@ -18,6 +18,9 @@
 
 #include <holdfast/phys.h>
 
+/* Blocks above this order say of each 2 MiB by itself whether they read as zeros. */
+#define HUGE HF_TABLE_BITS
+
 /* phys->lock held. */
 static void push(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean)
 {
@@ -26,7 +29,8 @@ static void push(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean)
 
 	hf_frame_set_kind(f, HF_FRAME_FREE);
 	f->order = order & HF_ORDER_MASK;
-	f->clean = clean;
+	if (order < HUGE)
+		f->clean = clean;
 	f->prev = HF_NIL;
 	f->next = next;
 	if (next != HF_NIL)
@@ -94,6 +98,8 @@ static void carve(struct hf_phys *phys, hf_pfn base, hf_pfn pfn, unsigned order)
 	while (o > order) {
 		hf_pfn upper;
 
+		if (o == HUGE)
+			clean = hf_frame_at(phys, base)->clean;
 		o--;
 		upper.v = base.v + (1u << o);
 		if (pfn.v >= upper.v) {
@@ -103,7 +109,26 @@ static void carve(struct hf_phys *phys, hf_pfn base, hf_pfn pfn, unsigned order)
 			push(phys, upper, o, clean);
 		}
 	}
-	hf_frame_at(phys, base)->clean = clean;
+	if (order < HUGE)
+		hf_frame_at(phys, base)->clean = clean;
+}
+
+/* A block of 2^order, about to be free or just taken, reads as zeros or does not. phys->lock held. */
+HF_HOLDS(phys)
+static void set_clean(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean)
+{
+	for (uint32_t i = 0; i < 1u << order; i += 1u << HUGE)
+		hf_frame_at(phys, (hf_pfn){ pfn.v + i })->clean = clean;
+}
+
+HF_HOLDS(phys)
+static bool is_clean(const struct hf_phys *phys, hf_pfn pfn, unsigned order)
+{
+	bool clean = true;
+
+	for (uint32_t i = 0; i < 1u << order && clean; i += 1u << HUGE)
+		clean = hf_frame_at(phys, (hf_pfn){ pfn.v + i })->clean;
+	return clean;
 }
 
 /* Fault injection: whether this allocation has to fail. phys->lock held. */
@@ -117,7 +142,7 @@ static bool must_fail(struct hf_phys *phys)
 }
 
 /* Free a block, joined with whatever of its surroundings is free. phys->lock held. */
-static void join(struct hf_phys *phys, hf_pfn pfn, unsigned order)
+static void join(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean)
 {
 	const struct hf_ram *ram = hf_ram_of(phys, pfn);
 
@@ -130,11 +155,17 @@ static void join(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 		f = hf_frame_at(phys, buddy);
 		if (hf_frame_get_kind(f) != HF_FRAME_FREE || f->order != order)
 			break;
+		if (order < HUGE)
+			clean = clean && f->clean;
+		else if (order == HUGE)
+			hf_frame_at(phys, pfn)->clean = clean;
 		unlink_free(phys, f);
 		pfn.v &= ~(1u << order);
 		order++;
 	}
-	push(phys, pfn, order, false);
+	if (order == HUGE)
+		hf_frame_at(phys, pfn)->clean = clean;
+	push(phys, pfn, order, clean);
 }
 
 void hf_loose_join_locked(struct hf_phys *phys)
@@ -143,7 +174,7 @@ void hf_loose_join_locked(struct hf_phys *phys)
 		hf_pfn pfn = { phys->loose[--phys->loose_count] };
 
 		hf_frame_set_kind(hf_frame_at(phys, pfn), HF_FRAME_PLAIN);
-		join(phys, pfn, 0);
+		join(phys, pfn, 0, false);
 	}
 }
 
@@ -231,7 +262,7 @@ bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, hf_pfn *out, bo
 	HF_ASSERT(phys, order <= HF_MAX_ORDER);
 	if (must_fail(phys) || !take_block(phys, order, out))
 		return false;
-	*clean = hf_frame_at(phys, *out)->clean;
+	*clean = is_clean(phys, *out, order);
 	count_alloc(phys, order);
 	return true;
 }
@@ -257,7 +288,7 @@ bool hf_block_alloc_at_locked(struct hf_phys *phys, unsigned order, hf_pfn pfn, 
 	}
 	if (phys->fail_after)
 		phys->fail_after--;
-	*clean = hf_frame_at(phys, pfn)->clean;
+	*clean = is_clean(phys, pfn, order);
 	count_alloc(phys, order);
 	return true;
 }
@@ -272,8 +303,33 @@ void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 		hf_frame_at(phys, pfn)->next = phys->loose_count;
 		phys->loose[phys->loose_count++] = pfn.v;
 	} else {
-		join(phys, pfn, order);
+		set_clean(phys, pfn, order, false);
+		join(phys, pfn, order, false);
 	}
+}
+
+void hf_block_add_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean)
+{
+	phys->free_frames += (uint64_t)1 << order;
+	set_clean(phys, pfn, order, clean);
+	join(phys, pfn, order, clean);
+}
+
+bool hf_block_take_dirty_locked(struct hf_phys *phys, hf_pfn *pfn, unsigned least, unsigned *order)
+{
+	hf_pfn base;
+	struct hf_frame *f;
+
+	if (!find_free(phys, *pfn, 0, &base))
+		return false;
+	f = hf_frame_at(phys, base);
+	*order = f->order < HUGE ? f->order : HUGE;
+	pfn->v = f->order > HUGE ? pfn->v & ~((1u << HUGE) - 1) : base.v;
+	if (f->order < least || hf_frame_at(phys, *pfn)->clean)
+		return false;
+	carve(phys, base, *pfn, *order);
+	phys->free_frames -= (uint64_t)1 << *order;
+	return true;
 }
 
 bool hf_block_fit_locked(const struct hf_phys *phys, unsigned want, unsigned most, hf_pfn *out,

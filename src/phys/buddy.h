@@ -28,6 +28,17 @@ uint64_t hf_blocks_free_locked(struct hf_phys *phys, unsigned order, uint64_t mo
 HF_HOLDS(phys)
 void hf_loose_join_locked(struct hf_phys *phys);
 
+/* A block that was not there until now. */
+HF_HOLDS(phys)
+void hf_block_add_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean);
+/*
+ * The free block that *pfn lies in is looked at, but no more than 2 MiB of it: *pfn and *order become
+ * what that is. True: it is part of one of at least 2^least frames and does not read as zeros; it
+ * is the caller's now. False: *pfn is not free (*pfn and *order are unchanged), or another.
+ */
+HF_HOLDS(phys)
+bool hf_block_take_dirty_locked(struct hf_phys *phys, hf_pfn *pfn, unsigned least, unsigned *order);
+
 /*
  * A free block that 2^want frames fit in, as small as may be but not above 2^most; else the
  * largest of those that are smaller. *order is its own. False: there is none.

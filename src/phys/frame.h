@@ -31,6 +31,12 @@
 
 #define HF_NIL UINT32_MAX /* no frame, in links */
 
+/*
+ * Who has much to do under phys->lock lets go of it after about so many frames or entries, and does
+ * not use what was read before afterwards.
+ */
+#define HF_BATCH 512
+
 enum hf_frame_kind {
 	HF_FRAME_PLAIN,	 /* data, or not the first frame of what it belongs to */
 	HF_FRAME_FREE,	 /* first frame of a free block of 2^order */

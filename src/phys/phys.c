@@ -66,7 +66,7 @@ static enum hf_status check_config(const struct hf_phys_config *c)
  * down so that the lowest block of each order is handed out first.
  */
 HF_HOLDS(phys)
-static void add_ram(struct hf_phys *phys, const struct hf_ram *ram)
+static void add_ram(struct hf_phys *phys, const struct hf_ram *ram, bool zeroed)
 {
 	uint32_t start = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
 	uint32_t end = start + (uint32_t)(ram->len >> HF_PAGE_SHIFT);
@@ -79,7 +79,7 @@ static void add_ram(struct hf_phys *phys, const struct hf_ram *ram)
 		while (order < HF_MAX_ORDER && !(end & (1u << order)) && end - start >= 2u << order)
 			order++;
 		end -= 1u << order;
-		hf_block_free_locked(phys, (hf_pfn){ end }, order);
+		hf_block_add_locked(phys, (hf_pfn){ end }, order, zeroed);
 	}
 }
 
@@ -103,7 +103,7 @@ enum hf_status hf_phys_init(struct hf_phys *phys, const struct hf_phys_config *c
 		phys->free_head[o] = HF_NIL;
 	hf_phys_lock(phys);
 	for (size_t i = phys->ram_count; i--;)
-		add_ram(phys, &phys->ram[i]);
+		add_ram(phys, &phys->ram[i], config->zeroed);
 	hf_zero_page_locked(phys, HF_LEVEL_PTE, &zero); /* nothing has been taken yet */
 	hf_phys_unlock(phys);
 	return HF_OK;
@@ -197,30 +197,52 @@ void hf_phys_stats(struct hf_phys *phys, struct hf_phys_stats *out)
 	hf_phys_unlock(phys);
 }
 
+/*
+ * From *at on: the next block that has been used since it was last offered, taken out of the free
+ * memory. False: there is none before `end`, or too much has been looked at for once. *at is where
+ * to go on.
+ */
+static bool next_dirty(struct hf_phys *phys, uint32_t *at, uint32_t end, unsigned step,
+		       unsigned min_order, hf_pfn *block, unsigned *order)
+{
+	bool found = false;
+
+	hf_phys_lock(phys);
+	for (unsigned looked = 0; looked < HF_BATCH && *at < end && !found; looked++) {
+		block->v = *at;
+		*order = step;
+		found = hf_block_take_dirty_locked(phys, block, min_order, order);
+		*at = (block->v | ((1u << *order) - 1)) + 1;
+	}
+	hf_phys_unlock(phys);
+	return found;
+}
+
 uint64_t hf_phys_trim(struct hf_phys *phys, unsigned min_order)
 {
+	unsigned step = min_order < HF_TABLE_BITS ? min_order : HF_TABLE_BITS, order;
 	uint64_t bytes = 0;
+	hf_pfn block;
 
 	if (!phys->port->discard)
 		return 0;
 	hf_phys_lock(phys);
 	hf_loose_join_locked(phys);
-	for (unsigned o = min_order; o <= HF_MAX_ORDER; o++) {
-		uint32_t i = phys->free_head[o];
+	hf_phys_unlock(phys);
+	for (size_t i = 0; i < phys->ram_count; i++) {
+		uint32_t at = (uint32_t)(phys->ram[i].base.v >> HF_PAGE_SHIFT);
+		uint32_t end = at + (uint32_t)(phys->ram[i].len >> HF_PAGE_SHIFT);
 
-		while (i != HF_NIL) {
-			struct hf_frame *f = hf_frame_at(phys, (hf_pfn){ i });
-
-			if (!f->clean) {
-				phys->port->discard(phys->host, hf_pfn_pa((hf_pfn){ i }),
-						    HF_PAGE_SIZE << o);
-				f->clean = true;
-				bytes += HF_PAGE_SIZE << o;
-			}
-			i = f->next;
+		while (at < end) {
+			if (!next_dirty(phys, &at, end, step, min_order, &block, &order))
+				continue;
+			phys->port->discard(phys->host, hf_pfn_pa(block), HF_PAGE_SIZE << order);
+			bytes += HF_PAGE_SIZE << order;
+			hf_phys_lock(phys);
+			hf_block_add_locked(phys, block, order, true);
+			hf_phys_unlock(phys);
 		}
 	}
-	hf_phys_unlock(phys);
 	return bytes;
 }
 

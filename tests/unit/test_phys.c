@@ -639,14 +639,19 @@ static void take(void *host, hf_pa pa, uint64_t len)
 	memset(hf_phys_ptr(&t->m->phys, pa), 0, len);
 }
 
-static struct taker *taker_new(void)
+static struct taker *taker_of(uint64_t len)
 {
 	struct taker *t = calloc(1, sizeof(*t));
 
 	t->port = quiet_port;
 	t->port.discard = take;
-	t->m = memory_of(8 * MIB, &t->port, t);
+	t->m = memory_of(len, &t->port, t);
 	return t;
+}
+
+static struct taker *taker_new(void)
+{
+	return taker_of(8 * MIB);
 }
 
 static void taker_end(struct taker *t)
@@ -711,6 +716,49 @@ static void trim_offers_what_was_used_since(void **state)
 	SAME(t->taken[0].pa.v, pa[0].v);
 	OK(hf_phys_free(&t->m->phys, pa[1], 9));
 	assert_true(hf_phys_trim(&t->m->phys, 0) >= 2 * MIB);
+	taker_end(t);
+}
+
+/* Of a large free block those parts that were used, and no others. */
+static void trim_knows_each_2_mib(void **state)
+{
+	struct taker *t = taker_of(64 * MIB);
+	hf_pa pa[16];
+
+	(void)state;
+	hf_phys_trim(&t->m->phys, 0);
+	for (size_t i = 0; i < 16; i++)
+		OK(hf_phys_alloc(&t->m->phys, 9, &pa[i]));
+	for (size_t i = 0; i < 16; i += 2)
+		OK(hf_phys_free(&t->m->phys, pa[i], 9));
+	SAME(hf_phys_trim(&t->m->phys, 9), 8 * 2 * MIB);
+	for (size_t i = 1; i < 16; i += 2)
+		OK(hf_phys_free(&t->m->phys, pa[i], 9));
+	SAME(hf_phys_trim(&t->m->phys, 9), 8 * 2 * MIB);
+	SAME(hf_phys_trim(&t->m->phys, 9), 0);
+	taker_end(t);
+}
+
+/* RAM that reads as zeros when it is lent need not be offered before it is used. */
+static void zeroed_ram_is_known_to_be_clean(void **state)
+{
+	struct taker *t = taker_of(64 * MIB);
+	struct hf_phys_config config = {
+		.port = &t->port,
+		.host = t,
+		.ram = t->m->ram,
+		.ram_count = 1,
+		.zeroed = true,
+	};
+	hf_pa pa;
+
+	(void)state;
+	OK(hf_phys_fini(&t->m->phys));
+	OK(hf_phys_init(&t->m->phys, &config));
+	SAME(hf_phys_trim(&t->m->phys, 0), 0);
+	OK(hf_phys_alloc(&t->m->phys, 9, &pa));
+	OK(hf_phys_free(&t->m->phys, pa, 9));
+	SAME(hf_phys_trim(&t->m->phys, 0), 2 * MIB);
 	taker_end(t);
 }
 
@@ -784,6 +832,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(trim_without_discard_does_nothing),
 		cmocka_unit_test(trim_offers_free_blocks),
 		cmocka_unit_test(trim_offers_what_was_used_since),
+		cmocka_unit_test(trim_knows_each_2_mib),
+		cmocka_unit_test(zeroed_ram_is_known_to_be_clean),
 		cmocka_unit_test(mapped_memory_is_zero),
 		cmocka_unit_test(discarded_memory_is_not_cleared),
 	};
