@@ -8,7 +8,7 @@
  *
  * What may go: small pages of private mappings. What stays: pages that a device has pinned,
  * pages of locked mappings (mlock(2)), shared memory, zero pages. A huge page goes in small ones.
- * Fork shares pages that are away as it shares all others, by sharing tables. A page that
+ * Fork shares swapped pages as it shares all others, by sharing tables. A page that
  * several spaces have is written once, and comes back once.
  *
  * hf_madvise has three kinds of advice for it: HF_ADV_FREE, HF_ADV_COLD, HF_ADV_PAGEOUT (mm.h).
