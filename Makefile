@@ -8,7 +8,7 @@ PREFIX = /usr/local
 export PREFIX
 
 .PHONY: help run check check-long check-formats check-cross model mutants bench bench-count docs install \
-	format clean
+	amalgamation format clean
 
 help:
 	@echo 'make run        fork a heap that devices write into, beside fork(2)'
@@ -29,6 +29,7 @@ help:
 	@echo '                  ARGS="..."       a part of it; see scripts/bench --help'
 	@echo 'make bench-count  instructions per operation, the same on a busy machine'
 	@echo 'make docs       man pages of every call in build/docs, checked'
+	@echo 'make amalgamation  the core as one file: build/holdfast.c, build/holdfast.h'
 	@echo 'make install    under PREFIX (now $(PREFIX)), below DESTDIR if set'
 	@echo 'make format     lay the sources out with clang-format'
 	@echo 'make clean      remove build/'
@@ -71,6 +72,9 @@ install:
 	@scripts/bootstrap install scripts/build run
 	@scripts/bootstrap install scripts/docs --no-lint
 	@scripts/bootstrap install meson install -C build --no-rebuild
+
+amalgamation:
+	@scripts/bootstrap run scripts/amalgamate
 
 format:
 	@scripts/bootstrap check scripts/build gcc clang-format

@@ -92,7 +92,7 @@ static hf_pte *entry_of(const struct hf_part *p)
 }
 
 /* The block that the huge leaf will lead to, counted as mapped once by it. */
-static bool take_block(const struct hf_part *p, hf_pfn *block, bool *clean)
+static bool collapse_block(const struct hf_part *p, hf_pfn *block, bool *clean)
 {
 	struct hf_phys *phys = p->mm->phys;
 	const struct hf_place place = {
@@ -138,14 +138,15 @@ struct move {
 };
 
 /* What entry `e` at `level` leads to goes to the block at `to`; where it has nothing, zeros. */
-static void move(struct move *m, hf_pte e, hf_pfn to, unsigned level)
+static void move_into(struct move *m, hf_pte e, hf_pfn to, unsigned level)
 {
 	const hf_pte *entries;
 
 	if (hf_pte_branch(e, level)) {
 		entries = hf_table_entries(m->phys, hf_pte_pfn(e));
 		for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
-			move(m, hf_pte_get(&entries[i]), hf_block_part(to, level, i), level - 1);
+			move_into(m, hf_pte_get(&entries[i]), hf_block_part(to, level, i),
+				  level - 1);
 	} else if (hf_pte_leaf(e, level)) {
 		m->marks = hf_leaf_add_marks(m->marks, e);
 		if (!m->in_place)
@@ -157,7 +158,7 @@ static void move(struct move *m, hf_pte e, hf_pfn to, unsigned level)
 
 /* Phases 3 and 4. */
 HF_HOLDS(mm)
-static void collapse(const struct hf_part *p, hf_pfn block, bool clean)
+static void collapse_into(const struct hf_part *p, hf_pfn block, bool clean)
 {
 	struct hf_mm *mm = p->mm;
 	struct move m = { .phys = mm->phys, .in_place = p->in_place, .clean = clean };
@@ -165,7 +166,7 @@ static void collapse(const struct hf_part *p, hf_pfn block, bool clean)
 
 	old = hf_pte_update(entry, hf_pte_mkhidden);
 	hf_flush_tlb(mm, p->va, hf_level_size(p->level), HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
-	move(&m, old, block, p->level);
+	move_into(&m, old, block, p->level);
 	leaf = hf_leaf_make(block, p->level, hf_vma_prot(&p->vma));
 	if (p->vma.flags & HF_PROT_WRITE)
 		leaf = hf_leaf_mkwrite(leaf);
@@ -188,12 +189,12 @@ enum hf_status hf_part_collapse(struct hf_edit *e, const struct hf_part *p)
 		return HF_ERR_AGAIN;
 	if (!p->pages && !p->shared)
 		return HF_ERR_INVAL;
-	if (!take_block(p, &block, &clean))
+	if (!collapse_block(p, &block, &clean))
 		return HF_ERR_NOMEM;
 	st = hf_edit_cut(e, p->va, p->va + hf_level_size(p->level), false);
 	if (st)
 		give_block(p, block);
 	else
-		collapse(p, block, clean);
+		collapse_into(p, block, clean);
 	return st;
 }

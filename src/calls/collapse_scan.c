@@ -60,7 +60,7 @@ static bool worth_it(const struct hf_scan *scan, const struct hf_part *part)
 
 /* One part, whose entry is a branch. */
 HF_HOLDS(mm)
-static void collapse_part(struct hf_edit *e, struct hf_scan *scan, hf_va va)
+static void scan_part(struct hf_edit *e, struct hf_scan *scan, hf_va va)
 {
 	struct hf_part part;
 
@@ -80,7 +80,7 @@ static void collapse_part(struct hf_edit *e, struct hf_scan *scan, hf_va va)
 
 /* The part at `va`, or the gap that begins there. */
 HF_HOLDS(mm)
-static void look_at(struct hf_edit *e, struct hf_scan *scan, hf_va va)
+static void scan_at(struct hf_edit *e, struct hf_scan *scan, hf_va va)
 {
 	unsigned level;
 	hf_pte entry;
@@ -88,7 +88,7 @@ static void look_at(struct hf_edit *e, struct hf_scan *scan, hf_va va)
 	collapse_whole(e, scan, va);
 	entry = find_entry(e->mm, va, HF_LEVEL_PMD, &level);
 	if (level == HF_LEVEL_PMD && hf_pte_branch(entry, level))
-		collapse_part(e, scan, va);
+		scan_part(e, scan, va);
 	scan->at = hf_level_base(va, level) + hf_level_size(level);
 }
 
@@ -105,7 +105,7 @@ static bool step(struct hf_mm *mm, struct hf_scan *scan)
 
 		scan->inspected++;
 		if (va < v.end && v.end - va >= size)
-			look_at(&e, scan, va);
+			scan_at(&e, scan, va);
 		else
 			scan->at = v.end; /* too little is left for a part */
 	}

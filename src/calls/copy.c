@@ -35,8 +35,8 @@ enum order {
  * read as zeros. mm lock held.
  */
 HF_HOLDS_SHARED(mm)
-static char *chunk_at(struct hf_walk *w, struct hf_mm *mm, hf_va va, uint64_t *len,
-		      enum order order)
+static char *copy_chunk_at(struct hf_walk *w, struct hf_mm *mm, hf_va va, uint64_t *len,
+			   enum order order)
 {
 	const hf_va end = va + *len;
 	hf_va base, lo, hi;
@@ -91,7 +91,7 @@ static void read_range(struct hf_mm *mm, hf_va va, char *buf, uint64_t len, enum
 	while (len) {
 		uint64_t n = len;
 		struct hf_walk w;
-		const char *from = chunk_at(&w, mm, va, &n, order);
+		const char *from = copy_chunk_at(&w, mm, va, &n, order);
 		char *to = order == BACKWARD ? buf + (len - n) : buf;
 
 		if (from)
@@ -145,7 +145,7 @@ enum hf_status hf_read(struct hf_mm *mm, hf_va va, void *buf, uint64_t len)
 
 /* Make [va, va+len) present and writable, or find why not. mm lock held. */
 HF_HOLDS_SHARED(mm)
-static enum hf_status prepare(struct hf_mm *mm, hf_va va, uint64_t len)
+static enum hf_status prepare_copy(struct hf_mm *mm, hf_va va, uint64_t len)
 {
 	enum hf_status st = hf_check_mapped(mm, va, va + len, HF_ACCESS_WRITE);
 
@@ -162,11 +162,11 @@ enum hf_status hf_write(struct hf_mm *mm, hf_va va, const void *buf, uint64_t le
 		return st;
 	blocked = hf_reclaim_block(mm->phys);
 	hf_mm_lock_shared(mm);
-	st = prepare(mm, va, len);
+	st = prepare_copy(mm, va, len);
 	while (len && !st) {
 		uint64_t n = len;
 		struct hf_walk w;
-		char *to = chunk_at(&w, mm, va, &n, FORWARD);
+		char *to = copy_chunk_at(&w, mm, va, &n, FORWARD);
 
 		memmove(to, from, n);
 		hf_walk_end(&w);
@@ -203,8 +203,8 @@ static void unlock_both(struct hf_mm *a, struct hf_mm *b)
  * it does not. mm lock held.
  */
 HF_HOLDS_SHARED(mm)
-static const struct hf_object *shown(const struct hf_mm *mm, hf_va va, uint64_t len,
-				     uint64_t *offset)
+static const struct hf_object *object_shown(const struct hf_mm *mm, hf_va va, uint64_t len,
+					    uint64_t *offset)
 {
 	struct hf_vma v, next;
 
@@ -229,9 +229,9 @@ static enum order order_of(const struct hf_mm *dst, hf_va dst_va, const struct h
 			   hf_va src_va, uint64_t len)
 {
 	uint64_t from, to;
-	const struct hf_object *object = shown(src, src_va, len, &from);
+	const struct hf_object *object = object_shown(src, src_va, len, &from);
 
-	if (!object || shown(dst, dst_va, len, &to) != object)
+	if (!object || object_shown(dst, dst_va, len, &to) != object)
 		return FORWARD;
 	return from < to && to - from < len ? BACKWARD : FORWARD;
 }
@@ -246,7 +246,7 @@ static void copy_range(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va
 	while (len) {
 		uint64_t n = len;
 		struct hf_walk w;
-		char *to = chunk_at(&w, dst, dst_va, &n, order);
+		char *to = copy_chunk_at(&w, dst, dst_va, &n, order);
 
 		/* Exclusive and writable, so it stays where it is without its table's lock. */
 		hf_walk_end(&w);
@@ -281,7 +281,7 @@ enum hf_status hf_copy(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va
 	if (!st && blocked)
 		st = fetch(src, src_va, len);
 	if (!st)
-		st = prepare(dst, dst_va, len);
+		st = prepare_copy(dst, dst_va, len);
 	if (!st)
 		copy_range(dst, dst_va, src, src_va, len);
 	unlock_both(dst, src);

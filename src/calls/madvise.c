@@ -26,7 +26,7 @@ static bool sealed(const struct hf_mm *mm, hf_va lo, hf_va hi)
 }
 
 /* Give the contents up, keep the mappings: drop the pages now, or allow reclaim to (`lazy`). */
-static enum hf_status give_up(struct hf_mm *mm, hf_va va, uint64_t len, bool lazy)
+static enum hf_status give_contents_up(struct hf_mm *mm, hf_va va, uint64_t len, bool lazy)
 {
 	struct hf_edit e = hf_edit_begin(mm);
 	enum hf_status st = hf_check_mapped(mm, va, va + len, 0);
@@ -79,7 +79,7 @@ static enum hf_status advise_flags(struct hf_mm *mm, hf_va va, uint64_t len, uin
 }
 
 /* One part; *huge tells whether it is a huge page then. One that is not whole is left alone. */
-static enum hf_status collapse_part(struct hf_mm *mm, hf_va va, unsigned level, bool *huge)
+static enum hf_status advise_collapse_part(struct hf_mm *mm, hf_va va, unsigned level, bool *huge)
 {
 	struct hf_edit e = hf_edit_begin(mm);
 	enum hf_status st = HF_OK;
@@ -108,7 +108,7 @@ static enum hf_status may_collapse(struct hf_mm *mm, hf_va lo, hf_va hi)
 }
 
 /* As many huge pages as can be had, each by itself. */
-static enum hf_status collapse(struct hf_mm *mm, hf_va va, uint64_t len)
+static enum hf_status advise_collapse(struct hf_mm *mm, hf_va va, uint64_t len)
 {
 	const uint64_t small = hf_level_size(HF_LEVEL_PMD), large = hf_level_size(HF_LEVEL_PUD);
 	enum hf_status st = may_collapse(mm, va, va + len), now;
@@ -120,12 +120,12 @@ static enum hf_status collapse(struct hf_mm *mm, hf_va va, uint64_t len)
 	while (at < end && end - at >= small) {
 		huge = false;
 		if (!(at & (large - 1)) && end - at >= large)
-			collapse_part(mm, at, HF_LEVEL_PUD, &huge);
+			advise_collapse_part(mm, at, HF_LEVEL_PUD, &huge);
 		if (huge) {
 			at += large;
 			continue;
 		}
-		now = collapse_part(mm, at, HF_LEVEL_PMD, &huge);
+		now = advise_collapse_part(mm, at, HF_LEVEL_PMD, &huge);
 		st = now ? now : st;
 		at += small;
 	}
@@ -153,7 +153,7 @@ enum hf_status hf_madvise(struct hf_mm *mm, hf_va va, uint64_t len, enum hf_advi
 	if (st)
 		return st;
 	if (advice == HF_ADV_DONTNEED || advice == HF_ADV_FREE)
-		return give_up(mm, va, len, advice == HF_ADV_FREE);
+		return give_contents_up(mm, va, len, advice == HF_ADV_FREE);
 	if (advice == HF_ADV_COLD || advice == HF_ADV_PAGEOUT)
 		return hf_advise_unused(mm, va, len, advice == HF_ADV_PAGEOUT);
 	if (advice == HF_ADV_POPULATE_READ)
@@ -161,6 +161,6 @@ enum hf_status hf_madvise(struct hf_mm *mm, hf_va va, uint64_t len, enum hf_advi
 	if (advice == HF_ADV_POPULATE_WRITE)
 		return populate(mm, va, len, HF_ACCESS_WRITE);
 	if (advice == HF_ADV_COLLAPSE)
-		return collapse(mm, va, len);
+		return advise_collapse(mm, va, len);
 	return advise_flags(mm, va, len, flags[advice].clear, flags[advice].add);
 }

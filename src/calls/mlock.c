@@ -20,7 +20,7 @@
 
 /* The same for what is about to be locked, before anybody is kept waiting for it. */
 HF_HOLDS_SHARED(mm)
-static enum hf_status prepare(struct hf_mm *mm, hf_va lo, hf_va hi, uint32_t locks)
+static enum hf_status prepare_lock(struct hf_mm *mm, hf_va lo, hf_va hi, uint32_t locks)
 {
 	struct hf_vma v = { .end = lo };
 	enum hf_status st = HF_OK;
@@ -105,7 +105,7 @@ static enum hf_status lock(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned flags,
 	if (!st)
 		st = check_limit(mm, lo, hi);
 	if (!st)
-		st = prepare(mm, lo, hi, locks);
+		st = prepare_lock(mm, lo, hi, locks);
 	hf_mm_unlock_shared(mm);
 	return st ? st : change_locks(mm, lo, hi, locks, whole);
 }

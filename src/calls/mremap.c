@@ -19,7 +19,7 @@ struct remap {
 	unsigned flags;
 };
 
-static enum hf_status check(const struct hf_mm *mm, struct remap *r)
+static enum hf_status check_remap(const struct hf_mm *mm, struct remap *r)
 {
 	const unsigned all = HF_MREMAP_MAYMOVE | HF_MREMAP_FIXED | HF_MREMAP_DONTUNMAP;
 	enum hf_status st;
@@ -108,8 +108,8 @@ static enum hf_status move_vmas(struct hf_edit *e, const struct remap *r)
 
 /* Make all that is concerned end where its range does. */
 HF_HOLDS(mm)
-static enum hf_status cut(struct hf_edit *e, const struct hf_range *ranges, size_t count,
-			  uint64_t need)
+static enum hf_status cut_remap(struct hf_edit *e, const struct hf_range *ranges, size_t count,
+				uint64_t need)
 {
 	enum hf_status st = HF_OK;
 
@@ -124,7 +124,7 @@ static enum hf_status cut(struct hf_edit *e, const struct hf_range *ranges, size
 
 /* Move to r->to, replacing what is there; what is too long goes. */
 HF_HOLDS(mm)
-static enum hf_status move(struct hf_edit *e, const struct remap *r)
+static enum hf_status remap_move(struct hf_edit *e, const struct remap *r)
 {
 	struct hf_mm *mm = e->mm;
 	hf_va left = r->old + hf_min_va(r->old_len, r->new_len), end = r->old + r->old_len;
@@ -142,7 +142,7 @@ static enum hf_status move(struct hf_edit *e, const struct remap *r)
 	if (!st)
 		st = move_vmas(e, r);
 	if (!st)
-		st = cut(e, ranges, tail ? 3 : 2, hf_move_need(&m));
+		st = cut_remap(e, ranges, tail ? 3 : 2, hf_move_need(&m));
 	if (st)
 		return st;
 	hf_zap(mm, r->to, r->to + r->new_len);
@@ -168,7 +168,7 @@ static enum hf_status remap(struct hf_edit *e, struct remap *r)
 	    hf_any_with(mm, r->old, end, HF_VMA_SEALED))
 		st = HF_ERR_SEALED;
 	if (st || (r->flags & HF_MREMAP_FIXED))
-		return st ? st : move(e, r);
+		return st ? st : remap_move(e, r);
 	if (!(r->flags & HF_MREMAP_DONTUNMAP)) {
 		r->to = r->old;
 		if (r->new_len == r->old_len)
@@ -185,14 +185,14 @@ static enum hf_status remap(struct hf_edit *e, struct remap *r)
 	}
 	hf_vmas_next(mm->phys, mm->vmas, r->old, &v);
 	st = hf_find_gap(mm, r->to, r->old, r->new_len, v.flags & HF_VMA_GROWSDOWN, &r->to);
-	return st ? st : move(e, r);
+	return st ? st : remap_move(e, r);
 }
 
 enum hf_status hf_mremap(struct hf_mm *mm, hf_va old, uint64_t old_len, uint64_t new_len,
 			 unsigned flags, hf_va *addr)
 {
 	struct remap r = { old, *addr, old_len, new_len, flags };
-	enum hf_status st = check(mm, &r);
+	enum hf_status st = check_remap(mm, &r);
 	struct hf_edit e;
 
 	if (st)

@@ -22,17 +22,17 @@
 #include <holdfast/mm.h>
 #include <holdfast/object.h>
 
-#define BATCH 32
+#define SYNC_BATCH 32
 
-struct batch {
+struct sync_batch {
 	struct {
 		uint64_t offset, len;
-	} pages[BATCH];
+	} pages[SYNC_BATCH];
 	unsigned count;
 };
 
 HF_HOLDS(mm)
-static enum hf_status wrprotect(struct hf_mm *mm, const struct hf_vma *part)
+static enum hf_status sync_wrprotect(struct hf_mm *mm, const struct hf_vma *part)
 {
 	if (!hf_vma_is_cow(part))
 		hf_wrprotect_shared(mm, part->start, part->end);
@@ -64,13 +64,13 @@ static enum hf_status write_page(struct hf_object *o, uint64_t offset, uint64_t 
 }
 
 /* The first dirty pages of [*offset, end); *offset goes on to where the next batch begins. */
-static void take_batch(struct hf_object *o, uint64_t *offset, uint64_t end, struct batch *b)
+static void take_batch(struct hf_object *o, uint64_t *offset, uint64_t end, struct sync_batch *b)
 {
 	struct hf_object_page page;
 
 	b->count = 0;
 	hf_object_lock(o);
-	while (b->count < BATCH && hf_pages_next_dirty(o, offset, end, &page)) {
+	while (b->count < SYNC_BATCH && hf_pages_next_dirty(o, offset, end, &page)) {
 		b->pages[b->count].offset = *offset;
 		b->pages[b->count++].len = hf_level_size(page.level);
 		*offset += hf_level_size(page.level);
@@ -83,7 +83,7 @@ enum hf_status hf_object_sync(struct hf_object *o, uint64_t offset, uint64_t len
 {
 	const uint64_t end = offset + len;
 	enum hf_status st = HF_OK;
-	struct batch b;
+	struct sync_batch b;
 
 	if (!len)
 		return HF_ERR_EMPTY;
@@ -92,7 +92,7 @@ enum hf_status hf_object_sync(struct hf_object *o, uint64_t offset, uint64_t len
 	hf_object_change_lock(o);
 	while (o->pager && (take_batch(o, &offset, end, &b), b.count)) {
 		hf_spaces_lock_exclusive(o->phys);
-		hf_rmap_each(o, b.pages[0].offset, offset, wrprotect);
+		hf_rmap_each(o, b.pages[0].offset, offset, sync_wrprotect);
 		hf_spaces_unlock_exclusive(o->phys);
 		for (unsigned i = 0; i < b.count; i++) {
 			enum hf_status one = write_page(o, b.pages[i].offset, b.pages[i].len);
@@ -122,7 +122,7 @@ static bool next_shared(struct hf_mm *mm, hf_va *va, hf_va end, struct hf_vma *o
 }
 
 /* Every address is mapped; with INVALIDATE, nothing of it is locked. */
-static enum hf_status check(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned flags)
+static enum hf_status check_sync(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned flags)
 {
 	enum hf_status st;
 
@@ -146,7 +146,7 @@ enum hf_status hf_msync(struct hf_mm *mm, hf_va va, uint64_t len, unsigned flags
 		return HF_ERR_FLAGS;
 	st = hf_check_pages(mm, va, &len);
 	if (!st)
-		st = check(mm, va, va + len, flags);
+		st = check_sync(mm, va, va + len, flags);
 	end = va + len;
 	if (st || !(flags & HF_MS_SYNC))
 		return st;

@@ -26,7 +26,8 @@ static hf_pfn first_frame(const struct hf_span *s)
 }
 
 /* `next` continues the span, and in the same range of RAM: spans do not cross ranges. */
-static bool continues(const struct list *l, const struct hf_span *s, const struct hf_span *next)
+static bool span_continues(const struct list *l, const struct hf_span *s,
+			   const struct hf_span *next)
 {
 	return s->pa.v + s->len == next->pa.v &&
 	       hf_ram_of(l->phys, first_frame(s)) == hf_ram_of(l->phys, first_frame(next));
@@ -37,7 +38,7 @@ static bool append(struct list *l, const struct hf_span *next)
 {
 	struct hf_span *last = l->count ? &l->spans[l->count - 1] : NULL;
 
-	if (last && continues(l, last, next)) {
+	if (last && span_continues(l, last, next)) {
 		last->len += next->len;
 		return true;
 	}

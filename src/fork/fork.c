@@ -52,7 +52,7 @@ struct fork {
  * Tell the port of the 2 MiB blocks, those that lie side by side at once: a host that puts huge
  * pages behind them does that for many as fast as for one.
  */
-static void prepare(struct fork *f)
+static void prepare_blocks(struct fork *f)
 {
 	const uint32_t frames = 1u << hf_level_order(HF_LEVEL_PMD);
 	uint32_t i = f->huge_head;
@@ -100,7 +100,7 @@ static bool allocate(struct fork *f)
 		*end = HF_NIL;
 		huge--;
 	}
-	prepare(f);
+	prepare_blocks(f);
 	need = hf_survey_cost(&f->survey, f->survey.huge - huge);
 	return hf_reserve_fill(f->phys, &f->frames, need.tables + need.small);
 }
@@ -137,7 +137,7 @@ static void drain(struct fork *f)
 
 /* The blocks come first, so that a forecast can tell how many of them will be huge. */
 HF_HOLDS(mm)
-static enum hf_status reserve(struct fork *f)
+static enum hf_status reserve_blocks(struct fork *f)
 {
 	enum hf_status st;
 
@@ -168,7 +168,7 @@ static hf_pte disarm(struct fork *f, hf_pte *entry, unsigned level)
  * go of the lock since: false, and the fork is given up, if there is none. phys->lock held.
  */
 HF_HOLDS(phys)
-static bool get_target(struct fork *f, hf_pte e, unsigned level)
+static bool get_for_child(struct fork *f, hf_pte e, unsigned level)
 {
 	bool ok;
 
@@ -195,7 +195,7 @@ static void share(struct fork *f, hf_pte *parent, hf_pfn child, unsigned i, unsi
 		e = disarm(f, parent, level);
 	if (hf_pte_leaf(e, level) && hf_refaultable_locked(f->phys, hf_pte_pfn(e)))
 		return;
-	if (get_target(f, e, level))
+	if (get_for_child(f, e, level))
 		hf_table_fill(f->phys, child, i,
 			      hf_pte_swapped(e) ? e : hf_pte_wrprotect(e, level));
 }
@@ -242,7 +242,7 @@ static hf_pte copied_leaf(struct fork *f, hf_pte e, unsigned level)
 		pfn = hf_pte_pfn(part);
 		if (level == HF_LEVEL_PMD || hf_pinned_locked(f->phys, pfn, level - 1)) {
 			parts[i] = copied_leaf(f, part, level - 1);
-		} else if (get_target(f, part, level - 1)) {
+		} else if (get_for_child(f, part, level - 1)) {
 			parts[i] = hf_leaf_wrprotect(part);
 		}
 	}
@@ -404,7 +404,7 @@ static void publish(struct fork *f, struct hf_mm *child, void *child_host)
  * nothing, all CPUs know it, and a write finds that they are exclusive again.
  */
 HF_HOLDS(mm)
-static void give_up(struct fork *f)
+static void give_up_fork(struct fork *f)
 {
 	hf_table_put(f->phys, f->root, HF_TOP_LEVEL);
 	hf_vmas_put(f->phys, f->vmas);
@@ -417,7 +417,7 @@ HF_HOLDS_SHARED(spaces)
 static enum hf_status fork_locked(struct fork *f, struct hf_mm *child, void *child_host)
 {
 	struct hf_mm *parent = f->parent;
-	enum hf_status st = reserve(f);
+	enum hf_status st = reserve_blocks(f);
 
 	HF_ASSERT_MM_EXCLUSIVE(parent);
 	if (st)
@@ -428,7 +428,7 @@ static enum hf_status fork_locked(struct fork *f, struct hf_mm *child, void *chi
 	if (f->armed)
 		hf_flush_tlb(parent, parent->va_lo, parent->va_hi - parent->va_lo, HF_FLUSH_DISARM);
 	if (f->overflow) {
-		give_up(f);
+		give_up_fork(f);
 		return HF_ERR_OVERFLOW;
 	}
 	if (f->cost.small || f->cost.huge)

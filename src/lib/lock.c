@@ -53,7 +53,7 @@ void hf_release_slow(const struct hf_phys *phys, struct hf_lock *lock)
 #define WRITER 0x80000000u
 
 /* One reader more, where there is no writer. */
-static bool join(struct hf_rwlock *rw)
+static bool join_readers(struct hf_rwlock *rw)
 {
 	uint32_t seen = hf_load_relaxed32(&rw->state);
 
@@ -66,7 +66,7 @@ static bool join(struct hf_rwlock *rw)
 void hf_acquire_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
 {
 	hf_lock_tell(phys, 1);
-	if (join(rw))
+	if (join_readers(rw))
 		return;
 	/* A writer is there: queue behind it. */
 	hf_acquire(phys, &rw->writers);
@@ -76,7 +76,7 @@ void hf_acquire_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
 
 bool hf_try_lock_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
 {
-	if (!join(rw))
+	if (!join_readers(rw))
 		return false;
 	hf_lock_tell(phys, 1);
 	return true;

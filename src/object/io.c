@@ -26,7 +26,7 @@ struct chunk {
 };
 
 HF_HOLDS(object)
-static struct chunk chunk_at(const struct hf_object *o, uint64_t offset, uint64_t end)
+static struct chunk object_chunk_at(const struct hf_object *o, uint64_t offset, uint64_t end)
 {
 	struct hf_object_page page = { .level = HF_LEVEL_PTE };
 	struct chunk c = { NULL, 0 };
@@ -43,7 +43,7 @@ static struct chunk chunk_at(const struct hf_object *o, uint64_t offset, uint64_
 
 /* Every page of the range is there, and dirty if it is to be written. object->lock held. */
 HF_HOLDS(object)
-static enum hf_status prepare(struct hf_object *o, uint64_t offset, uint64_t end, bool write)
+static enum hf_status prepare_pages(struct hf_object *o, uint64_t offset, uint64_t end, bool write)
 {
 	while (offset < end) {
 		struct hf_object_page page;
@@ -65,9 +65,9 @@ enum hf_status hf_object_read(struct hf_object *o, uint64_t offset, void *buf, u
 	hf_object_lock(o);
 	st = check_bytes(o, offset, len);
 	if (!st && o->pager)
-		st = prepare(o, offset, end, false);
+		st = prepare_pages(o, offset, end, false);
 	while (!st && offset < end) {
-		struct chunk c = chunk_at(o, offset, end);
+		struct chunk c = object_chunk_at(o, offset, end);
 
 		if (c.at)
 			memmove(to, c.at, c.len);
@@ -89,9 +89,9 @@ enum hf_status hf_object_write(struct hf_object *o, uint64_t offset, const void 
 	hf_object_lock(o);
 	st = check_bytes(o, offset, len);
 	if (!st)
-		st = prepare(o, offset, end, true);
+		st = prepare_pages(o, offset, end, true);
 	while (!st && offset < end) {
-		struct chunk c = chunk_at(o, offset, end);
+		struct chunk c = object_chunk_at(o, offset, end);
 
 		memmove(c.at, from, c.len);
 		offset += c.len;

@@ -14,7 +14,7 @@ uint64_t hf_object_max(void)
 	return hf_level_size(HF_TOP_LEVEL + 1);
 }
 
-static enum hf_status check_config(const struct hf_object_config *c)
+static enum hf_status check_object_config(const struct hf_object_config *c)
 {
 	if (c->huge > HF_OBJECT_HUGE_1G || (c->pager && !c->pager->get))
 		return HF_ERR_INVAL;
@@ -37,7 +37,7 @@ enum hf_status hf_object_create(struct hf_phys *phys, const struct hf_object_con
 				struct hf_object **out)
 {
 	struct hf_reserve r = HF_RESERVE_EMPTY;
-	enum hf_status st = check_config(config);
+	enum hf_status st = check_object_config(config);
 	struct hf_object *o;
 	hf_pfn self;
 

@@ -41,7 +41,8 @@ static struct hf_found walk(const struct hf_object *o, uint64_t offset, unsigned
 	return hf_table_find(o->phys, o->root, o->top, offset, level);
 }
 
-static void fill(const struct hf_object *o, const struct hf_found *at, uint64_t offset, hf_pte e)
+static void fill_entry(const struct hf_object *o, const struct hf_found *at, uint64_t offset,
+		       hf_pte e)
 {
 	hf_table_fill(o->phys, at->table, hf_table_index(offset, at->level), e);
 }
@@ -104,7 +105,7 @@ static struct hf_found make_spot(struct hf_object *o, uint64_t offset, unsigned 
 		o->top++;
 	}
 	while (s = walk(o, offset, level), s.level > level)
-		fill(o, &s, offset, hf_branch_make(hf_table_new(o->phys, r)));
+		fill_entry(o, &s, offset, hf_branch_make(hf_table_new(o->phys, r)));
 	return s;
 }
 
@@ -128,8 +129,8 @@ static hf_pfn lowest_table(const struct hf_object *o, uint64_t offset)
 
 /* A block for a page, counted as mapped once. phys->lock held. */
 HF_HOLDS(phys)
-static bool alloc_locked(struct hf_object *o, uint64_t offset, unsigned level, hf_pfn *out,
-			 bool *clean)
+static bool alloc_page_locked(struct hf_object *o, uint64_t offset, unsigned level, hf_pfn *out,
+			      bool *clean)
 {
 	const struct hf_place place = {
 		.root = reaches(o, offset) ? o->root : (hf_pfn){ HF_NIL },
@@ -160,7 +161,7 @@ static enum hf_status make_block(struct hf_object *o, uint64_t offset, unsigned 
 	bool clean, ok;
 
 	hf_phys_lock(o->phys);
-	ok = alloc_locked(o, offset, level, out, &clean);
+	ok = alloc_page_locked(o, offset, level, out, &clean);
 	hf_phys_unlock(o->phys);
 	if (!ok)
 		return HF_ERR_NOMEM;
@@ -204,7 +205,7 @@ static enum hf_status make_page(struct hf_object *o, uint64_t offset, unsigned l
 		struct hf_found s = make_spot(o, offset, level, &r);
 
 		*out = (struct hf_object_page){ pfn, level, s.entry };
-		fill(o, &s, offset, hf_leaf_make(pfn, level, HF_PROT_READ));
+		fill_entry(o, &s, offset, hf_leaf_make(pfn, level, HF_PROT_READ));
 		mark_page(o, pfn, level, true);
 		if (level == HF_LEVEL_PTE)
 			note(o, offset);
@@ -304,8 +305,8 @@ void hf_pages_end(struct hf_object *o)
 }
 
 /* A page becomes 512 smaller ones where it lies; one table of the reserve. */
-static enum hf_status split(struct hf_object *o, const struct hf_object_page *page,
-			    struct hf_reserve *r)
+static enum hf_status split_page(struct hf_object *o, const struct hf_object_page *page,
+				 struct hf_reserve *r)
 {
 	hf_pte leaf = hf_pte_get(page->entry), *parts;
 	hf_pfn table;
@@ -339,14 +340,15 @@ enum hf_status hf_pages_cut(struct hf_object *o, uint64_t offset)
 	       (offset & (hf_level_size(page.level) - 1))) {
 		if (!hf_reserve_fill(o->phys, &r, 1))
 			return HF_ERR_NOMEM;
-		st = split(o, &page, &r);
+		st = split_page(o, &page, &r);
 	}
 	hf_reserve_drain(o->phys, &r);
 	return st;
 }
 
 /* Take out what begins at `from` or later; returns whether nothing is left of the table. */
-static bool drop(struct hf_object *o, hf_pfn table, uint64_t base, unsigned level, uint64_t from)
+static bool drop_pages(struct hf_object *o, hf_pfn table, uint64_t base, unsigned level,
+		       uint64_t from)
 {
 	hf_pte *entries = hf_table_entries(o->phys, table);
 	const uint64_t marks = hf_table_marks(o->phys, table);
@@ -360,7 +362,7 @@ static bool drop(struct hf_object *o, hf_pfn table, uint64_t base, unsigned leve
 			continue;
 		if (hf_pte_branch(e, level)) {
 			if (offset + hf_level_size(level) <= from ||
-			    !drop(o, hf_pte_pfn(e), offset, level - 1, from)) {
+			    !drop_pages(o, hf_pte_pfn(e), offset, level - 1, from)) {
 				empty = false;
 				continue;
 			}
@@ -380,7 +382,7 @@ static bool drop(struct hf_object *o, hf_pfn table, uint64_t base, unsigned leve
 void hf_pages_drop(struct hf_object *o, uint64_t from)
 {
 	HF_ASSERT(o->phys, hf_lock_held(&o->lock));
-	if (o->root.v == HF_NIL || !drop(o, o->root, 0, o->top, from))
+	if (o->root.v == HF_NIL || !drop_pages(o, o->root, 0, o->top, from))
 		return;
 	hf_table_put(o->phys, o->root, o->top);
 	o->root.v = HF_NIL;
@@ -425,8 +427,8 @@ void hf_pages_unmark(const struct hf_object_page *page)
 }
 
 /* In one table, from *offset on, which it reaches. */
-static bool next_dirty(const struct hf_object *o, hf_pfn table, uint64_t base, unsigned level,
-		       uint64_t *offset, uint64_t end, struct hf_object_page *out)
+static bool next_dirty_page(const struct hf_object *o, hf_pfn table, uint64_t base, unsigned level,
+			    uint64_t *offset, uint64_t end, struct hf_object_page *out)
 {
 	hf_pte *entries = hf_table_entries(o->phys, table);
 	const uint64_t marks = hf_table_marks(o->phys, table);
@@ -438,7 +440,7 @@ static bool next_dirty(const struct hf_object *o, hf_pfn table, uint64_t base, u
 		if (at >= end)
 			return false;
 		if (hf_pte_branch(e, level)) {
-			if (next_dirty(o, hf_pte_pfn(e), at, level - 1, offset, end, out))
+			if (next_dirty_page(o, hf_pte_pfn(e), at, level - 1, offset, end, out))
 				return true;
 		} else if (hf_pte_leaf(e, level) && hf_leaf_writable(e)) {
 			*offset = at;
@@ -452,20 +454,20 @@ static bool next_dirty(const struct hf_object *o, hf_pfn table, uint64_t base, u
 bool hf_pages_next_dirty(const struct hf_object *o, uint64_t *offset, uint64_t end,
 			 struct hf_object_page *out)
 {
-	return reaches(o, *offset) && next_dirty(o, o->root, 0, o->top, offset, end, out);
+	return reaches(o, *offset) && next_dirty_page(o, o->root, 0, o->top, offset, end, out);
 }
 
 /* ---- What is there ---- */
 
-static void count(const struct hf_object *o, hf_pfn table, unsigned level,
-		  struct hf_object_stats *out)
+static void count_pages(const struct hf_object *o, hf_pfn table, unsigned level,
+			struct hf_object_stats *out)
 {
 	const hf_pte *entries = hf_table_entries(o->phys, table);
 	const uint64_t marks = hf_table_marks(o->phys, table);
 
 	hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES) {
 		if (hf_pte_branch(entries[i], level)) {
-			count(o, hf_pte_pfn(entries[i]), level - 1, out);
+			count_pages(o, hf_pte_pfn(entries[i]), level - 1, out);
 		} else if (hf_pte_leaf(entries[i], level)) {
 			out->pages[level]++;
 			if (hf_leaf_writable(entries[i]))
@@ -480,7 +482,7 @@ void hf_object_stats(struct hf_object *o, struct hf_object_stats *out)
 	hf_object_lock(o);
 	out->size = o->size;
 	if (o->root.v != HF_NIL)
-		count(o, o->root, o->top, out);
+		count_pages(o, o->root, o->top, out);
 	hf_phys_lock(o->phys);
 	out->references = o->refs;
 	hf_phys_unlock(o->phys);

@@ -142,7 +142,7 @@ static bool must_fail(struct hf_phys *phys)
 }
 
 /* Free a block, joined with whatever of its surroundings is free. phys->lock held. */
-static void join(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean)
+static void join_free(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean)
 {
 	const struct hf_ram *ram = hf_ram_of(phys, pfn);
 
@@ -174,7 +174,7 @@ void hf_loose_join_locked(struct hf_phys *phys)
 		hf_pfn pfn = { phys->loose[--phys->loose_count] };
 
 		hf_frame_set_kind(hf_frame_at(phys, pfn), HF_FRAME_PLAIN);
-		join(phys, pfn, 0, false);
+		join_free(phys, pfn, 0, false);
 	}
 }
 
@@ -230,7 +230,7 @@ static bool take_next(struct hf_phys *phys, hf_pfn *out)
 
 /* Take a block out of the free lists. phys->lock held. */
 HF_HOLDS(phys)
-static bool take_block(struct hf_phys *phys, unsigned order, hf_pfn *out)
+static bool take_free_block(struct hf_phys *phys, unsigned order, hf_pfn *out)
 {
 	if (order == 0 && phys->loose_count) {
 		out->v = phys->loose[phys->loose_count - 1]; /* the one that was freed last */
@@ -260,7 +260,7 @@ bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, hf_pfn *out, bo
 {
 	HF_ASSERT_PHYS(phys);
 	HF_ASSERT(phys, order <= HF_MAX_ORDER);
-	if (must_fail(phys) || !take_block(phys, order, out))
+	if (must_fail(phys) || !take_free_block(phys, order, out))
 		return false;
 	*clean = is_clean(phys, *out, order);
 	count_alloc(phys, order);
@@ -304,7 +304,7 @@ void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 		phys->loose[phys->loose_count++] = pfn.v;
 	} else {
 		set_clean(phys, pfn, order, false);
-		join(phys, pfn, order, false);
+		join_free(phys, pfn, order, false);
 	}
 }
 
@@ -312,7 +312,7 @@ void hf_block_add_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool 
 {
 	phys->free_frames += (uint64_t)1 << order;
 	set_clean(phys, pfn, order, clean);
-	join(phys, pfn, order, clean);
+	join_free(phys, pfn, order, clean);
 }
 
 bool hf_block_take_dirty_locked(struct hf_phys *phys, hf_pfn *pfn, unsigned least, unsigned *order)

@@ -82,7 +82,7 @@ bool hf_map_get_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 
 /* Free what nobody uses of a block that no leaf at `level` or above covers any more. */
 HF_HOLDS(phys)
-static void release(struct hf_phys *phys, hf_pfn pfn, unsigned level)
+static void release_block(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 {
 	struct hf_frame *b = hf_block(phys, pfn, level);
 
@@ -96,7 +96,7 @@ static void release(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 		hf_pfn part = hf_block_part(pfn, level, i);
 
 		if (!*maps_of(hf_block(phys, part, level - 1), level - 1))
-			release(phys, part, level - 1);
+			release_block(phys, part, level - 1);
 	}
 }
 
@@ -115,7 +115,7 @@ void hf_map_put_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 	if (!*maps && level == HF_LEVEL_PTE)
 		hf_slot_forget_locked(phys, pfn);
 	if (!*maps && !hf_covered_locked(phys, pfn, level))
-		release(phys, pfn, level);
+		release_block(phys, pfn, level);
 }
 
 bool hf_map_split_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)

@@ -41,7 +41,7 @@ static enum hf_status check_ram(const struct hf_ram *ram, uint64_t above)
 	return ram->base.v < above ? HF_ERR_OVERLAP : HF_OK;
 }
 
-static enum hf_status check_config(const struct hf_phys_config *c)
+static enum hf_status check_phys_config(const struct hf_phys_config *c)
 {
 	enum hf_status st = check_port(c->port);
 	uint64_t above = 0;
@@ -85,7 +85,7 @@ static void add_ram(struct hf_phys *phys, const struct hf_ram *ram, bool zeroed)
 
 enum hf_status hf_phys_init(struct hf_phys *phys, const struct hf_phys_config *config)
 {
-	enum hf_status st = check_config(config);
+	enum hf_status st = check_phys_config(config);
 	hf_pfn zero;
 
 	if (st)
@@ -202,8 +202,8 @@ void hf_phys_stats(struct hf_phys *phys, struct hf_phys_stats *out)
  * memory. False: there is none before `end`, or too much has been looked at for once. *at is where
  * to go on.
  */
-static bool next_dirty(struct hf_phys *phys, uint32_t *at, uint32_t end, unsigned step,
-		       unsigned min_order, hf_pfn *block, unsigned *order)
+static bool next_dirty_block(struct hf_phys *phys, uint32_t *at, uint32_t end, unsigned step,
+			     unsigned min_order, hf_pfn *block, unsigned *order)
 {
 	bool found = false;
 
@@ -234,7 +234,7 @@ uint64_t hf_phys_trim(struct hf_phys *phys, unsigned min_order)
 		uint32_t end = at + (uint32_t)(phys->ram[i].len >> HF_PAGE_SHIFT);
 
 		while (at < end) {
-			if (!next_dirty(phys, &at, end, step, min_order, &block, &order))
+			if (!next_dirty_block(phys, &at, end, step, min_order, &block, &order))
 				continue;
 			phys->port->discard(phys->host, hf_pfn_pa(block), HF_PAGE_SIZE << order);
 			bytes += HF_PAGE_SIZE << order;

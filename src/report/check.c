@@ -33,7 +33,7 @@ struct check {
 	struct hf_violation *out;
 };
 
-static bool fail(struct check *c, const char *rule, hf_va va, hf_pfn pfn)
+static bool violated(struct check *c, const char *rule, hf_va va, hf_pfn pfn)
 {
 	*c->out = (struct hf_violation){ rule, c->mm, va, hf_pfn_pa(pfn) };
 	return false;
@@ -55,11 +55,11 @@ static bool check_pages(struct check *c, const struct hf_object *o, hf_pfn table
 	const hf_pte *entries;
 
 	if (!hf_ram_of(c->phys, table))
-		return fail(c, "entry-leads-to-ram", base, table);
+		return violated(c, "entry-leads-to-ram", base, table);
 	if (hf_frame_get_kind(hf_frame_at(c->phys, table)) != HF_FRAME_TABLE)
-		return fail(c, "branch-leads-to-table", base, table);
+		return violated(c, "branch-leads-to-table", base, table);
 	if (hf_frame_at(c->phys, table)->refs != 1)
-		return fail(c, "reference-counts", base, table);
+		return violated(c, "reference-counts", base, table);
 	entries = hf_table_entries(c->phys, table);
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
 		uint64_t offset = base + i * hf_level_size(level);
@@ -68,21 +68,21 @@ static bool check_pages(struct check *c, const struct hf_object *o, hf_pfn table
 		if (hf_pte_none(entries[i]))
 			continue;
 		if (!is_marked(c, table, i, entries[i]))
-			return fail(c, "marks-cover-entries", offset, table);
+			return violated(c, "marks-cover-entries", offset, table);
 		if (!hf_pte_wellformed(entries[i], level) || hf_pte_swapped(entries[i]))
-			return fail(c, "entry-wellformed", offset, pfn);
+			return violated(c, "entry-wellformed", offset, pfn);
 		if (hf_pte_branch(entries[i], level)) {
 			if (!check_pages(c, o, pfn, offset, level - 1))
 				return false;
 			continue;
 		}
 		if (!hf_block(c->phys, pfn, level))
-			return fail(c, "entry-leads-to-ram", offset, pfn);
+			return violated(c, "entry-leads-to-ram", offset, pfn);
 		if (offset + hf_level_size(level) > hf_object_end(o))
-			return fail(c, "page-before-end", offset, pfn);
+			return violated(c, "page-before-end", offset, pfn);
 		if (hf_frame_get_kind(hf_frame_at(c->phys, pfn)) != HF_FRAME_PAGE ||
 		    hf_frame_at(c->phys, pfn)->order != hf_level_order(level))
-			return fail(c, "page-marked", offset, pfn);
+			return violated(c, "page-marked", offset, pfn);
 		c->pages++;
 	}
 	return true;
@@ -97,9 +97,9 @@ static bool check_objects(struct check *c)
 		c->objects++;
 		if (o->prev != prev || !hf_is_object(c->phys, o->self) ||
 		    hf_object_at(c->phys, o->self) != o)
-			return fail(c, "objects-listed", 0, o->self);
+			return violated(c, "objects-listed", 0, o->self);
 		if (o->root.v != HF_NIL && o->top > HF_TOP_LEVEL)
-			return fail(c, "objects-listed", 0, o->self);
+			return violated(c, "objects-listed", 0, o->self);
 		if (o->root.v != HF_NIL && !check_pages(c, o, o->root, 0, o->top))
 			return false;
 	}
@@ -121,22 +121,22 @@ static bool check_vmas(struct check *c)
 	uint64_t mapped = 0, locked = 0;
 
 	if (!hf_vmas_whole(c->phys, mm->vmas))
-		return fail(c, "vma-tree-whole", 0, mm->vmas);
+		return violated(c, "vma-tree-whole", 0, mm->vmas);
 	while (hf_vmas_next(c->phys, mm->vmas, v.end, &v)) {
 		if (v.start < prev.end || v.start >= v.end || v.start < mm->va_lo ||
 		    v.end > mm->va_hi || ((v.start | v.end) & (HF_PAGE_SIZE - 1)))
-			return fail(c, "vmas-in-order", v.start, mm->vmas);
+			return violated(c, "vmas-in-order", v.start, mm->vmas);
 		if (!(v.flags & HF_VMA_OBJECT) != !v.object || (!hf_vma_is_cow(&v) && !v.object))
-			return fail(c, "vma-tree-whole", v.start, mm->vmas);
+			return violated(c, "vma-tree-whole", v.start, mm->vmas);
 		if (prev.end && hf_vma_joins(&prev, &v))
-			return fail(c, "vmas-merged", v.start, mm->vmas);
+			return violated(c, "vmas-merged", v.start, mm->vmas);
 		prev = v;
 		mapped += v.end - v.start;
 		if ((v.flags & HF_VMA_LOCKED) && !mm->locks_stale)
 			locked += v.end - v.start;
 	}
 	if (locked != mm->locked_bytes || (mm->limits.va && mapped != mm->mapped_bytes))
-		return fail(c, "bytes-counted", 0, mm->vmas);
+		return violated(c, "bytes-counted", 0, mm->vmas);
 	return true;
 }
 
@@ -159,14 +159,15 @@ static bool check_pinned(struct check *c, const struct path *p, hf_pfn pfn, unsi
 	if (!hf_pinned_locked(c->phys, pfn, level))
 		return true;
 	if (!p->exclusive)
-		return fail(c, "pinned-implies-exclusive", va, pfn);
+		return violated(c, "pinned-implies-exclusive", va, pfn);
 	if (!p->look)
-		return fail(c, "look-on-path", va, pfn);
+		return violated(c, "look-on-path", va, pfn);
 	for (uint64_t i = 0; i < (uint64_t)1 << hf_level_order(level); i++) {
 		hf_pfn frame = { pfn.v + (uint32_t)i };
 
 		if (hf_pins_locked(c->phys, frame) && leaves_to(c->phys, frame) != 1)
-			return fail(c, "pinned-implies-exclusive", va + i * HF_PAGE_SIZE, frame);
+			return violated(c, "pinned-implies-exclusive", va + i * HF_PAGE_SIZE,
+					frame);
 	}
 	return true;
 }
@@ -191,31 +192,31 @@ static bool check_leaf(struct check *c, const struct path *p, hf_pte e, unsigned
 	bool objects;
 
 	if (!hf_block(c->phys, pfn, level))
-		return fail(c, "entry-leads-to-ram", va, pfn);
+		return violated(c, "entry-leads-to-ram", va, pfn);
 	if (hf_frame_get_kind(hf_frame_at(c->phys, pfn)) == HF_FRAME_TABLE)
-		return fail(c, "tables-are-not-data", va, pfn);
+		return violated(c, "tables-are-not-data", va, pfn);
 	if (!hf_vmas_next(c->phys, c->mm->vmas, va, &v) || v.start > va ||
 	    v.end - va < hf_level_size(level))
-		return fail(c, "leaf-in-one-mapping", va, pfn);
+		return violated(c, "leaf-in-one-mapping", va, pfn);
 	prot = hf_vma_prot(&v);
 	objects = leads_into_page(&v, e, va, &page);
 	if (objects ? level > page.level : !hf_vma_is_cow(&v))
-		return fail(c, "leaf-within-page", va, pfn);
+		return violated(c, "leaf-within-page", va, pfn);
 	if (hf_pte_present(e) != (prot != HF_PROT_NONE) ||
 	    (hf_leaf_writable(e) && !(prot & HF_PROT_WRITE)) ||
 	    (hf_pte_present(e) && hf_leaf_executable(e) != !!(prot & HF_PROT_EXEC)))
-		return fail(c, "leaf-permission", va, pfn);
+		return violated(c, "leaf-permission", va, pfn);
 	if (hf_leaf_writable(e) && hf_vma_is_cow(&v) && !hf_mapped_once_locked(c->phys, pfn, level))
-		return fail(c, "writable-implies-exclusive", va, pfn);
+		return violated(c, "writable-implies-exclusive", va, pfn);
 	if (hf_leaf_writable(e) && objects && hf_object_tracks(v.object) &&
 	    !hf_leaf_writable(hf_pte_get(page.entry)))
-		return fail(c, "writable-implies-dirty", va, pfn);
+		return violated(c, "writable-implies-dirty", va, pfn);
 	if (hf_leaf_lazy(e) && (hf_leaf_writable(e) || hf_pinned_locked(c->phys, pfn, level)))
-		return fail(c, "lazy-is-unwritten", va, pfn);
+		return violated(c, "lazy-is-unwritten", va, pfn);
 	if (hf_leaf_writable(e) && hf_frame_get_kind(hf_frame_at(c->phys, pfn)) == HF_FRAME_CACHED)
-		return fail(c, "cached-is-unchanged", va, pfn);
+		return violated(c, "cached-is-unchanged", va, pfn);
 	if ((v.flags & HF_VMA_LOOK) && !(p->exclusive && p->look) && !p->unshared)
-		return fail(c, "look-on-path", va, pfn);
+		return violated(c, "look-on-path", va, pfn);
 	/* Whoever maps an object's page, a pin holds it for all of them. */
 	return objects || check_pinned(c, p, pfn, level, va);
 }
@@ -226,12 +227,12 @@ static bool check_swapped(struct check *c, hf_pte e, unsigned level, hf_va va)
 	struct hf_vma v;
 
 	if (level != HF_LEVEL_PTE)
-		return fail(c, "entry-wellformed", va, hf_pte_pfn(e));
+		return violated(c, "entry-wellformed", va, hf_pte_pfn(e));
 	if (!c->phys->store || hf_swapped_slot(e) >= c->phys->store->slots ||
 	    !hf_slot_at(c->phys, hf_swapped_slot(e))->refs)
-		return fail(c, "entry-names-a-slot", va, (hf_pfn){ 0 });
+		return violated(c, "entry-names-a-slot", va, (hf_pfn){ 0 });
 	if (!hf_vmas_next(c->phys, c->mm->vmas, va, &v) || v.start > va || !hf_vma_is_cow(&v))
-		return fail(c, "leaf-in-one-mapping", va, (hf_pfn){ 0 });
+		return violated(c, "leaf-in-one-mapping", va, (hf_pfn){ 0 });
 	return true;
 }
 
@@ -245,14 +246,14 @@ static bool check_branch(struct check *c, const struct path *p, hf_pte e, unsign
 	struct hf_frame *f;
 
 	if (!hf_ram_of(c->phys, table))
-		return fail(c, "entry-leads-to-ram", va, table);
+		return violated(c, "entry-leads-to-ram", va, table);
 	f = hf_frame_at(c->phys, table);
 	if (hf_frame_get_kind(f) != HF_FRAME_TABLE || !f->refs)
-		return fail(c, "branch-leads-to-table", va, table);
+		return violated(c, "branch-leads-to-table", va, table);
 	if (hf_branch_writable(e) && f->refs > 1)
-		return fail(c, "writable-implies-exclusive", va, table);
+		return violated(c, "writable-implies-exclusive", va, table);
 	if (hf_branch_look(e) && !(p->exclusive && hf_branch_writable(e)))
-		return fail(c, "shared-without-look", va, table);
+		return violated(c, "shared-without-look", va, table);
 	below.exclusive &= f->refs == 1;
 	below.armed = hf_format.unarmed && hf_pte_present(e) && !hf_branch_writable(e);
 	below.look &= hf_branch_look(e);
@@ -274,11 +275,11 @@ static bool check_table(struct check *c, const struct path *p, hf_pfn table, uns
 		bool ok = true;
 
 		if (!is_marked(c, table, i, e))
-			return fail(c, "marks-cover-entries", va, table);
+			return violated(c, "marks-cover-entries", va, table);
 		if (!hf_pte_wellformed(e, level))
-			return fail(c, "entry-wellformed", va, hf_pte_pfn(e));
+			return violated(c, "entry-wellformed", va, hf_pte_pfn(e));
 		if (p->armed && hf_pte_writable(e, level))
-			return fail(c, "armed-from-within", va, hf_pte_pfn(e));
+			return violated(c, "armed-from-within", va, hf_pte_pfn(e));
 		if (hf_pte_leaf(e, level))
 			ok = check_leaf(c, p, e, level, va);
 		else if (hf_pte_branch(e, level))
@@ -321,24 +322,24 @@ static bool check_free(struct check *c, const struct hf_ram *ram, hf_pfn pfn)
 
 	if (f->order > HF_MAX_ORDER || (pfn.v & (frames - 1)) ||
 	    hf_ram_of(phys, (hf_pfn){ pfn.v + frames - 1 }) != ram)
-		return fail(c, "free-block-whole", 0, pfn);
+		return violated(c, "free-block-whole", 0, pfn);
 	if (f->prev == HF_NIL ? phys->free_head[f->order] != pfn.v
 			      : !free_of(phys, f->prev, f->order) ||
 					hf_frame_at(phys, (hf_pfn){ f->prev })->next != pfn.v)
-		return fail(c, "free-list-linked", 0, pfn);
+		return violated(c, "free-list-linked", 0, pfn);
 	if (f->next != HF_NIL && (!free_of(phys, f->next, f->order) ||
 				  hf_frame_at(phys, (hf_pfn){ f->next })->prev != pfn.v))
-		return fail(c, "free-list-linked", 0, pfn);
+		return violated(c, "free-list-linked", 0, pfn);
 	buddy = hf_ram_of(phys, other) == ram ? hf_frame_at(phys, other) : NULL;
 	if (f->order < HF_MAX_ORDER && buddy && hf_frame_get_kind(buddy) == HF_FRAME_FREE &&
 	    buddy->order == f->order)
-		return fail(c, "free-block-coalesced", 0, pfn);
+		return violated(c, "free-block-coalesced", 0, pfn);
 	for (uint32_t i = 0; i < frames; i++) {
 		hf_pfn frame = { pfn.v + i };
 
 		if (hf_pins_locked(phys, frame) || leaves_to(phys, frame) ||
 		    (i && hf_frame_get_kind(&f[i]) != HF_FRAME_PLAIN))
-			return fail(c, "free-means-unused", 0, frame);
+			return violated(c, "free-means-unused", 0, frame);
 	}
 	return true;
 }
@@ -356,7 +357,7 @@ static bool check_block_pins(struct check *c, hf_pfn base, unsigned level)
 		pinned += hf_own_pins(hf_frame_at(c->phys, (hf_pfn){ base.v + i })) != 0;
 	for (uint32_t i = 0; level == HF_LEVEL_PUD && i < HF_TABLE_ENTRIES; i++)
 		pinned += hf_block(c->phys, hf_block_part(base, level, i), 1)->block_whole != 0;
-	return pinned == b->block_pinned || fail(c, "pin-counts", 0, base);
+	return pinned == b->block_pinned || violated(c, "pin-counts", 0, base);
 }
 
 /* A loose frame is used by nobody, and listed once. */
@@ -367,9 +368,9 @@ static bool check_loose(struct check *c, hf_pfn pfn)
 	for (uint32_t i = 0; i < c->phys->loose_count; i++)
 		listed += c->phys->loose[i] == pfn.v;
 	if (listed != 1)
-		return fail(c, "free-list-linked", 0, pfn);
+		return violated(c, "free-list-linked", 0, pfn);
 	if (hf_pins_locked(c->phys, pfn) || leaves_to(c->phys, pfn))
-		return fail(c, "free-means-unused", 0, pfn);
+		return violated(c, "free-means-unused", 0, pfn);
 	return true;
 }
 
@@ -380,7 +381,7 @@ static bool check_uncounted(struct check *c, hf_pfn pfn)
 		hf_pfn frame = { pfn.v + i };
 
 		if (hf_pins_locked(c->phys, frame) || leaves_to(c->phys, frame))
-			return fail(c, "tables-are-not-data", 0, frame);
+			return violated(c, "tables-are-not-data", 0, frame);
 	}
 	return true;
 }
@@ -393,12 +394,12 @@ static bool check_cached(struct check *c, hf_pfn pfn)
 	const struct hf_slot *s;
 
 	if (!phys->store || f->slot >= phys->store->slots)
-		return fail(c, "cached-both-ways", 0, pfn);
+		return violated(c, "cached-both-ways", 0, pfn);
 	s = hf_slot_at(phys, f->slot);
 	if (!s->refs || s->link != pfn.v)
-		return fail(c, "cached-both-ways", 0, pfn);
+		return violated(c, "cached-both-ways", 0, pfn);
 	if (!f->maps || hf_covered_locked(phys, pfn, HF_LEVEL_PTE) || hf_pins_locked(phys, pfn))
-		return fail(c, "cached-is-unchanged", 0, pfn);
+		return violated(c, "cached-is-unchanged", 0, pfn);
 	return true;
 }
 
@@ -434,7 +435,7 @@ static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *fr
 			break;
 		case HF_FRAME_ZERO:
 			if (c->phys->zero[f->order != 0].v != pfn)
-				return fail(c, "no-frame-leaked", 0, (hf_pfn){ pfn });
+				return violated(c, "no-frame-leaked", 0, (hf_pfn){ pfn });
 			/* fallthrough */
 		case HF_FRAME_HOST:
 			if (!check_uncounted(c, (hf_pfn){ pfn }))
@@ -452,7 +453,7 @@ static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *fr
 		case HF_FRAME_PLAIN:
 			if (!hf_pins_locked(c->phys, (hf_pfn){ pfn }) &&
 			    !leaves_to(c->phys, (hf_pfn){ pfn }))
-				return fail(c, "no-frame-leaked", 0, (hf_pfn){ pfn });
+				return violated(c, "no-frame-leaked", 0, (hf_pfn){ pfn });
 			break;
 		case HF_FRAME_CACHED:
 			if (!check_cached(c, (hf_pfn){ pfn }))
@@ -464,12 +465,12 @@ static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *fr
 			if (hf_frame_get_kind(f) == HF_FRAME_OBJECT)
 				c->objects--;
 			else if (!f->refs)
-				return fail(c, "no-frame-leaked", 0, (hf_pfn){ pfn });
+				return violated(c, "no-frame-leaked", 0, (hf_pfn){ pfn });
 			/* fallthrough */
 		default:
 			if (hf_pins_locked(c->phys, (hf_pfn){ pfn }) ||
 			    leaves_to(c->phys, (hf_pfn){ pfn }))
-				return fail(c, "tables-are-not-data", 0, (hf_pfn){ pfn });
+				return violated(c, "tables-are-not-data", 0, (hf_pfn){ pfn });
 		}
 		pfn += frames;
 	}
@@ -492,16 +493,16 @@ static bool check_slots(struct check *c)
 		if (!hf_ram_of(phys, pfn) ||
 		    hf_frame_get_kind(hf_frame_at(phys, pfn)) != HF_FRAME_CACHED ||
 		    hf_frame_at(phys, pfn)->slot != i)
-			return fail(c, "cached-both-ways", 0, pfn);
+			return violated(c, "cached-both-ways", 0, pfn);
 	}
 	if (cached != phys->slots_cached)
-		return fail(c, "slots-counted", 0, (hf_pfn){ 0 });
+		return violated(c, "slots-counted", 0, (hf_pfn){ 0 });
 	for (uint32_t i = slots ? phys->slot_free : HF_NIL; i != HF_NIL;
 	     i = hf_slot_at(phys, i)->link)
 		if (i >= slots || hf_slot_at(phys, i)->refs || ++free > slots)
-			return fail(c, "free-slots-linked", 0, (hf_pfn){ 0 });
+			return violated(c, "free-slots-linked", 0, (hf_pfn){ 0 });
 	return free + phys->slots_used == slots || !slots ||
-	       fail(c, "slots-counted", 0, (hf_pfn){ 0 });
+	       violated(c, "slots-counted", 0, (hf_pfn){ 0 });
 }
 
 /* ---- Pass 3: counts ---- */
@@ -553,7 +554,7 @@ static bool no_reference_left(struct check *c, const struct hf_ram *ram)
 			    : (hf_frame_get_kind(f) == HF_FRAME_TABLE ||
 			       hf_frame_get_kind(f) == HF_FRAME_NODE) &&
 				      f->refs)
-			return fail(c, "reference-counts", 0, (hf_pfn){ pfn });
+			return violated(c, "reference-counts", 0, (hf_pfn){ pfn });
 	}
 	return true;
 }
@@ -569,11 +570,11 @@ static bool no_mapping_left(struct check *c, const struct hf_ram *ram)
 		const struct hf_frame *f = hf_frame_at(c->phys, (hf_pfn){ pfn });
 
 		if (hf_own_maps(f))
-			return fail(c, "mapping-counts", 0, (hf_pfn){ pfn });
+			return violated(c, "mapping-counts", 0, (hf_pfn){ pfn });
 		if ((f->block_maps || f->block_inner) && block == HF_NIL)
 			block = pfn;
 	}
-	return block == HF_NIL || fail(c, "mapping-counts", 0, (hf_pfn){ block });
+	return block == HF_NIL || violated(c, "mapping-counts", 0, (hf_pfn){ block });
 }
 
 /* Objects: what their tables lead to, and the references that their hosts have. */
@@ -601,7 +602,7 @@ static bool no_entry_left(struct check *c)
 
 	for (uint32_t i = 0; i < slots; i++)
 		if (hf_slot_at(c->phys, i)->refs)
-			return fail(c, "slot-counts", 0, (hf_pfn){ 0 });
+			return violated(c, "slot-counts", 0, (hf_pfn){ 0 });
 	return true;
 }
 
@@ -644,15 +645,15 @@ enum hf_status hf_mm_check(struct hf_phys *phys, struct hf_violation *out)
 		if (!check_frames(&c, &phys->ram[i], &free))
 			return HF_ERR_CORRUPT;
 	if (c.pages) {
-		fail(&c, "page-marked", 0, (hf_pfn){ 0 });
+		violated(&c, "page-marked", 0, (hf_pfn){ 0 });
 		return HF_ERR_CORRUPT;
 	}
 	if (c.objects) {
-		fail(&c, "objects-listed", 0, (hf_pfn){ 0 });
+		violated(&c, "objects-listed", 0, (hf_pfn){ 0 });
 		return HF_ERR_CORRUPT;
 	}
 	if (free != phys->free_frames || !check_free_counts(&c)) {
-		fail(&c, "free-frames-counted", 0, (hf_pfn){ 0 });
+		violated(&c, "free-frames-counted", 0, (hf_pfn){ 0 });
 		return HF_ERR_CORRUPT;
 	}
 	c.mm = NULL;

@@ -20,12 +20,12 @@
 
 /* ---- One line of text ---- */
 
-struct line {
+struct dump_line {
 	char text[192]; /* the longest line has about 130 characters */
 	size_t len;
 };
 
-static void put(struct line *l, const char *s)
+static void line_put(struct dump_line *l, const char *s)
 {
 	while (*s && l->len + 1 < sizeof(l->text))
 		l->text[l->len++] = *s++;
@@ -33,7 +33,7 @@ static void put(struct line *l, const char *s)
 }
 
 /* With at least so many digits. */
-static void put_number(struct line *l, uint64_t v, unsigned base, unsigned digits)
+static void put_number(struct dump_line *l, uint64_t v, unsigned base, unsigned digits)
 {
 	char text[20]; /* 2^64 has 20 digits, and needs no 0 before them */
 	unsigned at = sizeof(text);
@@ -45,27 +45,27 @@ static void put_number(struct line *l, uint64_t v, unsigned base, unsigned digit
 	} while (v || sizeof(text) - at < digits);
 	while (at < sizeof(text)) {
 		one[0] = text[at++];
-		put(l, one);
+		line_put(l, one);
 	}
 }
 
-static void put_hex(struct line *l, const char *before, uint64_t v, unsigned digits)
+static void put_hex(struct dump_line *l, const char *before, uint64_t v, unsigned digits)
 {
-	put(l, before);
-	put(l, "0x");
+	line_put(l, before);
+	line_put(l, "0x");
 	put_number(l, v, 16, digits);
 }
 
-static void put_decimal(struct line *l, const char *before, uint64_t v)
+static void put_decimal(struct dump_line *l, const char *before, uint64_t v)
 {
-	put(l, before);
+	line_put(l, before);
 	put_number(l, v, 10, 1);
 }
 
-static void put_if(struct line *l, bool so, const char *s)
+static void put_if(struct dump_line *l, bool so, const char *s)
 {
 	if (so)
-		put(l, s);
+		line_put(l, s);
 }
 
 /* ---- Entries ---- */
@@ -117,7 +117,7 @@ static struct entries read_entry(struct hf_phys *phys, const hf_pte *entry, hf_v
 	return r;
 }
 
-static bool continues(const struct entries *r, const struct entries *next)
+static bool entries_continue(const struct entries *r, const struct entries *next)
 {
 	uint64_t step = r->zero ? 0 : r->count << hf_level_order(r->level);
 	uint64_t bits = ~hf_format.pfn_bits;
@@ -129,22 +129,22 @@ static bool continues(const struct entries *r, const struct entries *next)
 	       hf_pte_pfn(r->e).v + step == hf_pte_pfn(next->e).v;
 }
 
-static void put_branch(struct line *l, const struct entries *r)
+static void line_put_branch(struct dump_line *l, const struct entries *r)
 {
 	put_hex(l, " table ", hf_pte_pfn(r->e).v, 1);
-	put(l, hf_branch_writable(r->e) ? " W" : " -");
+	line_put(l, hf_branch_writable(r->e) ? " W" : " -");
 	put_if(l, hf_branch_look(r->e), " LOOK");
 	put_if(l, hf_branch_unarmed(r->e), " unarmed");
 	put_if(l, hf_pte_hidden(r->e), " hidden");
 	put_decimal(l, " refs ", r->refs);
 }
 
-static void put_leaf(struct line *l, const struct entries *r)
+static void put_leaf(struct dump_line *l, const struct entries *r)
 {
 	put_hex(l, r->zero ? " zero " : " page ", hf_pte_pfn(r->e).v, 1);
-	put(l, hf_pte_present(r->e) ? " R" : " -");
-	put(l, hf_leaf_writable(r->e) ? "W" : "-");
-	put(l, hf_leaf_executable(r->e) ? "X" : "-");
+	line_put(l, hf_pte_present(r->e) ? " R" : " -");
+	line_put(l, hf_leaf_writable(r->e) ? "W" : "-");
+	line_put(l, hf_leaf_executable(r->e) ? "X" : "-");
 	put_if(l, hf_pte_hidden(r->e), " hidden");
 	put_if(l, hf_leaf_accessed(r->e), " accessed");
 	put_if(l, hf_leaf_dirty(r->e), " dirty");
@@ -158,18 +158,18 @@ static void put_leaf(struct line *l, const struct entries *r)
 /* Nothing, if there is none. No lock but the mm's. */
 static void print_entries(const struct dump *d, struct entries *r)
 {
-	struct line l = { .len = 0 };
+	struct dump_line l = { .len = 0 };
 
 	if (!r->count)
 		return;
 	for (unsigned level = HF_TOP_LEVEL; level > r->level; level--)
-		put(&l, "  ");
+		line_put(&l, "  ");
 	put_decimal(&l, "L", r->level);
 	put_hex(&l, " ", r->va, 12);
 	if (hf_pte_swapped(r->e))
 		put_decimal(&l, " swapped slot ", hf_swapped_slot(r->e));
 	else if (hf_pte_branch(r->e, r->level))
-		put_branch(&l, r);
+		line_put_branch(&l, r);
 	else
 		put_leaf(&l, r);
 	if (r->count > 1)
@@ -190,7 +190,7 @@ static void dump_table(const struct dump *d, hf_pfn table, hf_va base, unsigned 
 		if (hf_pte_none(hf_pte_get(&entries[i])))
 			continue;
 		r = read_entry(phys, &entries[i], base + i * hf_level_size(level), level);
-		if (continues(&run, &r)) {
+		if (entries_continue(&run, &r)) {
 			run.count++;
 			continue;
 		}
@@ -207,7 +207,7 @@ static void dump_table(const struct dump *d, hf_pfn table, hf_va base, unsigned 
 void hf_mm_dump(struct hf_mm *mm, void (*print)(void *arg, const char *line), void *arg)
 {
 	const struct dump d = { mm, print, arg };
-	struct line l = { .len = 0 };
+	struct dump_line l = { .len = 0 };
 
 	hf_mm_lock_exclusive(mm);
 	put_hex(&l, "space ", mm->va_lo, 12);

@@ -87,7 +87,7 @@ static bool alike(const struct hf_run *a, const struct hf_run *b)
 }
 
 /* `b`, one leaf or hole, continues `a`. */
-static bool continues(const struct runs *r, const struct hf_run *a, const struct hf_run *b)
+static bool run_continues(const struct runs *r, const struct hf_run *a, const struct hf_run *b)
 {
 	hf_pfn last = { (uint32_t)((a->pa.v + a->len - 1) >> HF_PAGE_SHIFT) };
 	hf_pfn first = { (uint32_t)(b->pa.v >> HF_PAGE_SHIFT) };
@@ -107,7 +107,7 @@ static bool visit_run(void *arg, const struct hf_visited *v)
 	struct runs *r = arg;
 	struct hf_run run = run_of(r, v);
 
-	if (continues(r, &r->run, &run)) {
+	if (run_continues(r, &r->run, &run)) {
 		r->run.len += run.len;
 		r->run.pinned += run.pinned;
 		return true;

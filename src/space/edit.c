@@ -30,7 +30,7 @@ struct hf_edit hf_edit_begin(struct hf_mm *mm)
 }
 
 /* Best effort, as Linux does it: what is not present will be when it is touched. */
-static void fill(struct hf_mm *mm, hf_va lo, hf_va hi)
+static void fill_range(struct hf_mm *mm, hf_va lo, hf_va hi)
 {
 	hf_mm_lock_shared(mm);
 	if (!mm->locks_stale) {
@@ -57,13 +57,13 @@ enum hf_status hf_edit_end(struct hf_edit *e, enum hf_status st)
 	hf_mm_unlock_exclusive(mm);
 	hf_reclaim_unblock(mm->phys, e->reclaim_blocked);
 	if (!st && e->fill_hi)
-		fill(mm, e->fill_lo, e->fill_hi);
+		fill_range(mm, e->fill_lo, e->fill_hi);
 	return st;
 }
 
 /* Bytes that the tree maps in [lo, hi), and how many of them are locked. */
-static void count(const struct hf_phys *phys, hf_pfn vmas, hf_va lo, hf_va hi, uint64_t *mapped,
-		  uint64_t *locked)
+static void count_bytes(const struct hf_phys *phys, hf_pfn vmas, hf_va lo, hf_va hi,
+			uint64_t *mapped, uint64_t *locked)
 {
 	struct hf_vma v = { .end = lo };
 
@@ -84,8 +84,8 @@ enum hf_status hf_edit_count(struct hf_edit *e, hf_va lo, hf_va hi)
 	HF_ASSERT_MM_EXCLUSIVE(e->mm);
 	if (!mm->limits.va && !hf_any_with(mm, mm->va_lo, mm->va_hi, HF_VMA_LOCKED) && !e->locked)
 		return HF_OK;
-	count(mm->phys, e->old, lo, hi, &was, &was_locked);
-	count(mm->phys, mm->vmas, lo, hi, &now, &now_locked);
+	count_bytes(mm->phys, e->old, lo, hi, &was, &was_locked);
+	count_bytes(mm->phys, mm->vmas, lo, hi, &now, &now_locked);
 	if (mm->limits.va)
 		e->mapped += now - was;
 	e->locked += (e->locks_stale ? 0 : now_locked) - (mm->locks_stale ? 0 : was_locked);

@@ -11,7 +11,7 @@
 #include <holdfast/mm.h>
 
 /* The neighbour `step` entries on continues the run of leaf `e`, in one range of RAM. */
-static bool continues(const struct hf_walk *w, hf_pte e, int step)
+static bool leaf_continues(const struct hf_walk *w, hf_pte e, int step)
 {
 	hf_pte n = hf_pte_get(w->entry + step);
 	uint32_t frames = 1u << hf_level_order(w->level);
@@ -30,9 +30,9 @@ static struct hf_translation run_around(const struct hf_walk *w)
 	hf_pte e = hf_pte_get(w->entry);
 	int index = (int)hf_table_index(w->va, w->level), below = 0, above = 0;
 
-	while (index - below > 0 && continues(w, e, -(below + 1)))
+	while (index - below > 0 && leaf_continues(w, e, -(below + 1)))
 		below++;
-	while (index + above + 1 < (int)HF_TABLE_ENTRIES && continues(w, e, above + 1))
+	while (index + above + 1 < (int)HF_TABLE_ENTRIES && leaf_continues(w, e, above + 1))
 		above++;
 	t.va -= (uint64_t)below * hf_level_size(w->level);
 	t.pa.v -= (uint64_t)below * hf_level_size(w->level);

@@ -26,7 +26,7 @@ static struct hf_limits limits(const struct hf_limits *l)
 	return own;
 }
 
-static enum hf_status check_config(const struct hf_mm_config *c)
+static enum hf_status check_mm_config(const struct hf_mm_config *c)
 {
 	const uint64_t mask = HF_PAGE_SIZE - 1;
 
@@ -50,7 +50,7 @@ enum hf_status hf_mm_create(struct hf_mm *mm, struct hf_phys *phys,
 		c.va_lo = (hf_va)1 << 16;
 		c.va_hi = HF_VA_END;
 	}
-	st = check_config(&c);
+	st = check_mm_config(&c);
 	if (st)
 		return st;
 	if (!hf_reserve_fill(phys, &r, 1))

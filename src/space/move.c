@@ -76,7 +76,7 @@ static void need_at(struct need *n, hf_va va, unsigned level)
 }
 
 /* What a leaf becomes when it is split as far as it must be. */
-static void need_for_leaf(struct need *n, hf_va base, unsigned level)
+static void move_need_for_leaf(struct need *n, hf_va base, unsigned level)
 {
 	const struct hf_range *r = &n->m->from;
 	const uint64_t size = hf_level_size(level);
@@ -88,10 +88,10 @@ static void need_for_leaf(struct need *n, hf_va base, unsigned level)
 		return;
 	}
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
-		need_for_leaf(n, base + i * hf_level_size(level - 1), level - 1);
+		move_need_for_leaf(n, base + i * hf_level_size(level - 1), level - 1);
 }
 
-static void need_for_table(struct need *n, hf_pfn table, hf_va base, unsigned level)
+static void move_need_for_table(struct need *n, hf_pfn table, hf_va base, unsigned level)
 {
 	const struct hf_range *r = &n->m->from;
 	const uint64_t marks = hf_table_marks(r->mm->phys, table);
@@ -105,9 +105,9 @@ static void need_for_table(struct need *n, hf_pfn table, hf_va base, unsigned le
 		if (s.whole)
 			need_at(n, moved(n->m, s.va), level);
 		else if (hf_pte_branch(s.e, level))
-			need_for_table(n, hf_pte_pfn(s.e), s.va, level - 1);
+			move_need_for_table(n, hf_pte_pfn(s.e), s.va, level - 1);
 		else
-			need_for_leaf(n, s.va, level);
+			move_need_for_leaf(n, s.va, level);
 	}
 }
 
@@ -115,7 +115,7 @@ uint64_t hf_move_need(const struct hf_move *m)
 {
 	struct need n = { .m = m };
 
-	need_for_table(&n, m->from.mm->root, 0, HF_TOP_LEVEL);
+	move_need_for_table(&n, m->from.mm->root, 0, HF_TOP_LEVEL);
 	return n.tables;
 }
 
@@ -141,7 +141,7 @@ static hf_pfn table_for(struct hf_move *m, hf_va va, unsigned level, bool look)
 }
 
 /* A leaf that was hidden, as its mapping wants it. */
-static hf_pte shown(struct hf_move *m, hf_pte e, hf_va va)
+static hf_pte leaf_shown(struct hf_move *m, hf_pte e, hf_va va)
 {
 	const struct hf_mm *mm = m->from.mm;
 
@@ -152,7 +152,7 @@ static hf_pte shown(struct hf_move *m, hf_pte e, hf_va va)
 
 /* An entry that has been taken out. `look`: the branch above it had LOOK. */
 HF_HOLDS_SHARED(mm)
-static void put(struct hf_move *m, hf_pte e, hf_va va, unsigned level, bool look)
+static void put_moved(struct hf_move *m, hf_pte e, hf_va va, unsigned level, bool look)
 {
 	struct hf_phys *phys = m->from.mm->phys;
 	hf_pfn table;
@@ -162,7 +162,7 @@ static void put(struct hf_move *m, hf_pte e, hf_va va, unsigned level, bool look
 		e = hf_pte_mkshown(e);
 		m->from.mm->moved = true;
 	} else if (hf_pte_leaf(e, level)) {
-		e = shown(m, e, va);
+		e = leaf_shown(m, e, va);
 	}
 	look |= m->unshared && hf_unshared_in(m->from.mm, va, level);
 	table = table_for(m, va, level, look);
@@ -172,7 +172,7 @@ static void put(struct hf_move *m, hf_pte e, hf_va va, unsigned level, bool look
 }
 
 HF_HOLDS_SHARED(mm)
-static void move(struct hf_move *m, hf_pfn table, hf_va base, unsigned level, bool look)
+static void move_table(struct hf_move *m, hf_pfn table, hf_va base, unsigned level, bool look)
 {
 	const struct hf_range *r = &m->from;
 	const uint64_t marks = hf_table_marks(r->mm->phys, table);
@@ -184,11 +184,11 @@ static void move(struct hf_move *m, hf_pfn table, hf_va base, unsigned level, bo
 		if (hf_pte_none(s.e))
 			continue;
 		if (!s.whole)
-			move(m, hf_pte_pfn(s.e), s.va, level - 1, hf_branch_look(s.e));
+			move_table(m, hf_pte_pfn(s.e), s.va, level - 1, hf_branch_look(s.e));
 		if (s.whole || hf_pte_hidden(s.e))
 			hf_pte_set(s.entry, (hf_pte){ 0 });
 		if (s.whole)
-			put(m, s.e, moved(m, s.va), level, look);
+			put_moved(m, s.e, moved(m, s.va), level, look);
 		else if (hf_pte_hidden(s.e))
 			hf_table_put(r->mm->phys, hf_pte_pfn(s.e), level - 1);
 	}
@@ -201,5 +201,5 @@ void hf_move_tables(struct hf_move *m)
 
 	m->unshared = hf_vmas_next_with(mm->phys, mm->vmas, m->to, HF_VMA_LOOK, &v);
 	hf_range_hide(&m->from);
-	move(m, mm->root, 0, HF_TOP_LEVEL, true);
+	move_table(m, mm->root, 0, HF_TOP_LEVEL, true);
 }

@@ -19,7 +19,7 @@
 #include <holdfast/mm.h>
 
 /* Tables needed so that the range can deal as one with all that it covers of a leaf. */
-static uint64_t need_for_leaf(const struct hf_range *r, hf_va base, unsigned level)
+static uint64_t isolate_need_for_leaf(const struct hf_range *r, hf_va base, unsigned level)
 {
 	const uint64_t size = hf_level_size(level), part = hf_level_size(level - 1);
 	uint64_t need = 1;
@@ -29,13 +29,13 @@ static uint64_t need_for_leaf(const struct hf_range *r, hf_va base, unsigned lev
 	if (r->lo <= base && r->hi >= base + size && level <= r->leaves)
 		return 0;
 	for (hf_va va = base; level - 1 > HF_LEVEL_PTE && va < base + size; va += part)
-		need += need_for_leaf(r, va, level - 1);
+		need += isolate_need_for_leaf(r, va, level - 1);
 	return need;
 }
 
 /* Below a shared table every table is shared, whatever its own count says. */
-static uint64_t need_for_table(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level,
-			       bool shared)
+static uint64_t isolate_need_for_table(const struct hf_range *r, hf_pfn table, hf_va base,
+				       unsigned level, bool shared)
 {
 	struct hf_phys *phys = r->mm->phys;
 	const uint64_t marks = hf_table_marks(r->mm->phys, table);
@@ -48,12 +48,12 @@ static uint64_t need_for_table(const struct hf_range *r, hf_pfn table, hf_va bas
 		if (s.whole)
 			continue;
 		if (hf_pte_leaf(s.e, level)) {
-			need += need_for_leaf(r, s.va, level);
+			need += isolate_need_for_leaf(r, s.va, level);
 		} else if (hf_pte_branch(s.e, level)) {
 			bool below = shared || hf_table_shared(phys, hf_pte_pfn(s.e));
 
 			need += below;
-			need += need_for_table(r, hf_pte_pfn(s.e), s.va, level - 1, below);
+			need += isolate_need_for_table(r, hf_pte_pfn(s.e), s.va, level - 1, below);
 		}
 	}
 	return need;
@@ -61,7 +61,7 @@ static uint64_t need_for_table(const struct hf_range *r, hf_pfn table, hf_va bas
 
 uint64_t hf_isolate_need(const struct hf_range *r)
 {
-	return need_for_table(r, r->mm->root, 0, HF_TOP_LEVEL, false);
+	return isolate_need_for_table(r, r->mm->root, 0, HF_TOP_LEVEL, false);
 }
 
 bool hf_unshared_in(const struct hf_mm *mm, hf_va va, unsigned level)
@@ -157,7 +157,7 @@ void hf_range_hide(const struct hf_range *r)
 }
 
 /* After hf_range_hide: let go of what the hidden entries lead to. */
-static void release(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level)
+static void release_hidden(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level)
 {
 	struct hf_phys *phys = r->mm->phys;
 	const uint64_t marks = hf_table_marks(r->mm->phys, table);
@@ -169,7 +169,7 @@ static void release(const struct hf_range *r, hf_pfn table, hf_va base, unsigned
 		if (hf_pte_none(s.e))
 			continue;
 		if (hf_pte_branch(s.e, level) && !hf_pte_hidden(s.e)) {
-			release(r, hf_pte_pfn(s.e), s.va, level - 1);
+			release_hidden(r, hf_pte_pfn(s.e), s.va, level - 1);
 			continue;
 		}
 		hf_pte_set(s.entry, (hf_pte){ 0 });
@@ -192,7 +192,7 @@ void hf_zap(struct hf_mm *mm, hf_va lo, hf_va hi)
 
 	HF_ASSERT_MM_EXCLUSIVE(mm);
 	hf_range_hide(&r);
-	release(&r, mm->root, 0, HF_TOP_LEVEL);
+	release_hidden(&r, mm->root, 0, HF_TOP_LEVEL);
 }
 
 /* What a TLB must forget when leaf `old` becomes `now`. */
@@ -241,7 +241,7 @@ void hf_protect(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned prot)
 		hf_flush_tlb(mm, lo, hi - lo, what);
 }
 
-static bool wrprotect(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level)
+static bool wrprotect_table(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level)
 {
 	const uint64_t marks = hf_table_marks(r->mm->phys, table);
 	unsigned end = hf_range_end(r, base, level);
@@ -251,7 +251,7 @@ static bool wrprotect(const struct hf_range *r, hf_pfn table, hf_va base, unsign
 		struct hf_spot s = hf_spot_at(r, table, base, level, i);
 
 		if (hf_pte_branch(s.e, level)) {
-			changed |= wrprotect(r, hf_pte_pfn(s.e), s.va, level - 1);
+			changed |= wrprotect_table(r, hf_pte_pfn(s.e), s.va, level - 1);
 		} else if (hf_pte_leaf(s.e, level) && hf_leaf_writable(s.e)) {
 			hf_pte_update(s.entry, hf_leaf_wrprotect);
 			changed = true;
@@ -265,6 +265,6 @@ void hf_wrprotect_shared(struct hf_mm *mm, hf_va lo, hf_va hi)
 	struct hf_range r = hf_range_deep(mm, lo, hi);
 
 	HF_ASSERT_MM_EXCLUSIVE(mm);
-	if (wrprotect(&r, mm->root, 0, HF_TOP_LEVEL))
+	if (wrprotect_table(&r, mm->root, 0, HF_TOP_LEVEL))
 		hf_flush_tlb(mm, lo, hi - lo, HF_FLUSH_WRITE);
 }

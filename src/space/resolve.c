@@ -40,7 +40,7 @@ enum step {
 	FAILED, /* f->status says why */
 };
 
-static enum step fail(struct hf_resolution *f, enum hf_status why)
+static enum step fail_with(struct hf_resolution *f, enum hf_status why)
 {
 	f->status = why;
 	return FAILED;
@@ -49,7 +49,7 @@ static enum step fail(struct hf_resolution *f, enum hf_status why)
 /* `next`, unless something has failed. */
 static enum step unless(struct hf_resolution *f, enum hf_status st, enum step next)
 {
-	return st ? fail(f, st) : next;
+	return st ? fail_with(f, st) : next;
 }
 
 static bool writes(const struct hf_resolution *f)
@@ -80,7 +80,7 @@ static enum hf_status find_vma(struct hf_resolution *f)
  * Set aside what the walk may need from here down: a table for each level below, and one
  * page. Called with the table of the first entry that has to change locked.
  */
-static enum hf_status reserve(struct hf_resolution *f)
+static enum hf_status reserve_for_walk(struct hf_resolution *f)
 {
 	if (f->reserved)
 		return HF_OK;
@@ -101,12 +101,12 @@ static enum step go_down(struct hf_resolution *f)
 		enum hf_status st = HF_OK;
 
 		if (hf_table_shared(f->mm->phys, hf_pte_pfn(e)))
-			st = reserve(f);
+			st = reserve_for_walk(f);
 		if (!st)
 			st = hf_table_make_exclusive(f->mm, w->entry, w->level - 1, f->va,
 						     &f->reserve);
 		if (st)
-			return fail(f, st);
+			return fail_with(f, st);
 		e = hf_pte_get(w->entry);
 	} else if (hf_branch_unarmed(e)) {
 		hf_table_arm(f->mm->phys, w->entry, w->level - 1, w->exclusive);
@@ -266,7 +266,7 @@ static enum step map_page(struct hf_resolution *f)
 	ok = hf_map_get_locked(phys, pfn, w->level);
 	hf_phys_unlock(phys);
 	if (!ok)
-		return fail(f, HF_ERR_OVERFLOW);
+		return fail_with(f, HF_ERR_OVERFLOW);
 	if (!hf_vma_is_cow(&f->vma) && (f->vma.flags & HF_PROT_WRITE) &&
 	    !hf_object_tracks(f->vma.object))
 		e = hf_leaf_mkwrite(e);
@@ -276,7 +276,7 @@ static enum step map_page(struct hf_resolution *f)
 }
 
 /* Without any table's lock: the object's page for the fault, dirty if it will be written to. */
-static enum hf_status ask(struct hf_resolution *f)
+static enum hf_status ask_object(struct hf_resolution *f)
 {
 	unsigned want = HF_LEAF_LEVELS - 1;
 	bool write = writes(f) && !hf_vma_is_cow(&f->vma);
@@ -316,10 +316,10 @@ static enum step at_nothing(struct hf_resolution *f)
 			return DONE;
 	}
 	if (w->level == HF_LEVEL_PTE)
-		return fail(f, HF_ERR_NOMEM);
-	st = reserve(f);
+		return fail_with(f, HF_ERR_NOMEM);
+	st = reserve_for_walk(f);
 	if (st)
-		return fail(f, st);
+		return fail_with(f, st);
 	branch = hf_branch_make(hf_table_new(f->mm->phys, &f->reserve));
 	if (looks(f))
 		branch = hf_branch_mklook(branch);
@@ -404,7 +404,7 @@ static enum step break_share(struct hf_resolution *f)
 	/* A 1 GiB page is shared and copied by its 2 MiB parts. */
 	if (w->level == HF_LEVEL_PMD && f->mm->huge_cow == HF_HUGE_COW_WHOLE && copy_block(f))
 		return DONE;
-	st = reserve(f);
+	st = reserve_for_walk(f);
 	if (!st)
 		st = hf_table_split(f->mm, w->entry, w->level, f->va, w->look, &f->reserve);
 	return unless(f, st, DOWN);
@@ -543,7 +543,7 @@ enum hf_status hf_resolve_begin(struct hf_resolution *f)
 		if (step == AGAIN)
 			f->exclusive = true;
 		else if (step == ASK)
-			step = unless(f, ask(f), AGAIN);
+			step = unless(f, ask_object(f), AGAIN);
 	} while (step == AGAIN);
 	hf_reserve_drain(f->mm->phys, &f->reserve);
 	if (step == DONE)

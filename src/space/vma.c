@@ -507,7 +507,7 @@ static void hold(const struct hf_vma *v)
 		hf_object_ref(v->object);
 }
 
-static void drop(const struct hf_vma *v)
+static void drop_object(const struct hf_vma *v)
 {
 	if (v->object)
 		hf_object_unref(v->object);
@@ -521,7 +521,7 @@ enum hf_status hf_vmas_clear(struct hf_phys *phys, hf_pfn *root, hf_va lo, hf_va
 	while (!st && hf_vmas_next(phys, *root, lo, &v) && v.start < hi) {
 		hold(&v);
 		st = cut_out(phys, root, &v, lo, hi);
-		drop(&v);
+		drop_object(&v);
 	}
 	return st;
 }
@@ -551,7 +551,7 @@ enum hf_status hf_vmas_set(struct hf_phys *phys, hf_pfn *root, const struct hf_v
 
 	hold(vma);
 	st = set_and_join(phys, root, vma);
-	drop(vma);
+	drop_object(vma);
 	return st;
 }
 
@@ -592,7 +592,7 @@ bool hf_vmas_whole(const struct hf_phys *phys, hf_pfn root)
 }
 
 /* The references of a leaf node's mappings to objects, taken off or put back. */
-static void check_objects(struct hf_phys *phys, const struct node *n, uint64_t more)
+static void check_node_objects(struct hf_phys *phys, const struct node *n, uint64_t more)
 {
 	for (unsigned i = 0; i < n->count; i++)
 		if (n->slots[i].object != HF_NIL)
@@ -607,7 +607,7 @@ void hf_vmas_check_uncount(struct hf_phys *phys, hf_pfn root)
 		return;
 	n = node_of(phys, root);
 	if (!n->height)
-		check_objects(phys, n, -(uint64_t)1);
+		check_node_objects(phys, n, -(uint64_t)1);
 	for (unsigned i = 0; n->height && i < n->count; i++)
 		hf_vmas_check_uncount(phys, (hf_pfn){ n->slots[i].child });
 }
@@ -620,7 +620,7 @@ void hf_vmas_check_recount(struct hf_phys *phys, hf_pfn root)
 		return;
 	n = node_of(phys, root);
 	if (!n->height)
-		check_objects(phys, n, 1);
+		check_node_objects(phys, n, 1);
 	for (unsigned i = 0; n->height && i < n->count; i++)
 		hf_vmas_check_recount(phys, (hf_pfn){ n->slots[i].child });
 }

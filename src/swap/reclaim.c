@@ -32,11 +32,11 @@
 #include <holdfast/trace.h>
 
 /* Pages hidden at once: they share one flush, and wait for so many writes. */
-#define BATCH 32
+#define RECLAIM_BATCH 32
 #define INSPECT_MIN 8192
 #define INSPECT_PER_PAGE 64
 
-enum way {
+enum reclaim_way {
 	CLOCK,	/* what was not accessed goes, what was becomes old */
 	COLD,	/* all becomes old, of one space's own */
 	PAGEOUT /* all of that goes */
@@ -44,7 +44,7 @@ enum way {
 
 struct reclaim {
 	struct hf_phys *phys;
-	enum way way;
+	enum reclaim_way way;
 	uint64_t want, done;
 	uint64_t inspected; /* entries */
 	bool failed;	    /* the store refused a page: try no other */
@@ -52,7 +52,7 @@ struct reclaim {
 };
 
 /* What one visit has hidden, of one table. */
-struct batch {
+struct reclaim_batch {
 	struct hf_walk *walk;
 	const struct hf_vma *vma;
 	hf_va lo, hi; /* what to flush; hi is 0: nothing */
@@ -61,7 +61,7 @@ struct batch {
 	struct hidden {
 		hf_pte *entry;
 		hf_pte leaf; /* as it was */
-	} hidden[BATCH];
+	} hidden[RECLAIM_BATCH];
 };
 
 /*
@@ -69,7 +69,7 @@ struct batch {
  * has: any other may be the object's, which counts as one who has it. phys->lock held.
  */
 HF_HOLDS(phys)
-static bool concerns(const struct reclaim *r, const struct batch *b, hf_pte e)
+static bool concerns(const struct reclaim *r, const struct reclaim_batch *b, hf_pte e)
 {
 	unsigned level = b->walk->level;
 	hf_pfn pfn = hf_pte_pfn(e);
@@ -92,7 +92,7 @@ static bool goes(const struct reclaim *r, hf_pte e)
 }
 
 /* Inspect one leaf: age it, hide it, or leave it as it is. The table is locked. */
-static void look_at(const struct reclaim *r, struct batch *b, hf_pte *entry, hf_va va)
+static void inspect_leaf(const struct reclaim *r, struct reclaim_batch *b, hf_pte *entry, hf_va va)
 {
 	hf_pte e = hf_pte_get(entry);
 	bool yes;
@@ -115,7 +115,7 @@ static void look_at(const struct reclaim *r, struct batch *b, hf_pte *entry, hf_
 
 /* No CPU may use what has been hidden or aged, in whichever space. */
 HF_HOLDS_SHARED(mm)
-static void flush(const struct reclaim *r, const struct batch *b)
+static void flush(const struct reclaim *r, const struct reclaim_batch *b)
 {
 	struct hf_mm *mm = b->walk->mm;
 	bool moved = false;
@@ -205,7 +205,7 @@ static void let_go(struct reclaim *r, unsigned level, const struct hidden *h)
  * is what it was.
  */
 HF_HOLDS_SHARED(mm)
-static bool split(struct reclaim *r, const struct hf_walk *w, const struct hidden *h)
+static bool split_cold(struct reclaim *r, const struct hf_walk *w, const struct hidden *h)
 {
 	struct hf_reserve frame = HF_RESERVE_EMPTY;
 	enum hf_status st = HF_ERR_NOMEM;
@@ -283,25 +283,26 @@ static hf_va table_end(const struct hf_walk *w, hf_va end)
 
 /* Visit [w->va, end) of the mapping as far as the walk's table goes. Returns where it ends. */
 HF_HOLDS_SHARED(mm)
-static hf_va visit_table(struct reclaim *r, struct hf_walk *w, const struct hf_vma *vma, hf_va end)
+static hf_va reclaim_table(struct reclaim *r, struct hf_walk *w, const struct hf_vma *vma,
+			   hf_va end)
 {
 	const hf_va size = hf_level_size(w->level), stop = table_end(w, end);
 	hf_va va = hf_level_base(w->va, w->level);
-	struct batch b = { .walk = w, .vma = vma };
+	struct reclaim_batch b = { .walk = w, .vma = vma };
 	const hf_va from = w->va;
 	hf_pte *entry = w->entry;
 	uint64_t before = r->done;
 
 	for (; va < stop && !hf_pte_branch(hf_pte_get(entry), w->level); va += size, entry++) {
-		if (b.split || b.count == BATCH || r->done + b.count >= r->want)
+		if (b.split || b.count == RECLAIM_BATCH || r->done + b.count >= r->want)
 			break;
 		r->inspected++;
 		if (hf_pte_leaf(hf_pte_get(entry), w->level))
-			look_at(r, &b, entry, va);
+			inspect_leaf(r, &b, entry, va);
 	}
 	flush(r, &b);
 	w->va = va - size;
-	if (b.split && split(r, w, &b.hidden[--b.count]))
+	if (b.split && split_cold(r, w, &b.hidden[--b.count]))
 		va -= size; /* its parts are next */
 	for (unsigned i = 0; i < b.count; i++)
 		let_go(r, w->level, &b.hidden[i]);
@@ -319,7 +320,7 @@ static hf_va visit(struct reclaim *r, struct hf_walk *w, const struct hf_vma *vm
 	hf_va next = stop;
 
 	if (w->exclusive)
-		return visit_table(r, w, vma, end);
+		return reclaim_table(r, w, vma, end);
 	if (r->way != CLOCK)
 		return stop;
 	if (w->level > HF_LEVEL_PTE)
@@ -327,7 +328,7 @@ static hf_va visit(struct reclaim *r, struct hf_walk *w, const struct hf_vma *vm
 	if (!lock_others(r, w->mm))
 		return next;
 	if (!locked_by_any(r, va, stop))
-		next = visit_table(r, w, vma, end);
+		next = reclaim_table(r, w, vma, end);
 	unlock_others(r, w->mm, NULL);
 	return next;
 }

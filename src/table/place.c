@@ -114,7 +114,7 @@ static bool in_table(struct search *s)
 
 /* Entry `e`, at `base`, is what the page goes by, if it says anything. */
 HF_HOLDS(phys)
-static void ask(struct search *s, hf_pte e, unsigned level, hf_va base)
+static void ask_entry(struct search *s, hf_pte e, unsigned level, hf_va base)
 {
 	uint32_t distance =
 		(uint32_t)((hf_level_base(s->p->va, s->p->level) - base) >> HF_PAGE_SHIFT);
@@ -154,9 +154,9 @@ static bool in_table_above(struct search *s)
 	s->tries = 2;
 	for (unsigned d = 1; (d <= below || d <= above) && s->tries && !s->got; d++) {
 		if (d <= below)
-			ask(s, hf_pte_get(e - d), level, base - d * size);
+			ask_entry(s, hf_pte_get(e - d), level, base - d * size);
 		if (d <= above)
-			ask(s, hf_pte_get(e + d), level, base + d * size);
+			ask_entry(s, hf_pte_get(e + d), level, base + d * size);
 	}
 	return s->got;
 }
