@@ -33,7 +33,8 @@
  *    not know to the one it found.
  *
  * A child of fork(2) has none of this memory, so it cannot damage its parent's: where it touches a
- * window or calls Holdfast, it dies of SIGSEGV. It may call execve(2) or _exit(2).
+ * window or calls Holdfast, it dies of SIGSEGV. It may call execve(2) or _exit(2); daemon(3) comes
+ * before hf_linux_create.
  * docs/linux.md has recipes for gdb, valgrind and core dumps.
  */
 #ifndef HOLDFAST_LINUX_H
@@ -94,7 +95,8 @@ struct hf_linux_config {
 	 * blocked, on its signal stack if it has one, and between any two instructions of the
 	 * program, whose locks it may hold (malloc(3)'s, if its heap is in a window). None of
 	 * Holdfast's is held: they may unmap, unpin, end spaces, map, protect, and answer
-	 * HF_LINUX_RETRY. They may access spaces; what fails then fails without asking them.
+	 * HF_LINUX_RETRY. They may access spaces; what fails then fails without asking them. They
+	 * return, and do not siglongjmp(3) away.
 	 */
 	enum hf_linux_answer (*nomem)(void *fault_arg, const struct hf_linux_fault *fault);
 	enum hf_linux_answer (*denied)(void *fault_arg, const struct hf_linux_fault *fault);

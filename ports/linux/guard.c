@@ -29,6 +29,9 @@ static THREADS_OWN int held;
 /* A page that reads as zeros in children. */
 static const volatile char *parent;
 
+/* hf_linux_sigstack_size, measured once. */
+static size_t needed;
+
 void hf_linux_holds(void *host, int change)
 {
 	(void)host;
@@ -51,6 +54,7 @@ bool hf_linux_guard_init(void)
 	/* Where the host does not know this, children die without a word. */
 	madvise(page, HF_PAGE_SIZE, MADV_WIPEONFORK);
 	parent = page;
+	needed = hf_linux_sigstack_size();
 	return true;
 }
 
@@ -69,6 +73,5 @@ size_t hf_linux_sigstack_size(void)
 bool hf_linux_stack_small(const stack_t *stack)
 {
 	/* The kernel says in a ucontext of a thread that never had one: size 0. */
-	return !(stack->ss_flags & SS_DISABLE) && stack->ss_size &&
-	       stack->ss_size < hf_linux_sigstack_size();
+	return !(stack->ss_flags & SS_DISABLE) && stack->ss_size && stack->ss_size < needed;
 }

@@ -20,7 +20,7 @@ bool hf_linux_guard_init(void);
 /* This process came from fork(2) since: the memory of spaces is its parent's alone. */
 bool hf_linux_is_child(void);
 
-/* `stack`, a thread's signal stack, is too small for a fault: hf_linux_sigstack_size. */
+/* `stack`, a thread's signal stack, is too small for a fault. After hf_linux_guard_init. */
 bool hf_linux_stack_small(const stack_t *stack);
 
 #endif

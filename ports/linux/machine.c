@@ -75,6 +75,17 @@ static uint64_t default_map_limit(void)
 	return max / 2;
 }
 
+/* This thread is likely to be one that takes faults; of others the handler says it. */
+static enum hf_status check_signal_stack(void)
+{
+	stack_t stack;
+
+	if (sigaltstack(NULL, &stack) || !hf_linux_stack_small(&stack))
+		return HF_OK;
+	errno = ENOBUFS;
+	return HF_ERR_HOST;
+}
+
 static enum hf_status open_machine(struct hf_linux *lin, const struct hf_linux_config *config)
 {
 	struct hf_phys_config phys = {
@@ -98,7 +109,7 @@ static enum hf_status open_machine(struct hf_linux *lin, const struct hf_linux_c
 		status = hf_phys_init(&lin->phys, &phys);
 	if (!status)
 		status = hf_linux_handler_install();
-	return status;
+	return status ? status : check_signal_stack();
 }
 
 static void close_machine(struct hf_linux *lin)
@@ -116,16 +127,11 @@ enum hf_status hf_linux_create(const struct hf_linux_config *config, struct hf_l
 {
 	struct hf_linux *lin;
 	enum hf_status status;
-	stack_t stack;
 
 	if (config->ram_bytes % BLOCK)
 		return HF_ERR_ALIGN;
 	if (!config->ram_bytes)
 		return HF_ERR_EMPTY;
-	if (!sigaltstack(NULL, &stack) && hf_linux_stack_small(&stack)) {
-		errno = ENOBUFS;
-		return HF_ERR_HOST;
-	}
 	lin = hf_linux_own(sizeof(*lin));
 	if (!lin)
 		return HF_ERR_NOMEM;

@@ -139,6 +139,8 @@ static void scene_child(void)
 static void a_child_is_told_why_it_dies(void **state)
 {
 	(void)state;
+	if (SANITIZED)
+		SKIP("a sanitizer answers SIGSEGV in its own way");
 	dies_saying(SIGSEGV, "child", "child of fork(2)");
 }
 
@@ -296,6 +298,8 @@ static void scene_says_bus(void)
 static void a_program_that_dies_says_why(void **state)
 {
 	(void)state;
+	if (SANITIZED)
+		SKIP("a sanitizer answers SIGSEGV in its own way");
 	dies_saying(SIGSEGV, "says_denied", "holdfast: writing at 0x");
 	dies_saying(SIGSEGV, "says_denied", "HF_ERR_ACCESS");
 	dies_saying(SIGSEGV, "says_unmapped", "holdfast: reading at 0x");
