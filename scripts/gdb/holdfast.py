@@ -40,7 +40,8 @@ class Format:
 
     def number(self, e):
         """The frame, or the slot, that an entry names."""
-        return (e & self.pfn_bits) >> self.pfn_shift
+        inverted = 0 if self.present(e) else self.inverted
+        return ((e ^ inverted) & self.pfn_bits) >> self.pfn_shift
 
     def present(self, e):
         return bool(e & self.valid)

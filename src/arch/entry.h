@@ -75,10 +75,18 @@ static inline bool hf_pte_leaf(hf_pte e, unsigned level)
 	       (level == HF_LEVEL_PTE || (e.v & hf_format.branch_bits) != hf_format.branch_is);
 }
 
+/* ---- Its frame, or slot ---- */
+
+/* The bits of its number that entry `v` has the other way round: see struct hf_format. */
+static inline uint64_t hf_inverted(uint64_t v)
+{
+	return v & hf_format.valid ? 0 : hf_format.inverted;
+}
+
 /* The frame that a branch or leaf leads to. */
 static inline hf_pfn hf_pte_pfn(hf_pte e)
 {
-	return (hf_pfn){ (uint32_t)(e.v >> hf_format.pfn_shift) &
+	return (hf_pfn){ (uint32_t)((e.v ^ hf_inverted(e.v)) >> hf_format.pfn_shift) &
 			 (uint32_t)(hf_format.pfn_bits >> hf_format.pfn_shift) };
 }
 
@@ -87,24 +95,36 @@ static inline uint64_t hf_pfn_bits(uint32_t pfn)
 	return (uint64_t)pfn << hf_format.pfn_shift;
 }
 
+/* The same entry leading to another frame. */
+static inline hf_pte hf_pte_with_pfn(hf_pte e, hf_pfn pfn)
+{
+	return (hf_pte){ (e.v & ~hf_format.pfn_bits) | (hf_pfn_bits(pfn.v) ^ hf_inverted(e.v)) };
+}
+
+/* Entry e with its other bits as in `v`: its number stays, though it may become valid or cease to. */
+static inline hf_pte hf_pte_become(hf_pte e, uint64_t v)
+{
+	return (hf_pte){ v ^ hf_inverted(e.v) ^ hf_inverted(v) };
+}
+
 /* Keep the entry, take it from the hardware. */
 static inline hf_pte hf_pte_mkhidden(hf_pte e)
 {
-	return (hf_pte){ (e.v & ~hf_format.valid) | hf_format.hidden };
+	return hf_pte_become(e, (e.v & ~hf_format.valid) | hf_format.hidden);
 }
 
 /* Give a hidden entry back to it; a branch that was unarmed is so again. */
 static inline hf_pte hf_pte_mkshown(hf_pte e)
 {
-	return (hf_pte){ (e.v & ~hf_format.hidden) |
-			 (e.v & hf_format.unarmed ? 0 : hf_format.valid) };
+	return hf_pte_become(e, (e.v & ~hf_format.hidden) |
+					(e.v & hf_format.unarmed ? 0 : hf_format.valid));
 }
 
 /* ---- A page in the swap store ---- */
 
 static inline hf_pte hf_swapped_make(uint32_t slot)
 {
-	return (hf_pte){ hf_pfn_bits(slot) | hf_format.swapped };
+	return hf_pte_with_pfn((hf_pte){ hf_format.swapped }, (hf_pfn){ slot });
 }
 
 static inline uint32_t hf_swapped_slot(hf_pte e)
@@ -149,7 +169,7 @@ static inline bool hf_branch_unarmed(hf_pte e)
 /* Nothing below is writable any more: let the hardware go through it. */
 static inline hf_pte hf_branch_arm(hf_pte e)
 {
-	return (hf_pte){ (e.v & ~hf_format.unarmed) | hf_format.valid };
+	return hf_pte_become(e, (e.v & ~hf_format.unarmed) | hf_format.valid);
 }
 
 static inline bool hf_branch_look(hf_pte e)
@@ -172,10 +192,11 @@ static inline hf_pte hf_branch_clear_look(hf_pte e)
 /* A clean leaf for a mapping with protection `prot`, write-protected. */
 static inline hf_pte hf_leaf_make(hf_pfn pfn, unsigned level, unsigned prot)
 {
-	hf_pte e = { hf_pfn_bits(pfn.v) | hf_format.leaf };
+	hf_pte e = { hf_format.leaf };
 
 	e.v |= prot == HF_PROT_NONE ? hf_format.hidden : hf_format.valid;
 	e.v |= level > HF_LEVEL_PTE ? hf_format.huge : hf_format.small;
+	e = hf_pte_with_pfn(e, pfn);
 	e = hf_right_set(&hf_format.leaf_exec, e, prot & HF_PROT_EXEC);
 	return hf_right_set(&hf_format.leaf_write, e, false);
 }
@@ -261,12 +282,6 @@ static inline hf_pte hf_leaf_clear_lazy(hf_pte e)
 	return (hf_pte){ e.v & ~hf_format.lazy };
 }
 
-/* The same entry leading to another frame. */
-static inline hf_pte hf_leaf_with_pfn(hf_pte e, hf_pfn pfn)
-{
-	return (hf_pte){ (e.v & ~hf_format.pfn_bits) | hf_pfn_bits(pfn.v) };
-}
-
 /* The leaf with another protection; what was marked stays, write permission goes. */
 static inline hf_pte hf_leaf_with_prot(hf_pte e, unsigned level, unsigned prot)
 {
@@ -278,11 +293,11 @@ static inline hf_pte hf_leaf_with_prot(hf_pte e, unsigned level, unsigned prot)
 /* One of the 512 leaves at level - 1 that together map what leaf `e` at `level` maps. */
 static inline hf_pte hf_leaf_part(hf_pte e, unsigned level, unsigned index)
 {
-	uint64_t v = e.v;
+	hf_pfn pfn = { hf_pte_pfn(e).v + (index << hf_level_order(level - 1)) };
 
 	if (level - 1 == HF_LEVEL_PTE)
-		v = (v & ~hf_format.huge) | hf_format.small;
-	return (hf_pte){ v + hf_pfn_bits(index << hf_level_order(level - 1)) };
+		e.v = (e.v & ~hf_format.huge) | hf_format.small;
+	return hf_pte_with_pfn(e, pfn);
 }
 
 /* ---- Either ---- */
@@ -301,8 +316,8 @@ static inline hf_pte hf_pte_wrprotect(hf_pte e, unsigned level)
 }
 
 /*
- * Whether `e` is an entry that this core can have made at `level`: no unknown bits, a
- * frame aligned to its size, and one of valid, hidden and swapped.
+ * Whether `e` is an entry that this core can have made at `level`: no unknown bits, a frame's
+ * number, inverted where it has to be and aligned to its size, and one of valid, hidden and swapped.
  */
 static inline bool hf_pte_wellformed(hf_pte e, unsigned level)
 {
@@ -315,6 +330,8 @@ static inline bool hf_pte_wellformed(hf_pte e, unsigned level)
 
 	if (hf_pte_none(e))
 		return true;
+	if (hf_pte_with_pfn(e, hf_pte_pfn(e)).v != e.v)
+		return false;
 	if (hf_pte_swapped(e))
 		return !(e.v & ~(f->swapped | f->pfn_bits));
 	if (hf_pte_branch(e, level))

@@ -5,6 +5,10 @@
  * bits in others.
  *
  * W in a branch write-protects everything below when it is clear.
+ *
+ * L1TF: in an entry that is not present the address is inverted, all 40 bits of it. That leads
+ * beyond all RAM if that ends below half of the addresses that the CPU has (Intel's own condition).
+ * An empty entry leads to frame 0: lend the core no secrets there, nor RAM where others keep them.
  */
 #ifndef HF_ARCH_X86_64_H
 #define HF_ARCH_X86_64_H
@@ -24,6 +28,7 @@ enum {
 	X86_SOFT_11 = 1 << 11,
 };
 #define X86_NX ((uint64_t)1 << 63)
+#define X86_ADDRESS ((((uint64_t)1 << 52) - 1) & ~(uint64_t)0xfff)
 
 static const struct hf_format hf_format = {
 #if HF_ARCH_LEVELS == 5
@@ -34,7 +39,8 @@ static const struct hf_format hf_format = {
 	.va_bits = 47, /* the half with bit 47 clear */
 #endif
 	.pfn_shift = HF_PAGE_SHIFT,
-	.pfn_bits = (((uint64_t)1 << 52) - 1) & ~(uint64_t)0xfff,
+	.pfn_bits = X86_ADDRESS,
+	.inverted = X86_ADDRESS,
 	.valid = X86_P,
 	.branch_bits = X86_PS,
 	.branch_is = 0,

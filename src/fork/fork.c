@@ -213,7 +213,7 @@ static hf_pte own_leaf(struct fork *f, hf_pte e, hf_pfn pfn, unsigned level)
 {
 	hf_map_count_locked(f->phys, pfn, level, true); /* its first */
 	*(level == HF_LEVEL_PTE ? &f->cost.small : &f->cost.huge) += 1;
-	return hf_leaf_with_pfn(e, pfn);
+	return hf_pte_with_pfn(e, pfn);
 }
 
 /*

@@ -311,12 +311,18 @@ static struct hf_violation write_to_read_only(struct world *w)
 
 static struct hf_violation present_without_access(struct world *w)
 {
-	return changed_leaf(w, w->none, hf_format.valid, hf_format.hidden);
+	hf_pte *e = entry_at(w->parent, w->none, PTE);
+
+	*e = hf_pte_mkshown(*e);
+	return changed_leaf(w, w->none, 0, 0);
 }
 
 static struct hf_violation held_with_access(struct world *w)
 {
-	return changed_leaf(w, w->small + 5 * PAGE, hf_format.hidden, hf_format.valid);
+	hf_pte *e = entry_at(w->parent, w->small + 5 * PAGE, PTE);
+
+	*e = hf_pte_mkhidden(*e);
+	return changed_leaf(w, w->small + 5 * PAGE, 0, 0);
 }
 
 static struct hf_violation executable_data(struct world *w)
@@ -652,7 +658,7 @@ static struct hf_violation branch_to_data(struct world *w)
 	hf_pte *e = entry_at(w->parent, w->small, PMD);
 	hf_pfn data = pfn_at(w->parent, w->small, PTE);
 
-	*e = hf_leaf_with_pfn(*e, data);
+	*e = hf_pte_with_pfn(*e, data);
 	return in("branch-leads-to-table", w->parent, w->small, hf_pfn_pa(data));
 }
 
@@ -661,7 +667,7 @@ static struct hf_violation leaf_to_no_ram(struct world *w)
 	hf_va va = w->small + 5 * PAGE;
 	hf_pte *e = entry_at(w->parent, va, PTE);
 
-	*e = hf_leaf_with_pfn(*e, (hf_pfn){ 5 });
+	*e = hf_pte_with_pfn(*e, (hf_pfn){ 5 });
 	return in("entry-leads-to-ram", w->parent, va, (hf_pa){ 5 * PAGE });
 }
 
@@ -669,7 +675,7 @@ static struct hf_violation branch_to_no_ram(struct world *w)
 {
 	hf_pte *e = entry_at(w->parent, w->small, PMD);
 
-	*e = hf_leaf_with_pfn(*e, (hf_pfn){ 5 });
+	*e = hf_pte_with_pfn(*e, (hf_pfn){ 5 });
 	return in("entry-leads-to-ram", w->parent, w->small, (hf_pa){ 5 * PAGE });
 }
 
@@ -678,7 +684,7 @@ static struct hf_violation mapped_table(struct world *w)
 	hf_va va = w->small + 5 * PAGE;
 	hf_pte *e = entry_at(w->parent, va, PTE);
 
-	*e = hf_leaf_with_pfn(*e, pfn_at(w->parent, w->small, PMD));
+	*e = hf_pte_with_pfn(*e, pfn_at(w->parent, w->small, PMD));
 	return in("tables-are-not-data", w->parent, va, pa_at(w->parent, w->small, PMD));
 }
 
@@ -704,7 +710,7 @@ static struct hf_violation mapped_host_block(struct world *w)
 	hf_map_get_locked(&w->m->phys, host, PTE);
 	hf_map_put_locked(&w->m->phys, old, PTE);
 	hf_phys_unlock(&w->m->phys);
-	*e = hf_leaf_with_pfn(*e, host);
+	*e = hf_pte_with_pfn(*e, host);
 	return of_frame("tables-are-not-data", hf_pfn_pa(host));
 }
 
@@ -973,7 +979,7 @@ static void finds_damaged_objects(void **state)
 	page = hf_table_entries(&m->phys, object->root);
 
 	was = leaf[0];
-	leaf[0] = hf_leaf_with_pfn(leaf[0], hf_pte_pfn(leaf[1]));
+	leaf[0] = hf_pte_with_pfn(leaf[0], hf_pte_pfn(leaf[1]));
 	finds(m, "leaf-within-page");
 	leaf[0] = was;
 

@@ -24,13 +24,14 @@ static const hf_pfn small = { 0x12345 }, mid = { 0x12200 }, big = { 0xc0000 },
 
 /* What each format's entries are. Names are in what the test says of them. */
 struct golden {
-	uint64_t branch, branch_last, branch_readonly, branch_armed, branch_look;
-	uint64_t page_r, page_rx, page_rw, page_rwx, page_none;
+	uint64_t branch, branch_last, branch_readonly, branch_armed, branch_look, branch_hidden;
+	uint64_t page_r, page_rx, page_rw, page_rwx, page_none, page_rw_hidden;
 	uint64_t page_r_used, page_rw_used; /* accessed; accessed and dirty */
 	uint64_t page_rw_to_rx;		    /* what was marked stays */
 	uint64_t mid_r, mid_rx, mid_rw, big_r, big_rw, big_none;
 	uint64_t page_lazy, swapped;
 	uint64_t mid_part_5, big_part_511; /* of mid_rw at index 5, of big_r at index 511 */
+	uint64_t mid_part_5_hidden;
 };
 
 #if defined(HF_ARCH_AARCH64)
@@ -47,11 +48,13 @@ static const struct golden golden = {
 	.branch_last = 0x00000ffffffff003,
 	.branch_readonly = 0x4000000012345003,
 	.branch_look = 0x0080000012345003,
+	.branch_hidden = 0x0200000012345002,
 	.page_r = 0x0060000012345bc3,
 	.page_rx = 0x0020000012345bc3,
 	.page_rw = 0x00e0000012345b43,
 	.page_rwx = 0x00a0000012345b43,
 	.page_none = 0x0260000012345bc2,
+	.page_rw_hidden = 0x02e0000012345b42,
 	.page_r_used = 0x0060000012345fc3,
 	.page_rw_used = 0x00e0000012345f43,
 	.page_rw_to_rx = 0x00a0000012345bc3,
@@ -65,6 +68,7 @@ static const struct golden golden = {
 	.swapped = 0x0400000000055000,
 	.mid_part_5 = 0x00e0000012205b43,
 	.big_part_511 = 0x00600000ffe00bc1,
+	.mid_part_5_hidden = 0x02e0000012205b42,
 };
 #define LEVELS 4
 #define VA_END 0x0001000000000000 /* ARM D8.1: TTBR0_EL1 with T0SZ = 16 */
@@ -88,11 +92,13 @@ static const struct golden golden = {
 	.branch_readonly = 0x20000000048d1400,
 	.branch_armed = 0x00000000048d1401,
 	.branch_look = 0x00000000048d1701,
+	.branch_hidden = 0x80000000048d1600,
 	.page_r = 0x00000000048d1413,
 	.page_rx = 0x00000000048d141b,
 	.page_rw = 0x00000000048d1417 | D,
 	.page_rwx = 0x00000000048d141f | D,
 	.page_none = 0x80000000048d1412,
+	.page_rw_hidden = 0x80000000048d1416 | D,
 	.page_r_used = 0x00000000048d1453,
 	.page_rw_used = 0x00000000048d14d7,
 	.page_rw_to_rx = 0x00000000048d141b | D,
@@ -106,6 +112,7 @@ static const struct golden golden = {
 	.swapped = 0x4000000000015400,
 	.mid_part_5 = 0x0000000004881417 | D,
 	.big_part_511 = 0x000000003ff80013,
+	.mid_part_5_hidden = 0x8000000004881416 | D,
 };
 #undef D
 #if HF_ARCH_LEVELS == 3
@@ -123,18 +130,23 @@ static const struct golden golden = {
 /*
  * SDM 4.5, tables 4-14 to 4-20: P 0, R/W 1, U/S 2, A 5, D 6, PS 7, address 51:12, XD 63;
  * 11:9 are ignored where P is set, everything where it is clear.
- * Software: LOOK and lazy 9, held 10, away 11.
+ * Software: LOOK and lazy 9, hidden 10, swapped 11.
+ * Where P is clear the address is inverted, for the sake of CPUs with L1TF (SDM has nothing of it;
+ * Intel's "Deep Dive: Intel Analysis of L1 Terminal Fault" does): of 0x12345000, in bits 51:12,
+ * that is 0xfffffedcba000.
  */
 static const struct golden golden = {
 	.branch = 0x0000000012345007,
 	.branch_last = 0x00000ffffffff007,
 	.branch_readonly = 0x0000000012345005,
 	.branch_look = 0x0000000012345207,
+	.branch_hidden = 0x000fffffedcba406,
 	.page_r = 0x8000000012345005,
 	.page_rx = 0x0000000012345005,
 	.page_rw = 0x8000000012345007,
 	.page_rwx = 0x0000000012345007,
-	.page_none = 0x8000000012345404,
+	.page_none = 0x800fffffedcba404,
+	.page_rw_hidden = 0x800fffffedcba406,
 	.page_r_used = 0x8000000012345025,
 	.page_rw_used = 0x8000000012345067,
 	.page_rw_to_rx = 0x0000000012345005,
@@ -143,11 +155,12 @@ static const struct golden golden = {
 	.mid_rw = 0x8000000012200087,
 	.big_r = 0x80000000c0000085,
 	.big_rw = 0x80000000c0000087,
-	.big_none = 0x80000000c0000484,
+	.big_none = 0x800fffff3ffff484,
 	.page_lazy = 0x8000000012345205,
-	.swapped = 0x0000000000055800,
+	.swapped = 0x000ffffffffaa800,
 	.mid_part_5 = 0x8000000012205007,
 	.big_part_511 = 0x80000000ffe00085,
+	.mid_part_5_hidden = 0x800fffffeddfa406,
 };
 #if HF_ARCH_LEVELS == 5
 #define LEVELS 5
@@ -210,7 +223,7 @@ static void small_leaves(void **state)
 	SAME(hf_leaf_clear_lazy(hf_leaf_mklazy(r)).v, golden.page_r);
 	SAME(hf_leaf_mkold(hf_leaf_mkaccessed(r, false)).v, golden.page_r);
 	SAME(hf_leaf_with_prot(rw, PTE, R | X).v, golden.page_rw_to_rx);
-	SAME(hf_leaf_with_pfn(hf_leaf_make(last, PTE, R), small).v, golden.page_r);
+	SAME(hf_pte_with_pfn(hf_leaf_make(last, PTE, R), small).v, golden.page_r);
 }
 
 static void huge_leaves(void **state)
@@ -242,6 +255,38 @@ static void what_is_away(void **state)
 	SAME(hf_pte_wrprotect(e, PTE).v, golden.swapped);
 }
 
+/* What is hidden keeps its frame, whatever is done to it. */
+static void hiding(void **state)
+{
+	const hf_pte rw = { golden.page_rw }, branch = { golden.branch },
+		     mid_rw = { golden.mid_rw };
+	hf_pte e = hf_pte_mkhidden(rw);
+
+	(void)state;
+	SAME(e.v, golden.page_rw_hidden);
+	SAME(hf_pte_mkhidden(e).v, golden.page_rw_hidden);
+	SAME(hf_pte_pfn(e).v, small.v);
+	SAME(hf_pte_mkshown(e).v, golden.page_rw);
+	SAME(hf_pte_mkshown(hf_pte_with_pfn(e, last)).v, hf_pte_with_pfn(rw, last).v);
+	SAME(hf_leaf_with_prot(rw, PTE, HF_PROT_NONE).v,
+	     golden.page_none | (golden.page_rw & hf_format.dirty));
+	SAME(hf_leaf_with_prot(hf_leaf_with_prot(rw, PTE, HF_PROT_NONE), PTE, R | X).v,
+	     golden.page_rw_to_rx);
+	SAME(hf_pte_mkhidden(branch).v, golden.branch_hidden);
+	SAME(hf_pte_pfn(hf_pte_mkhidden(branch)).v, small.v);
+	SAME(hf_pte_mkshown(hf_pte_mkhidden(branch)).v, golden.branch);
+	SAME(hf_leaf_part(hf_pte_mkhidden(mid_rw), PMD, 5).v, golden.mid_part_5_hidden);
+	SAME(hf_pte_mkshown(hf_leaf_part(hf_pte_mkhidden(mid_rw), PMD, 5)).v, golden.mid_part_5);
+	SAME(hf_swapped_slot(hf_swapped_make(0xffffffff)), 0xffffffff);
+	/* one that is inverted and should not be, or the other way round */
+	assert_false(hf_format.inverted &&
+		     hf_pte_wellformed((hf_pte){ rw.v ^ hf_format.inverted }, PTE));
+	assert_false(hf_format.inverted &&
+		     hf_pte_wellformed((hf_pte){ e.v ^ hf_format.inverted }, PTE));
+	assert_false(hf_format.inverted &&
+		     hf_pte_wellformed((hf_pte){ golden.swapped ^ hf_format.inverted }, PTE));
+}
+
 /* An entry is read as what it was made. */
 static void reading(void **state)
 {
@@ -258,6 +303,7 @@ static void reading(void **state)
 		{ golden.page_rw, PTE, false, true, true, false },
 		{ golden.page_rwx, PTE, false, true, true, true },
 		{ golden.page_none, PTE, false, false, false, false },
+		{ golden.page_rw_hidden, PTE, false, false, false, false },
 		{ golden.mid_r, PMD, false, true, false, false },
 		{ golden.mid_rw, PMD, false, true, true, false },
 		{ golden.big_rw, PUD, false, true, true, false },
@@ -311,6 +357,7 @@ int main(int argc, char **argv)
 		TEST(huge_leaves),
 		TEST(parts_of_huge_leaves),
 		TEST(what_is_away),
+		TEST(hiding),
 		TEST(reading),
 		TEST(frame_zero),
 	};
