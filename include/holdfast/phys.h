@@ -64,6 +64,8 @@ struct hf_phys {
 	uint32_t loose_count;
 	uint64_t free_frames;
 	uint64_t total_frames;
+	uint64_t index_frames; /* of the tree */
+	uintptr_t ram_tree;    /* finds the range of a frame; constant */
 	uint64_t fail_after; /* see hf_phys_fail_after */
 	uint64_t allocs;
 	hf_pfn zero[2];		   /* the zero page, small and huge */
@@ -94,7 +96,8 @@ uint64_t hf_phys_meta_size(uint64_t len);
 
 /*
  * Start managing the RAM that `config` lists. Clears the metadata and one
- * frame (the zero page), touches no other RAM.
+ * frame (the zero page), touches no other RAM; but of several ranges it keeps the last frames,
+ * less than one for each, for finding out which range a frame lies in.
  * HF_ERR_INVAL: no port, a port without flush or panic, wait without wake, no map or meta.
  * HF_ERR_EMPTY: no range, or one of length 0. HF_ERR_ALIGN: base, len or meta.
  * HF_ERR_WRAP: base + len. HF_ERR_RANGE: RAM in or beyond the last

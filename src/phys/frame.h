@@ -26,6 +26,7 @@
 #include "../lib/atomic.h"
 #include "../lib/lock.h"
 #include "../lib/panic.h"
+#include "ram.h"
 
 #include <holdfast/phys.h>
 
@@ -48,6 +49,7 @@ enum hf_frame_kind {
 	HF_FRAME_PAGE,	 /* first frame of an object's page of 2^order */
 	HF_FRAME_CACHED, /* data that the swap store has, too: see slot.h */
 	HF_FRAME_ZERO,	 /* first frame of a zero page of 2^order */
+	HF_FRAME_INDEX,	 /* of the tree in ram.h */
 };
 
 struct hf_frame {
@@ -110,21 +112,10 @@ static inline uint32_t hf_own_maps(const struct hf_frame *f)
 	return hf_frame_get_kind(f) == HF_FRAME_TABLE ? 0 : maps;
 }
 
-/* The RAM range that holds `pfn`, or NULL. No lock. */
-static inline const struct hf_ram *hf_ram_of(const struct hf_phys *phys, hf_pfn pfn)
-{
-	uint64_t pa = (uint64_t)pfn.v << HF_PAGE_SHIFT;
-
-	for (size_t i = 0; i < phys->ram_count; i++)
-		if (pa - phys->ram[i].base.v < phys->ram[i].len)
-			return &phys->ram[i];
-	return NULL;
-}
-
 /* The descriptor of `pfn`, which must be RAM. No lock. */
 static inline struct hf_frame *hf_frame_at(const struct hf_phys *phys, hf_pfn pfn)
 {
-	const struct hf_ram *ram = hf_ram_of(phys, pfn);
+	const struct hf_ram *ram = hf_ram_candidate(phys, pfn, false);
 
 	return (struct hf_frame *)ram->meta + (pfn.v - (uint32_t)(ram->base.v >> HF_PAGE_SHIFT));
 }
@@ -139,7 +130,7 @@ static inline struct hf_frame *hf_frame_near(const struct hf_phys *phys, struct 
 					     hf_pfn pfn)
 {
 	if (pfn.v - n->start >= n->frames) {
-		const struct hf_ram *ram = hf_ram_of(phys, pfn);
+		const struct hf_ram *ram = hf_ram_candidate(phys, pfn, false);
 
 		n->start = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
 		n->frames = (uint32_t)(ram->len >> HF_PAGE_SHIFT);
@@ -151,7 +142,7 @@ static inline struct hf_frame *hf_frame_near(const struct hf_phys *phys, struct 
 /* The direct-map address of `pfn`, which must be RAM. No lock. */
 static inline void *hf_frame_ptr(const struct hf_phys *phys, hf_pfn pfn)
 {
-	const struct hf_ram *ram = hf_ram_of(phys, pfn);
+	const struct hf_ram *ram = hf_ram_candidate(phys, pfn, false);
 
 	return (char *)ram->map + (((uint64_t)pfn.v << HF_PAGE_SHIFT) - ram->base.v);
 }

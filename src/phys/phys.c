@@ -63,16 +63,19 @@ static enum hf_status check_phys_config(const struct hf_phys_config *c)
 
 /*
  * Put one range into the free lists, in the largest aligned blocks that fit, from the top
- * down so that the lowest block of each order is handed out first.
+ * down so that the lowest block of each order is handed out first. The last *index frames of
+ * the RAM, or what is left of them, are the index's.
  */
 HF_HOLDS(phys)
-static void add_ram(struct hf_phys *phys, const struct hf_ram *ram, bool zeroed)
+static void add_ram(struct hf_phys *phys, const struct hf_ram *ram, uint64_t *index, bool zeroed)
 {
 	uint32_t start = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
 	uint32_t end = start + (uint32_t)(ram->len >> HF_PAGE_SHIFT);
 
 	memset(ram->meta, 0, hf_phys_meta_size(ram->len));
 	phys->total_frames += end - start;
+	for (; *index && end > start; (*index)--)
+		hf_frame_set_kind(hf_frame_at(phys, (hf_pfn){ --end }), HF_FRAME_INDEX);
 	while (end > start) {
 		unsigned order = 0;
 
@@ -86,6 +89,7 @@ static void add_ram(struct hf_phys *phys, const struct hf_ram *ram, bool zeroed)
 enum hf_status hf_phys_init(struct hf_phys *phys, const struct hf_phys_config *config)
 {
 	enum hf_status st = check_phys_config(config);
+	uint64_t index;
 	hf_pfn zero;
 
 	if (st)
@@ -101,9 +105,11 @@ enum hf_status hf_phys_init(struct hf_phys *phys, const struct hf_phys_config *c
 	};
 	for (unsigned o = 0; o <= HF_MAX_ORDER; o++)
 		phys->free_head[o] = HF_NIL;
+	index = hf_ram_index(phys);
+	phys->index_frames = index;
 	hf_phys_lock(phys);
 	for (size_t i = phys->ram_count; i--;)
-		add_ram(phys, &phys->ram[i], config->zeroed);
+		add_ram(phys, &phys->ram[i], &index, config->zeroed);
 	hf_zero_page_locked(phys, HF_LEVEL_PTE, &zero); /* nothing has been taken yet */
 	hf_phys_unlock(phys);
 	return HF_OK;
@@ -115,6 +121,7 @@ enum hf_status hf_phys_fini(struct hf_phys *phys)
 	uint64_t own = 1;
 
 	hf_phys_lock(phys);
+	own += phys->index_frames;
 	if (phys->zero[1].v != HF_NIL)
 		own += HF_TABLE_ENTRIES;
 	if (phys->spaces || phys->free_frames + own != phys->total_frames)

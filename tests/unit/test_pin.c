@@ -2,6 +2,8 @@
 /* Pins where RAM comes in several ranges. The rest of pins: tests/port/suite_pin.c. */
 #include "unit.h"
 
+#include "arch/format.h"
+
 /* Free exactly `pa` of the frames taken, so that the next fault gets it. */
 static void free_only(struct memory *m, hf_pa *taken, size_t count, uint64_t pa)
 {
@@ -16,22 +18,26 @@ static void free_only(struct memory *m, hf_pa *taken, size_t count, uint64_t pa)
 }
 
 /*
- * Two ranges that touch, and a buffer whose two pages lie on both sides of the border. The
+ * Two ranges that touch (beside a third), and a buffer whose two pages lie on both sides of the border. The
  * list must have two spans (the host's view of the ranges need not be contiguous), and go
  * back as it came.
  */
 static void spans_do_not_cross_ranges(void **state)
 {
-	static const struct range ranges[] = { { GIB, MIB }, { GIB + MIB, MIB } };
-	struct memory *m = memory_new(ranges, 2, &quiet_port, NULL, 0);
+	static const struct range ranges[] = { { GIB, MIB }, { GIB + MIB, MIB }, { 2 * GIB, MIB } };
+	struct memory *m = memory_new(ranges, 3, &quiet_port, NULL, 0);
 	struct hf_mm *mm = space_new(m);
 	hf_va va = map(mm, 4 * PAGE);
-	hf_pa taken[2 * MIB / PAGE];
+	hf_pa taken[3 * MIB / PAGE + HF_LEVELS_MAX];
 	struct hf_span spans[2];
 	size_t count = 0, pins = 0;
 
 	(void)state;
-	OK(hf_fault(mm, va + 3 * PAGE, HF_ACCESS_WRITE, NULL)); /* the tables */
+	while (hf_phys_alloc(&m->phys, 0, &taken[count]) == HF_OK)
+		count++;
+	for (uint64_t i = 0; i < HF_LEVELS_MAX; i++) /* a page, and the tables */
+		free_only(m, taken, count, 2 * GIB + i * PAGE);
+	OK(hf_fault(mm, va + 3 * PAGE, HF_ACCESS_WRITE, NULL));
 	while (hf_phys_alloc(&m->phys, 0, &taken[count]) == HF_OK)
 		count++;
 	for (uint64_t i = 0; i < 2; i++) {

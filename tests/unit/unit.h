@@ -53,7 +53,7 @@ struct range {
 };
 
 /* A physical memory, with RAM that the host's kernel gives when it is touched. */
-#define MAX_RANGES 8
+#define MAX_RANGES 1024
 struct memory {
 	struct hf_phys phys;
 	struct hf_ram ram[MAX_RANGES];
