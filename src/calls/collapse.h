@@ -5,6 +5,7 @@
  */
 #ifndef HF_COLLAPSE_H
 #define HF_COLLAPSE_H
+
 #include "../lib/lock.h"
 #include "../space/edit.h"
 #include "../space/vma.h"

@@ -8,6 +8,7 @@
  */
 #ifndef HF_RMAP_H
 #define HF_RMAP_H
+
 #include "../lib/lock.h"
 #include "../object/object.h"
 #include "../space/vma.h"

@@ -2,6 +2,7 @@
 /* Stacks: mappings that grow downwards. */
 #ifndef HF_STACK_H
 #define HF_STACK_H
+
 #include "../lib/lock.h"
 
 #include <holdfast/mm.h>

@@ -15,14 +15,12 @@
  */
 #include "../arch/entry.h"
 #include "../lib/lock.h"
-#include "../lib/panic.h"
 #include "../lib/trace.h"
 #include "../phys/block.h"
 #include "../phys/buddy.h"
 #include "../phys/count.h"
 #include "../phys/frame.h"
 #include "../phys/reserve.h"
-#include "../phys/slot.h"
 #include "../phys/zero.h"
 #include "../space/mm.h"
 #include "../space/vma.h"
@@ -170,14 +168,8 @@ static hf_pte disarm(struct fork *f, hf_pte *entry, unsigned level)
 HF_HOLDS(phys)
 static bool get_for_child(struct fork *f, hf_pte e, unsigned level)
 {
-	bool ok;
+	bool ok = hf_target_get_locked(f->phys, e, level);
 
-	if (hf_pte_swapped(e))
-		ok = hf_slot_get_locked(f->phys, hf_swapped_slot(e));
-	else if (hf_pte_leaf(e, level))
-		ok = hf_map_get_locked(f->phys, hf_pte_pfn(e), level);
-	else
-		ok = hf_table_get_locked(f->phys, hf_pte_pfn(e));
 	f->overflow |= !ok;
 	return ok;
 }

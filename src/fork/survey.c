@@ -5,7 +5,6 @@
 #include "../lib/lock.h"
 #include "../phys/count.h"
 #include "../phys/frame.h"
-#include "../phys/slot.h"
 #include "../phys/zero.h"
 #include "../space/mm.h"
 #include "../space/vma.h"
@@ -57,14 +56,13 @@ static void need_leaves(struct hf_survey *s, hf_pfn pfn, unsigned level, uint64_
 
 /* What sharing one entry needs is room in a count. phys->lock held. */
 HF_HOLDS(phys)
-static void need_share(struct hf_survey *s, hf_pfn pfn, unsigned level, bool leaf)
+static void need_share(struct hf_survey *s, hf_pte e, unsigned level)
 {
 	struct hf_phys *phys = s->mm->phys;
 
-	if (leaf && !hf_refaultable_locked(phys, pfn))
-		need_leaves(s, pfn, level, 1);
-	else if (!leaf && hf_frame_at(phys, pfn)->refs >= phys->count_limit)
-		s->overflow = true;
+	if (hf_pte_leaf(e, level) && hf_refaultable_locked(phys, hf_pte_pfn(e)))
+		return;
+	s->overflow |= !hf_target_room_locked(phys, e, level, 1);
 }
 
 /* List the copy of a block; it joins the last one if it follows that. phys->lock held. */
@@ -152,10 +150,7 @@ static bool survey(struct hf_survey *s, hf_pfn table, hf_va base, unsigned level
 		}
 		if (!s->forecast && hf_pte_branch(e, level) && hf_branch_look(e))
 			hf_pte_update(&entries[i], hf_branch_clear_look);
-		if (hf_pte_swapped(e))
-			s->overflow |= !hf_slot_room_locked(s->mm->phys, hf_swapped_slot(e));
-		else
-			need_share(s, pfn, level, hf_pte_leaf(e, level));
+		need_share(s, e, level);
 	}
 	return look;
 }

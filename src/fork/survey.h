@@ -5,6 +5,7 @@
  */
 #ifndef HF_SURVEY_H
 #define HF_SURVEY_H
+
 #include "../arch/entry.h"
 #include "../lib/lock.h"
 #include "../space/vma.h"

@@ -5,6 +5,7 @@
  */
 #ifndef HF_LIB_ATOMIC_H
 #define HF_LIB_ATOMIC_H
+
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -10,6 +10,7 @@
  */
 #ifndef HF_LIB_LOCK_H
 #define HF_LIB_LOCK_H
+
 #include "atomic.h"
 
 #include <holdfast/phys.h>

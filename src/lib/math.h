@@ -2,6 +2,7 @@
 /* Small sums with addresses and lengths. */
 #ifndef HF_LIB_MATH_H
 #define HF_LIB_MATH_H
+
 #include <holdfast/types.h>
 
 static inline uint64_t hf_page_up(uint64_t len)

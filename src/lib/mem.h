@@ -2,6 +2,7 @@
 /* The four functions that a freestanding compiler may call by itself, and so do we. */
 #ifndef HF_LIB_MEM_H
 #define HF_LIB_MEM_H
+
 #include <stddef.h>
 
 void *memcpy(void *restrict dst, const void *restrict src, size_t len);

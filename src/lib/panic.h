@@ -2,6 +2,7 @@
 /* The end: an invariant is broken. Stops the host, does not return. No lock needed. */
 #ifndef HF_LIB_PANIC_H
 #define HF_LIB_PANIC_H
+
 #include <holdfast/phys.h>
 
 _Noreturn void hf_panic(const struct hf_phys *phys, const char *what);

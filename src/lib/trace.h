@@ -2,6 +2,7 @@
 /* Trace points of the core: HF_TRACE(phys, .what = HF_TRACE_PIN, ...). */
 #ifndef HF_TRACE_POINT_H
 #define HF_TRACE_POINT_H
+
 #include <holdfast/trace.h>
 
 /* The event is made only if somebody listens. Any lock may be held. */

@@ -18,6 +18,7 @@
  */
 #ifndef HF_OBJECT_H
 #define HF_OBJECT_H
+
 #include "../arch/entry.h"
 #include "../lib/lock.h"
 #include "../phys/frame.h"

@@ -2,6 +2,7 @@
 /* Blocks: the frames that one leaf maps. */
 #ifndef HF_BLOCK_H
 #define HF_BLOCK_H
+
 #include "../lib/lock.h"
 #include "frame.h"
 

@@ -12,6 +12,7 @@
  */
 #include "buddy.h"
 
+#include "../lib/atomic.h"
 #include "../lib/lock.h"
 #include "../lib/panic.h"
 #include "frame.h"

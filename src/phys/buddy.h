@@ -2,6 +2,7 @@
 /* The allocator of blocks of 2^order frames. All under phys->lock. */
 #ifndef HF_BUDDY_H
 #define HF_BUDDY_H
+
 #include "../lib/lock.h"
 
 #include <holdfast/phys.h>

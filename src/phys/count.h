@@ -2,6 +2,7 @@
 /* Counts: how many leaves and pins each block has. All under phys->lock. */
 #ifndef HF_COUNT_H
 #define HF_COUNT_H
+
 #include "../lib/lock.h"
 
 #include <holdfast/phys.h>

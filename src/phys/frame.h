@@ -23,6 +23,7 @@
  */
 #ifndef HF_FRAME_H
 #define HF_FRAME_H
+
 #include "../lib/atomic.h"
 #include "../lib/lock.h"
 #include "../lib/panic.h"

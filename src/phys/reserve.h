@@ -2,6 +2,7 @@
 /* Frames set aside. */
 #ifndef HF_RESERVE_H
 #define HF_RESERVE_H
+
 #include "frame.h"
 
 #include <holdfast/phys.h>

@@ -7,15 +7,10 @@
 
 #include <holdfast/phys.h>
 
-bool hf_slot_room_locked(const struct hf_phys *phys, uint32_t slot)
-{
-	return hf_slot_at(phys, slot)->refs < phys->count_limit;
-}
-
 bool hf_slot_get_locked(struct hf_phys *phys, uint32_t slot)
 {
 	HF_ASSERT_PHYS(phys);
-	if (!hf_slot_room_locked(phys, slot))
+	if (hf_slot_at(phys, slot)->refs >= phys->count_limit)
 		return false;
 	hf_slot_at(phys, slot)->refs++;
 	return true;

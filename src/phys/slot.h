@@ -18,6 +18,7 @@
  */
 #ifndef HF_SLOT_H
 #define HF_SLOT_H
+
 #include "../lib/lock.h"
 
 #include <holdfast/phys.h>
@@ -37,8 +38,6 @@ static inline struct hf_slot *hf_slot_at(const struct hf_phys *phys, uint32_t sl
  * One entry more names the slot: false, and no change, at the limit. One less: without entries it
  * is free.
  */
-HF_HOLDS(phys)
-bool hf_slot_room_locked(const struct hf_phys *phys, uint32_t slot);
 HF_HOLDS(phys)
 bool hf_slot_get_locked(struct hf_phys *phys, uint32_t slot);
 HF_HOLDS(phys)

@@ -2,6 +2,7 @@
 /* Pages on their way to the swap store and back. */
 #ifndef HF_SWAPIO_H
 #define HF_SWAPIO_H
+
 #include <holdfast/phys.h>
 
 /* Write a page, which cannot change meanwhile. No phys->lock. */

@@ -2,6 +2,7 @@
 /* Zero pages, and other pages that a fault finds again. */
 #ifndef HF_ZERO_H
 #define HF_ZERO_H
+
 #include "../lib/lock.h"
 #include "frame.h"
 

@@ -517,10 +517,8 @@ static void uncount(struct hf_phys *phys, hf_pfn table, unsigned level)
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
 		if (hf_pte_branch(entries[i], level))
 			uncount(phys, hf_pte_pfn(entries[i]), level - 1);
-		else if (hf_pte_leaf(entries[i], level))
-			hf_map_count_locked(phys, hf_pte_pfn(entries[i]), level, false);
-		else if (hf_pte_swapped(entries[i]))
-			hf_slot_at(phys, hf_swapped_slot(entries[i]))->refs--;
+		else
+			hf_target_count_locked(phys, entries[i], level, false);
 	}
 }
 
@@ -533,10 +531,8 @@ static void recount(struct hf_phys *phys, hf_pfn table, unsigned level)
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
 		if (hf_pte_branch(entries[i], level))
 			recount(phys, hf_pte_pfn(entries[i]), level - 1);
-		else if (hf_pte_leaf(entries[i], level))
-			hf_map_count_locked(phys, hf_pte_pfn(entries[i]), level, true);
-		else if (hf_pte_swapped(entries[i]))
-			hf_slot_at(phys, hf_swapped_slot(entries[i]))->refs++;
+		else
+			hf_target_count_locked(phys, entries[i], level, true);
 	}
 }
 

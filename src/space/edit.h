@@ -10,6 +10,7 @@
  */
 #ifndef HF_EDIT_H
 #define HF_EDIT_H
+
 #include "../lib/lock.h"
 #include "../phys/reserve.h"
 #include "vma.h"

@@ -2,6 +2,7 @@
 /* What the tables say, told to a port that keeps translations of its own: struct hf_port's fill. */
 #ifndef HF_FILL_H
 #define HF_FILL_H
+
 #include "../lib/lock.h"
 #include "../table/walk.h"
 

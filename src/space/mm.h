@@ -5,6 +5,7 @@
  */
 #ifndef HF_MM_H
 #define HF_MM_H
+
 #include "../lib/atomic.h"
 #include "../lib/lock.h"
 #include "../lib/panic.h"

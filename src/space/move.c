@@ -94,14 +94,8 @@ static void move_need_for_leaf(struct need *n, hf_va base, unsigned level)
 static void move_need_for_table(struct need *n, hf_pfn table, hf_va base, unsigned level)
 {
 	const struct hf_range *r = &n->m->from;
-	const uint64_t marks = hf_table_marks(r->mm->phys, table);
-	unsigned end = hf_range_end(r, base, level);
 
-	hf_each_marked(i, marks, hf_range_first(r, base, level), end) {
-		struct hf_spot s = hf_spot_at(r, table, base, level, i);
-
-		if (hf_pte_none(s.e))
-			continue;
+	hf_each_spot(s, r, table, base, level) {
 		if (s.whole)
 			need_at(n, moved(n->m, s.va), level);
 		else if (hf_pte_branch(s.e, level))
@@ -175,14 +169,8 @@ HF_HOLDS_SHARED(mm)
 static void move_table(struct hf_move *m, hf_pfn table, hf_va base, unsigned level, bool look)
 {
 	const struct hf_range *r = &m->from;
-	const uint64_t marks = hf_table_marks(r->mm->phys, table);
-	unsigned end = hf_range_end(r, base, level);
 
-	hf_each_marked(i, marks, hf_range_first(r, base, level), end) {
-		struct hf_spot s = hf_spot_at(r, table, base, level, i);
-
-		if (hf_pte_none(s.e))
-			continue;
+	hf_each_spot(s, r, table, base, level) {
 		if (!s.whole)
 			move_table(m, hf_pte_pfn(s.e), s.va, level - 1, hf_branch_look(s.e));
 		if (s.whole || hf_pte_hidden(s.e))

@@ -2,6 +2,7 @@
 /* Moving what is mapped in a range to other addresses of the space. */
 #ifndef HF_MOVE_H
 #define HF_MOVE_H
+
 #include "../lib/lock.h"
 #include "../phys/reserve.h"
 #include "range.h"

@@ -2,6 +2,7 @@
 /* Making pages present: a range of them, or what a lock wants. */
 #ifndef HF_POPULATE_H
 #define HF_POPULATE_H
+
 #include "../lib/lock.h"
 #include "vma.h"
 

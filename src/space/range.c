@@ -8,10 +8,7 @@
 #include "../arch/entry.h"
 #include "../lib/atomic.h"
 #include "../lib/lock.h"
-#include "../phys/count.h"
-#include "../phys/frame.h"
 #include "../phys/reserve.h"
-#include "../phys/slot.h"
 #include "../table/table.h"
 #include "mm.h"
 #include "vma.h"
@@ -38,13 +35,9 @@ static uint64_t isolate_need_for_table(const struct hf_range *r, hf_pfn table, h
 				       unsigned level, bool shared)
 {
 	struct hf_phys *phys = r->mm->phys;
-	const uint64_t marks = hf_table_marks(r->mm->phys, table);
-	unsigned end = hf_range_end(r, base, level);
 	uint64_t need = 0;
 
-	hf_each_marked(i, marks, hf_range_first(r, base, level), end) {
-		struct hf_spot s = hf_spot_at(r, table, base, level, i);
-
+	hf_each_spot(s, r, table, base, level) {
 		if (s.whole)
 			continue;
 		if (hf_pte_leaf(s.e, level)) {
@@ -77,15 +70,12 @@ HF_HOLDS_SHARED(mm)
 static enum hf_status isolate(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level,
 			      bool look, struct hf_reserve *reserve)
 {
-	const uint64_t marks = hf_table_marks(r->mm->phys, table);
-	unsigned end = hf_range_end(r, base, level);
 	enum hf_status st = HF_OK;
 
-	hf_each_marked(i, marks, hf_range_first(r, base, level), end) {
-		struct hf_spot s = hf_spot_at(r, table, base, level, i);
+	hf_each_spot(s, r, table, base, level) {
 		hf_pte e;
 
-		if (hf_pte_none(s.e) || s.whole)
+		if (s.whole)
 			continue;
 		if (hf_pte_leaf(s.e, level))
 			st = hf_table_split(r->mm, s.entry, level, s.va, look, reserve);
@@ -115,25 +105,30 @@ static bool stays(const struct hf_range *r, const struct hf_spot *s)
 	return s->va < r->stay_hi && s->va + hf_level_size(s->level) > r->stay_lo;
 }
 
+/* Nothing is in a table but at [first, end). */
+static bool empty_but_for(struct hf_phys *phys, hf_pfn table, unsigned first, unsigned end)
+{
+	const hf_pte *e = hf_table_entries(phys, table);
+	const uint64_t marks = hf_table_marks(phys, table);
+
+	hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES)
+		if ((i < first || i >= end) && !hf_pte_none(hf_pte_get(&e[i])))
+			return false;
+	return true;
+}
+
 /*
  * Hide every entry that goes. A table of which nothing stays goes as a whole. Returns
  * whether it does.
  */
 static bool hide(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level, bool *changed)
 {
-	const uint64_t marks = hf_table_marks(r->mm->phys, table);
-	unsigned first = hf_range_first(r, base, level), end = hf_range_end(r, base, level);
 	bool goes = true;
 
-	hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES) {
-		struct hf_spot s = hf_spot_at(r, table, base, level, i);
-		bool out = false;
+	hf_each_spot(s, r, table, base, level) {
+		bool out = s.whole ||
+			   (hide(r, hf_pte_pfn(s.e), s.va, level - 1, changed) && !stays(r, &s));
 
-		if (hf_pte_none(s.e))
-			continue;
-		if (i >= first && i < end)
-			out = s.whole ||
-			      (hide(r, hf_pte_pfn(s.e), s.va, level - 1, changed) && !stays(r, &s));
 		if (out && hf_pte_swapped(s.e))
 			continue;
 		if (out) {
@@ -143,7 +138,8 @@ static bool hide(const struct hf_range *r, hf_pfn table, hf_va base, unsigned le
 			goes = false;
 		}
 	}
-	return goes;
+	return goes && empty_but_for(r->mm->phys, table, hf_range_first(r, base, level),
+				     hf_range_end(r, base, level));
 }
 
 void hf_range_hide(const struct hf_range *r)
@@ -159,30 +155,14 @@ void hf_range_hide(const struct hf_range *r)
 /* After hf_range_hide: let go of what the hidden entries lead to. */
 static void release_hidden(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level)
 {
-	struct hf_phys *phys = r->mm->phys;
-	const uint64_t marks = hf_table_marks(r->mm->phys, table);
-	unsigned end = hf_range_end(r, base, level);
 
-	hf_each_marked(i, marks, hf_range_first(r, base, level), end) {
-		struct hf_spot s = hf_spot_at(r, table, base, level, i);
-
-		if (hf_pte_none(s.e))
-			continue;
+	hf_each_spot(s, r, table, base, level) {
 		if (hf_pte_branch(s.e, level) && !hf_pte_hidden(s.e)) {
 			release_hidden(r, hf_pte_pfn(s.e), s.va, level - 1);
 			continue;
 		}
 		hf_pte_set(s.entry, (hf_pte){ 0 });
-		if (hf_pte_branch(s.e, level)) {
-			hf_table_put(phys, hf_pte_pfn(s.e), level - 1);
-			continue;
-		}
-		hf_phys_lock(phys);
-		if (hf_pte_swapped(s.e))
-			hf_slot_put_locked(phys, hf_swapped_slot(s.e));
-		else
-			hf_map_put_locked(phys, hf_pte_pfn(s.e), level);
-		hf_phys_unlock(phys);
+		hf_target_put(r->mm->phys, s.e, level);
 	}
 }
 
@@ -208,11 +188,9 @@ static unsigned lost(hf_pte old, hf_pte now)
 static unsigned protect(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level,
 			unsigned prot)
 {
-	const uint64_t marks = hf_table_marks(r->mm->phys, table);
-	unsigned end = hf_range_end(r, base, level), what = 0;
+	unsigned what = 0;
 
-	hf_each_marked(i, marks, hf_range_first(r, base, level), end) {
-		struct hf_spot s = hf_spot_at(r, table, base, level, i);
+	hf_each_spot(s, r, table, base, level) {
 		hf_pte old = s.e, now;
 
 		if (hf_pte_branch(old, level)) {
@@ -243,13 +221,9 @@ void hf_protect(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned prot)
 
 static bool wrprotect_table(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level)
 {
-	const uint64_t marks = hf_table_marks(r->mm->phys, table);
-	unsigned end = hf_range_end(r, base, level);
 	bool changed = false;
 
-	hf_each_marked(i, marks, hf_range_first(r, base, level), end) {
-		struct hf_spot s = hf_spot_at(r, table, base, level, i);
-
+	hf_each_spot(s, r, table, base, level) {
 		if (hf_pte_branch(s.e, level)) {
 			changed |= wrprotect_table(r, hf_pte_pfn(s.e), s.va, level - 1);
 		} else if (hf_pte_leaf(s.e, level) && hf_leaf_writable(s.e)) {

@@ -6,6 +6,7 @@
  */
 #ifndef HF_RANGE_H
 #define HF_RANGE_H
+
 #include "../arch/entry.h"
 #include "../lib/lock.h"
 #include "../phys/reserve.h"
@@ -50,31 +51,56 @@ static inline unsigned hf_range_end(const struct hf_range *r, hf_va base, unsign
 	return hf_end_index(r->hi, base, level);
 }
 
-/* One entry of a table as a range sees it. */
+/* One entry of a table as a range sees it, and where the walk over the table has come to. */
 struct hf_spot {
 	hf_pte *entry;
-	hf_pte e; /* as it was read */
+	hf_pte e; /* as it was read: not empty */
 	hf_va va; /* first address of the entry */
 	unsigned level;
 	bool whole; /* the range covers it and deals with it as one */
+
+	hf_pfn table;
+	hf_va base; /* the table's first address */
+	uint64_t marks;
+	unsigned index, end;
 };
 
-static inline struct hf_spot hf_spot_at(const struct hf_range *r, hf_pfn table, hf_va base,
-					unsigned level, unsigned index)
+static inline struct hf_spot hf_spot_begin(const struct hf_range *r, hf_pfn table, hf_va base,
+					   unsigned level)
 {
-	hf_pte *entry = hf_table_entries(r->mm->phys, table) + index;
-	hf_va va = base + index * hf_level_size(level);
-	hf_pte e = hf_pte_get(entry);
-
 	return (struct hf_spot){
-		.entry = entry,
-		.e = e,
-		.va = va,
 		.level = level,
-		.whole = r->lo <= va && va + hf_level_size(level) <= r->hi &&
-			 level <= (hf_pte_branch(e, level) ? r->branches : r->leaves),
+		.table = table,
+		.base = base,
+		.marks = hf_table_marks(r->mm->phys, table),
+		.index = hf_range_first(r, base, level),
+		.end = hf_range_end(r, base, level),
 	};
 }
+
+/* To the next entry from s->index on that is not empty. */
+static inline bool hf_spot_next(const struct hf_range *r, struct hf_spot *s)
+{
+	hf_pte *entries = hf_table_entries(r->mm->phys, s->table);
+	const hf_va size = hf_level_size(s->level);
+
+	do {
+		s->index = hf_next_marked(s->marks, s->index, s->end);
+		if (s->index == s->end)
+			return false;
+		s->entry = &entries[s->index];
+		s->e = hf_pte_get(s->entry);
+	} while (hf_pte_none(s->e) && s->index++ < s->end);
+	s->va = s->base + s->index * size;
+	s->whole = r->lo <= s->va && s->va + size <= r->hi &&
+		   s->level <= (hf_pte_branch(s->e, s->level) ? r->branches : r->leaves);
+	return true;
+}
+
+/* Every entry of a table that is not empty and that the range touches. */
+#define hf_each_spot(s, r, table, base, level)                                               \
+	for (struct hf_spot s = hf_spot_begin(r, table, base, level); hf_spot_next(r, &(s)); \
+	     (s).index++)
 
 /*
  * Make tables and leaves end where a range does: make every table that it enters this space's

@@ -2,6 +2,7 @@
 /* Page faults, resolved. */
 #ifndef HF_RESOLVE_H
 #define HF_RESOLVE_H
+
 #include "../lib/lock.h"
 #include "../object/object.h"
 #include "../phys/reserve.h"

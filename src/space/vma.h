@@ -10,6 +10,7 @@
  */
 #ifndef HF_VMA_H
 #define HF_VMA_H
+
 #include "../object/object.h"
 
 #include <holdfast/phys.h>

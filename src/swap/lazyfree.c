@@ -6,7 +6,6 @@
 #include "../arch/entry.h"
 #include "../phys/count.h"
 #include "../phys/frame.h"
-#include "../phys/slot.h"
 #include "../phys/zero.h"
 #include "../space/range.h"
 #include "../table/table.h"
@@ -32,28 +31,17 @@ static bool may_be_dropped(struct hf_phys *phys, hf_pte e, unsigned level)
 	return yes;
 }
 
-static void drop_swapped(struct hf_phys *phys, const struct hf_spot *s)
-{
-	hf_pte_set(s->entry, (hf_pte){ 0 });
-	hf_phys_lock(phys);
-	hf_slot_put_locked(phys, hf_swapped_slot(s->e));
-	hf_phys_unlock(phys);
-}
-
 /* In tables of this space's own. Returns whether anything was writable. */
 static bool mark(const struct hf_range *r, hf_pfn table, hf_va base, unsigned level)
 {
 	struct hf_phys *phys = r->mm->phys;
-	const uint64_t marks = hf_table_marks(r->mm->phys, table);
-	unsigned end = hf_range_end(r, base, level);
 	bool armed = false;
 
-	hf_each_marked(i, marks, hf_range_first(r, base, level), end) {
-		struct hf_spot s = hf_spot_at(r, table, base, level, i);
-
-		if (hf_pte_swapped(s.e))
-			drop_swapped(phys, &s);
-		else if (hf_pte_branch(s.e, level) && hf_branch_writable(s.e))
+	hf_each_spot(s, r, table, base, level) {
+		if (hf_pte_swapped(s.e)) {
+			hf_pte_set(s.entry, (hf_pte){ 0 });
+			hf_target_put(phys, s.e, level);
+		} else if (hf_pte_branch(s.e, level) && hf_branch_writable(s.e))
 			armed |= mark(r, hf_pte_pfn(s.e), s.va, level - 1);
 		else if (hf_pte_leaf(s.e, level) && s.whole && may_be_dropped(phys, s.e, level))
 			armed |= hf_leaf_writable(hf_pte_update(s.entry, mkfree));

@@ -2,6 +2,7 @@
 /* The swap store of a memory: reclaim, and what it sets aside. */
 #ifndef HF_SWAP_H
 #define HF_SWAP_H
+
 #include "../lib/lock.h"
 #include "../phys/reserve.h"
 

@@ -19,10 +19,15 @@
  */
 #include "place.h"
 
+#include "../arch/entry.h"
+#include "../lib/lock.h"
 #include "../phys/buddy.h"
 #include "../phys/frame.h"
 #include "../phys/zero.h"
+#include "table.h"
 #include "walk.h"
+
+#include <holdfast/phys.h>
 
 /* A table notes which four of its entries got the last new page, in fields that it has no other use for. */
 #define GROUP 4

@@ -2,7 +2,10 @@
 /* Placement: where in RAM new pages go. */
 #ifndef HF_PLACE_H
 #define HF_PLACE_H
-#include "table.h"
+
+#include "../lib/lock.h"
+
+#include <holdfast/phys.h>
 
 /* A page to be made, and the tree of tables that will lead to it. */
 struct hf_place {

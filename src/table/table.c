@@ -48,14 +48,60 @@ bool hf_table_shared(struct hf_phys *phys, hf_pfn table)
 	return shared;
 }
 
-bool hf_table_get_locked(struct hf_phys *phys, hf_pfn table)
+/* The number of entries that lead where a swap entry or a branch does. phys->lock held. */
+static uint32_t *count_of(const struct hf_phys *phys, hf_pte e)
 {
-	struct hf_frame *f = hf_frame_at(phys, table);
+	if (hf_pte_swapped(e))
+		return &hf_slot_at(phys, hf_swapped_slot(e))->refs;
+	return &hf_frame_at(phys, hf_pte_pfn(e))->refs;
+}
 
-	if (f->refs >= phys->count_limit)
+bool hf_target_room_locked(struct hf_phys *phys, hf_pte e, unsigned level, uint64_t more)
+{
+	if (hf_pte_none(e))
+		return true;
+	if (hf_pte_leaf(e, level))
+		return hf_map_room_locked(phys, hf_pte_pfn(e), level, more);
+	return more <= phys->count_limit - *count_of(phys, e);
+}
+
+void hf_target_count_locked(struct hf_phys *phys, hf_pte e, unsigned level, bool more)
+{
+	if (hf_pte_none(e))
+		return;
+	if (hf_pte_leaf(e, level))
+		hf_map_count_locked(phys, hf_pte_pfn(e), level, more);
+	else
+		*count_of(phys, e) += more ? 1u : -1u;
+}
+
+bool hf_target_get_locked(struct hf_phys *phys, hf_pte e, unsigned level)
+{
+	if (!hf_target_room_locked(phys, e, level, 1))
 		return false;
-	f->refs++;
+	hf_target_count_locked(phys, e, level, true);
 	return true;
+}
+
+/* One entry less, no branch, leads to its target. phys->lock held. */
+HF_HOLDS(phys)
+static void put_page(struct hf_phys *phys, hf_pte e, unsigned level)
+{
+	if (hf_pte_leaf(e, level))
+		hf_map_put_locked(phys, hf_pte_pfn(e), level);
+	else if (hf_pte_swapped(e))
+		hf_slot_put_locked(phys, hf_swapped_slot(e));
+}
+
+void hf_target_put(struct hf_phys *phys, hf_pte e, unsigned level)
+{
+	if (hf_pte_branch(e, level)) {
+		hf_table_put(phys, hf_pte_pfn(e), level - 1);
+		return;
+	}
+	hf_phys_lock(phys);
+	put_page(phys, e, level);
+	hf_phys_unlock(phys);
 }
 
 /* A table that leads to nothing any more is a free frame. phys->lock held. */
@@ -80,12 +126,8 @@ static void destroy(struct hf_phys *phys, hf_pfn table, unsigned level)
 			if (hf_pte_branch(e[i], level))
 				hf_table_put(phys, hf_pte_pfn(e[i]), level - 1);
 	hf_phys_lock(phys);
-	hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES) {
-		if (hf_pte_leaf(e[i], level))
-			hf_map_put_locked(phys, hf_pte_pfn(e[i]), level);
-		else if (hf_pte_swapped(e[i]))
-			hf_slot_put_locked(phys, hf_swapped_slot(e[i]));
-	}
+	hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES)
+		put_page(phys, e[i], level);
 	free_table(phys, table);
 	hf_phys_unlock(phys);
 }
@@ -105,31 +147,6 @@ void hf_table_put(struct hf_phys *phys, hf_pfn table, unsigned level)
 		destroy(phys, table, level);
 }
 
-/* One entry more leads to what `e`, at `level`, leads to. phys->lock held. */
-HF_HOLDS(phys)
-static bool get_target(struct hf_phys *phys, hf_pte e, unsigned level)
-{
-	if (hf_pte_none(e))
-		return true;
-	if (hf_pte_leaf(e, level))
-		return hf_map_get_locked(phys, hf_pte_pfn(e), level);
-	if (hf_pte_swapped(e))
-		return hf_slot_get_locked(phys, hf_swapped_slot(e));
-	return hf_table_get_locked(phys, hf_pte_pfn(e));
-}
-
-/* The reverse, for what keeps another reference: nothing is freed. phys->lock held. */
-HF_HOLDS(phys)
-static void unget_target(struct hf_phys *phys, hf_pte e, unsigned level)
-{
-	if (hf_pte_leaf(e, level))
-		hf_map_put_locked(phys, hf_pte_pfn(e), level);
-	else if (hf_pte_swapped(e))
-		hf_slot_put_locked(phys, hf_swapped_slot(e));
-	else if (!hf_pte_none(e))
-		hf_frame_at(phys, hf_pte_pfn(e))->refs--;
-}
-
 /*
  * Count one entry more to what *src leads to, and return what the new one is to be. Write permission
  * goes from both. No TLB can hold a writable translation through the old table: every branch to it
@@ -142,7 +159,7 @@ static bool copy_entry(struct hf_phys *phys, hf_pte *src, unsigned level, hf_pte
 {
 	hf_pte e = hf_pte_get(src);
 
-	if (!get_target(phys, e, level))
+	if (!hf_target_get_locked(phys, e, level))
 		return false;
 	*out = hf_pte_wrprotect(e, level);
 	hf_pte_set(src, *out);
@@ -209,7 +226,7 @@ static bool copy_marked(struct hf_phys *phys, hf_pte *src, hf_pte *dst, uint64_t
 			i += copy_small(phys, src + i, dst + i, end - i);
 		if (i < end && !copy_entry(phys, src + i, level, dst + i)) {
 			hf_each_marked(j, marks, 0, i)
-				unget_target(phys, dst[j], level);
+				hf_target_count_locked(phys, dst[j], level, false);
 			return false;
 		}
 		i = hf_next_marked(marks, i + (i < end), HF_TABLE_ENTRIES);

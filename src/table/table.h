@@ -14,6 +14,7 @@
  */
 #ifndef HF_TABLE_H
 #define HF_TABLE_H
+
 #include "../arch/entry.h"
 #include "../lib/atomic.h"
 #include "../lib/bits.h"
@@ -169,9 +170,22 @@ hf_pfn hf_table_new(struct hf_phys *phys, struct hf_reserve *r);
 /* More than one entry leads to the table. Takes phys->lock. */
 bool hf_table_shared(struct hf_phys *phys, hf_pfn table);
 
-/* One entry more leads to the table. False at the limit. phys->lock held. */
+/*
+ * The *target* of an entry is what it leads to and is counted in: a leaf's block, a swap entry's
+ * slot, a branch's table. An empty entry has none. Nothing else tells them apart to count them.
+ *
+ * get: one entry more leads there; false, and no change, at the count's limit.
+ * room: as many as `more` gets would not be refused.
+ * count: the bare count, one more or less: no limit, and nothing is freed.
+ * put: one less; with the last, the target is let go. Takes phys->lock, the others want it held.
+ */
 HF_HOLDS(phys)
-bool hf_table_get_locked(struct hf_phys *phys, hf_pfn table);
+bool hf_target_get_locked(struct hf_phys *phys, hf_pte e, unsigned level);
+HF_HOLDS(phys)
+bool hf_target_room_locked(struct hf_phys *phys, hf_pte e, unsigned level, uint64_t more);
+HF_HOLDS(phys)
+void hf_target_count_locked(struct hf_phys *phys, hf_pte e, unsigned level, bool more);
+void hf_target_put(struct hf_phys *phys, hf_pte e, unsigned level);
 
 /*
  * One entry less leads to the table at `level`; with the last, all that it leads to is let

@@ -2,6 +2,7 @@
 /* The one walk over tables that reports are made of. */
 #ifndef HF_VISIT_H
 #define HF_VISIT_H
+
 #include "../arch/entry.h"
 #include "../lib/lock.h"
 

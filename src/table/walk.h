@@ -2,6 +2,7 @@
 /* Walks down the tables. */
 #ifndef HF_WALK_H
 #define HF_WALK_H
+
 #include "../arch/entry.h"
 #include "../lib/lock.h"
 #include "table.h"
