@@ -196,7 +196,8 @@ enum hf_status hf_linux_prefault(void *at, uint64_t len, unsigned access);
  * end the call between two parts. From anything else one call gets 256 KiB at most, even if more
  * was asked for, as pipes and sockets may do. Use hf_linux_recv for larger messages. If only the
  * beginning of a buffer is good, that much is filled.
- * Takes the space's lock shared, but not during the kernel's part.
+ * No cancellation point (pthreads(7)). Takes the space's lock shared, but not during the kernel's
+ * part.
  */
 ssize_t hf_linux_read(int fd, void *buf, size_t len);
 ssize_t hf_linux_readv(int fd, const struct iovec *iov, int count);

@@ -12,6 +12,8 @@
 #include <limits.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* A page that can be had is had at the first try; other threads may take it away again. */
 #define TRIES 4
@@ -128,14 +130,19 @@ static void let_go(struct batch *b)
 	errno = error;
 }
 
+/*
+ * Not by the C library: there a thread could be cancelled, and its pins would stay; and
+ * ThreadSanitizer would take what the kernel writes beside a fork for a race (a fork copies pinned
+ * pages while devices write to them).
+ */
 static ssize_t call(const struct hf_linux_transfer *t, struct msghdr *msg, struct batch *b)
 {
 	if (!t->msg)
-		return preadv2(t->fd, b->iov, (int)b->count, t->offset, 0);
+		return syscall(SYS_preadv2, t->fd, b->iov, b->count, t->offset, 0L, 0);
 	*msg = *t->msg;
 	msg->msg_iov = b->iov;
 	msg->msg_iovlen = b->count;
-	return recvmsg(t->fd, msg, t->flags);
+	return syscall(SYS_recvmsg, t->fd, msg, t->flags);
 }
 
 /* More calls belong to this one: nothing that blocks or ends between two is lost. */

@@ -62,6 +62,16 @@ static void calls_stop_where_nothing_was_touched(void **state)
 	check_filled(p, 2 * PAGE, 8, 1);
 	close(ends[0]);
 	close(ends[1]);
+
+	/* But a datagram is. */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends), 0);
+	assert_int_equal(send(ends[0], p, PAGE, 0), PAGE);
+	assert_int_equal(recv(ends[1], p + 4 * PAGE, PAGE, 0), -1);
+	assert_int_equal(errno, EFAULT);
+	assert_int_equal(recv(ends[1], p, PAGE, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	close(ends[0]);
+	close(ends[1]);
 	close(fd);
 	destroy(&space);
 	end(lin);
@@ -736,6 +746,8 @@ static void a_swapped_page_comes_back_for_a_write(void **state)
 	p = untouched(&space, 8 * PAGE);
 	fill(p, 8 * PAGE, 8, 1);
 	OK(hf_madvise(&space.mm, hf_linux_va(&space, p), 8 * PAGE, HF_ADV_PAGEOUT));
+	assert_int_equal(pwrite(fd, p, PAGE, 0), -1);
+	assert_int_equal(errno, EFAULT);
 	assert_int_equal(hf_linux_pwrite(fd, p, 8 * PAGE, 0), 8 * PAGE);
 	assert_int_equal(pread(fd, got, PAGE, 3 * PAGE), PAGE);
 	assert_memory_equal(got, p + 3 * PAGE, PAGE);
