@@ -13,7 +13,8 @@
  * recv(2) loses a datagram that it could not deliver). A call that comes to such a page later
  * stops there and returns a smaller count, as if the file or pipe had no more. This does not happen
  * to hf_linux_read and its like below, nor to calls on memory that HF_ADV_POPULATE_WRITE, hf_mlock
- * or hf_linux_prefault has made accessible just before.
+ * or hf_linux_prefault has made accessible just before (the first two as far as there are host
+ * mappings: map_limit below).
  *
  * Pointers that are given to a call of Holdfast, and the memory that its callbacks use, must lie
  * outside of all windows (except for hf_linux_read and its like, whose purpose that is; hf_copy

@@ -385,6 +385,9 @@ static int fill_once(struct hf_linux_window *w, const struct stretch *run, uint6
  * Each try looks at the record anew. Room is made without window->lock, and meanwhile the window
  * may have been dropped, or filled by another thread: what a page lacked before, it may not lack
  * now, and what it had may be gone.
+ *
+ * No window is dropped for what was only asked for beforehand: that has faults to come, and of
+ * zero pages each is a mapping of its own.
  */
 void hf_linux_fill(void *host, struct hf_mm *mm, hf_va va, uint64_t len,
 		   const struct hf_translation *t)
@@ -399,15 +402,15 @@ void hf_linux_fill(void *host, struct hf_mm *mm, hf_va va, uint64_t len,
 	uint64_t page = (va - mm->va_lo) >> HF_PAGE_SHIFT;
 	uint64_t end = ((va + len - 1 - mm->va_lo) >> HF_PAGE_SHIFT) + 1;
 	uint64_t leaf = (uint64_t)1 << hf_level_order(t->level);
-	bool over = false, again;
+	bool fault = len == 1, over = false, again;
 	int error;
 
 	do {
 		pthread_mutex_lock(&w->lock);
 		error = fill_once(w, &run, &page, end, leaf, over);
 		pthread_mutex_unlock(&w->lock);
-		again = error && drop_largest(lin);
-		if (error && !again && !over)
+		again = error && fault && drop_largest(lin);
+		if (error && fault && !again && !over)
 			again = over = true; /* the limit is too low for the windows themselves */
 	} while (again);
 	hf_linux_refusal_set(error);

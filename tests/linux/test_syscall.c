@@ -648,6 +648,34 @@ static void few_host_mappings_are_enough_for_files(void **state)
 	end(lin);
 }
 
+/* Of pages that were never written each is a mapping of its own. */
+static void populating_drops_no_window(void **state)
+{
+	struct hf_linux *lin = machine_of((struct hf_linux_config){
+		.ram_bytes = 64 * MIB, .huge = HF_LINUX_HUGE_OFF, .map_limit = 100 });
+	struct hf_linux_space space, other;
+	uint64_t drops;
+	char *p, *q;
+
+	(void)state;
+	space_in(lin, &space, 8 * MIB);
+	space_in(lin, &other, 8 * MIB);
+	p = untouched(&space, MIB);
+	q = untouched(&other, MIB);
+	for (uint64_t i = 0; i < 16 * PAGE; i += 2 * PAGE)
+		q[i] = 1;
+	drops = stats_of(lin).window_drops;
+	OK(hf_madvise(&space.mm, hf_linux_va(&space, p), MIB, HF_ADV_POPULATE_READ));
+	assert_int_equal(stats_of(lin).window_drops, drops);
+	assert_in_range(stats_of(lin).host_maps, 40, 100);
+	for (uint64_t i = 0; i < MIB; i += PAGE) /* faults make room for the rest */
+		assert_int_equal(p[i], 0);
+	assert_true(stats_of(lin).window_drops > drops);
+	destroy(&other);
+	destroy(&space);
+	end(lin);
+}
+
 /* Memory is short, a stack has to grow, a page is away: what a fault would do for an access. */
 
 static struct {
@@ -818,6 +846,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_snapshot_writes_itself_to_a_file),
 		cmocka_unit_test(a_full_pipe_is_no_fault),
 		cmocka_unit_test(few_host_mappings_are_enough_for_files),
+		cmocka_unit_test(populating_drops_no_window),
 		cmocka_unit_test(the_program_is_asked_for_memory),
 		cmocka_unit_test(a_stack_grows_for_a_read),
 		cmocka_unit_test(a_swapped_page_comes_back_for_a_write),
