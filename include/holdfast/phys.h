@@ -75,7 +75,8 @@ struct hf_phys {
 	/* Swap: */
 	const struct hf_store *store;
 	uint32_t swapping;	     /* there is a store; read without the lock */
-	uint32_t slot_free;	     /* the first free slot */
+	uint32_t slot_free;	     /* the first free slot of those that have been used */
+	uint32_t slots_begun;	     /* those from here on have not */
 	uint32_t spare_head, spares; /* frames set aside for splitting huge pages */
 	uint64_t slots_used, slots_cached, swap_outs, swap_ins;
 	/* Where reclaim goes on; under spaces_lock. */

@@ -216,6 +216,7 @@ HF_HOLDS(phys)
 static hf_pte copied_leaf(struct fork *f, hf_pte e, unsigned level)
 {
 	hf_pfn pfn, table;
+	uint32_t done = 0;
 	hf_pte *parts;
 
 	if (level == HF_LEVEL_PTE)
@@ -237,6 +238,8 @@ static hf_pte copied_leaf(struct fork *f, hf_pte e, unsigned level)
 		} else if (get_for_child(f, part, level - 1)) {
 			parts[i] = hf_leaf_wrprotect(part);
 		}
+		/* Each part of 1 GiB is decided by itself: pins may go in between. */
+		hf_phys_batch(f->phys, &done, level > HF_LEVEL_PMD ? HF_TABLE_ENTRIES : 0);
 	}
 	return hf_branch_make(table);
 }

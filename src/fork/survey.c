@@ -97,6 +97,7 @@ static void need_copy(struct hf_survey *s, hf_pfn pfn, hf_va va, unsigned level)
 	}
 	/* Split: a table for the parent as well, and the parent's own leaf for each part. */
 	s->tables += 1 + split;
+	hf_phys_batch(s->mm->phys, &s->done, HF_TABLE_ENTRIES);
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
 		hf_pfn part = hf_block_part(pfn, level, i);
 		bool pinned = hf_pinned_locked(s->mm->phys, part, level - 1);
@@ -109,7 +110,8 @@ static void need_copy(struct hf_survey *s, hf_pfn pfn, hf_va va, unsigned level)
 
 /*
  * Reckon for one table; returns whether anything in it keeps fork from sharing the table
- * whole. Clears LOOK where nothing does. phys->lock held.
+ * whole. Clears LOOK where nothing does. phys->lock held, and let go between tables: LOOK is in
+ * tables of the parent's own only, and those above stand.
  */
 HF_HOLDS(mm)
 HF_HOLDS(phys)
@@ -121,6 +123,7 @@ static bool survey(struct hf_survey *s, hf_pfn table, hf_va base, unsigned level
 	bool look = false;
 
 	s->inspected++;
+	hf_phys_batch(s->mm->phys, &s->done, HF_TABLE_ENTRIES);
 	hf_each_marked(i, marks, hf_first_index(s->lo, base, level), end) {
 		hf_va va = base + i * hf_level_size(level);
 		hf_pte e = hf_pte_get(&entries[i]);

@@ -21,6 +21,7 @@ struct hf_survey {
 	struct hf_vma unshared; /* the next mapping that fork does not share, for hf_fork_decide */
 	struct hf_vma first;	/* the first of these; start: UINT64_MAX if there is none */
 
+	uint32_t done;		      /* entries, since phys->lock was let go */
 	uint64_t inspected;	      /* tables read */
 	uint64_t tables, small, huge; /* frames for tables, blocks of 4 KiB and 2 MiB for copies */
 	bool overflow;		      /* a count has too little room */

@@ -49,6 +49,20 @@ void hf_release_slow(const struct hf_phys *phys, struct hf_lock *lock)
 	wake_all(phys, &lock->word);
 }
 
+/* How long a lock is left to those who sleep for it: about what waking takes. */
+#define HANDOVER 1000
+
+void hf_pass_on(const struct hf_phys *phys, struct hf_lock *lock)
+{
+	bool sleepers = hf_load_relaxed32(&lock->word) == 2;
+
+	hf_release(phys, lock);
+	for (int i = 0; sleepers && i < HANDOVER && !hf_load_relaxed32(&lock->word); i++)
+		if (phys->port->pause)
+			phys->port->pause(phys->host);
+	hf_acquire(phys, lock);
+}
+
 /* In `state`, beside the number of readers: a writer is there, or waits for them to leave. */
 #define WRITER 0x80000000u
 

@@ -70,6 +70,9 @@ static inline void hf_release(const struct hf_phys *phys, struct hf_lock *lock)
 		hf_release_slow(phys, lock);
 }
 
+/* Let those who wait have the lock, if anybody does, and take it again. */
+void hf_pass_on(const struct hf_phys *phys, struct hf_lock *lock);
+
 /* Tell the port that this thread holds one more (change 1) or one less (-1) of the outer locks. */
 static inline void hf_lock_tell(const struct hf_phys *phys, int change)
 {

@@ -118,6 +118,22 @@ void hf_map_put_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 		release_block(phys, pfn, level);
 }
 
+void hf_map_put(struct hf_phys *phys, hf_pfn pfn, unsigned level)
+{
+	const struct hf_frame *b = hf_block(phys, pfn, level);
+	bool parts;
+
+	hf_phys_lock(phys);
+	/* Of 1 GiB that is used in parts, each 2 MiB goes by itself. */
+	parts = level == HF_LEVEL_PUD && (b->block_inner || hf_pinned_locked(phys, pfn, level)) &&
+		hf_map_split_locked(phys, pfn, level);
+	if (!parts)
+		hf_map_put_locked(phys, pfn, level);
+	hf_phys_unlock(phys);
+	for (unsigned i = 0; parts && i < HF_TABLE_ENTRIES; i++)
+		hf_map_put(phys, hf_block_part(pfn, level, i), level - 1);
+}
+
 bool hf_map_split_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)
 {
 	HF_ASSERT_PHYS(phys);

@@ -23,6 +23,8 @@ bool hf_map_get_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
 /* One less; what nobody uses any more becomes free. */
 HF_HOLDS(phys)
 void hf_map_put_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
+/* The same without phys->lock, which is never held for more than 2 MiB. */
+void hf_map_put(struct hf_phys *phys, hf_pfn pfn, unsigned level);
 /*
  * One leaf at `level` becomes 512 at level - 1. False, and no change, if one of the
  * sub-blocks is at its limit.

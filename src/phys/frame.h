@@ -27,6 +27,7 @@
 #include "../lib/atomic.h"
 #include "../lib/lock.h"
 #include "../lib/panic.h"
+#include "../lib/work.h"
 #include "ram.h"
 
 #include <holdfast/phys.h>
@@ -118,6 +119,7 @@ static inline struct hf_frame *hf_frame_at(const struct hf_phys *phys, hf_pfn pf
 {
 	const struct hf_ram *ram = hf_ram_candidate(phys, pfn, false);
 
+	HF_WORK();
 	return (struct hf_frame *)ram->meta + (pfn.v - (uint32_t)(ram->base.v >> HF_PAGE_SHIFT));
 }
 
@@ -130,6 +132,7 @@ struct hf_near {
 static inline struct hf_frame *hf_frame_near(const struct hf_phys *phys, struct hf_near *n,
 					     hf_pfn pfn)
 {
+	HF_WORK();
 	if (pfn.v - n->start >= n->frames) {
 		const struct hf_ram *ram = hf_ram_candidate(phys, pfn, false);
 
@@ -179,12 +182,30 @@ HF_TAKES(phys)
 static inline void hf_phys_lock(struct hf_phys *phys)
 {
 	hf_acquire(phys, &phys->lock);
+	HF_WORK_BEGIN();
 }
 
 HF_GIVES(phys)
 static inline void hf_phys_unlock(struct hf_phys *phys)
 {
+	HF_WORK_END();
 	hf_release(phys, &phys->lock);
+}
+
+/*
+ * In a long piece of work under phys->lock: `more` frames or entries have been done, and if
+ * that makes a batch of them others may have the lock. What was read under it before may have changed.
+ */
+HF_HOLDS(phys)
+static inline void hf_phys_batch(struct hf_phys *phys, uint32_t *done, uint32_t more)
+{
+	*done += more;
+	if (*done < HF_BATCH)
+		return;
+	*done = 0;
+	HF_WORK_END();
+	hf_pass_on(phys, &phys->lock);
+	HF_WORK_BEGIN();
 }
 
 /* Take and give phys->spaces_lock. */

@@ -12,6 +12,7 @@ bool hf_reserve_fill(struct hf_phys *phys, struct hf_reserve *r, uint64_t count)
 {
 	struct hf_reserve got = HF_RESERVE_EMPTY;
 	bool clean, ok = true;
+	uint32_t done = 0;
 
 	hf_phys_lock(phys);
 	while (ok && got.count < count) {
@@ -23,6 +24,7 @@ bool hf_reserve_fill(struct hf_phys *phys, struct hf_reserve *r, uint64_t count)
 			got.head = pfn.v;
 			got.count++;
 		}
+		hf_phys_batch(phys, &done, 1);
 	}
 	hf_phys_unlock(phys);
 	if (!ok) {
@@ -52,10 +54,14 @@ hf_pfn hf_reserve_take(struct hf_phys *phys, struct hf_reserve *r)
 
 void hf_reserve_drain(struct hf_phys *phys, struct hf_reserve *r)
 {
+	uint32_t done = 0;
+
 	if (!r->count)
 		return;
 	hf_phys_lock(phys);
-	while (r->count)
+	while (r->count) {
 		hf_block_free_locked(phys, hf_reserve_take(phys, r), 0);
+		hf_phys_batch(phys, &done, 1);
+	}
 	hf_phys_unlock(phys);
 }

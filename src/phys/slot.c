@@ -52,11 +52,15 @@ bool hf_slot_alloc_locked(struct hf_phys *phys, uint32_t *out)
 	struct hf_slot *s;
 
 	HF_ASSERT_PHYS(phys);
-	if (phys->slot_free == HF_NIL)
+	if (phys->slot_free != HF_NIL) {
+		*out = phys->slot_free;
+		phys->slot_free = hf_slot_at(phys, *out)->link;
+	} else if (phys->slots_begun < phys->store->slots) {
+		*out = phys->slots_begun++;
+	} else {
 		return false;
-	*out = phys->slot_free;
+	}
 	s = hf_slot_at(phys, *out);
-	phys->slot_free = s->link;
 	phys->slots_used++;
 	*s = (struct hf_slot){ .link = HF_NIL };
 	return true;

@@ -20,6 +20,7 @@
 #define HF_SLOT_H
 
 #include "../lib/lock.h"
+#include "../lib/work.h"
 
 #include <holdfast/phys.h>
 #include <holdfast/swap.h>
@@ -31,6 +32,7 @@ struct hf_slot {
 
 static inline struct hf_slot *hf_slot_at(const struct hf_phys *phys, uint32_t slot)
 {
+	HF_WORK();
 	return (struct hf_slot *)phys->store->meta + slot;
 }
 

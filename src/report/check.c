@@ -228,7 +228,7 @@ static bool check_swapped(struct check *c, hf_pte e, unsigned level, hf_va va)
 
 	if (level != HF_LEVEL_PTE)
 		return violated(c, "entry-wellformed", va, hf_pte_pfn(e));
-	if (!c->phys->store || hf_swapped_slot(e) >= c->phys->store->slots ||
+	if (!c->phys->store || hf_swapped_slot(e) >= c->phys->slots_begun ||
 	    !hf_slot_at(c->phys, hf_swapped_slot(e))->refs)
 		return violated(c, "entry-names-a-slot", va, (hf_pfn){ 0 });
 	if (!hf_vmas_next(c->phys, c->mm->vmas, va, &v) || v.start > va || !hf_vma_is_cow(&v))
@@ -393,7 +393,7 @@ static bool check_cached(struct check *c, hf_pfn pfn)
 	const struct hf_frame *f = hf_frame_at(phys, pfn);
 	const struct hf_slot *s;
 
-	if (!phys->store || f->slot >= phys->store->slots)
+	if (!phys->store || f->slot >= phys->slots_begun)
 		return violated(c, "cached-both-ways", 0, pfn);
 	s = hf_slot_at(phys, f->slot);
 	if (!s->refs || s->link != pfn.v)
@@ -481,7 +481,7 @@ static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *fr
 static bool check_slots(struct check *c)
 {
 	const struct hf_phys *phys = c->phys;
-	uint64_t slots = phys->store ? phys->store->slots : 0, free = 0, cached = 0;
+	uint64_t slots = phys->store ? phys->slots_begun : 0, free = 0, cached = 0;
 
 	for (uint32_t i = 0; i < slots; i++) {
 		const struct hf_slot *s = hf_slot_at(phys, i);
@@ -594,7 +594,7 @@ static void recount_objects(struct hf_phys *phys)
 
 static bool no_entry_left(struct check *c)
 {
-	uint64_t slots = c->phys->store ? c->phys->store->slots : 0;
+	uint64_t slots = c->phys->store ? c->phys->slots_begun : 0;
 
 	for (uint32_t i = 0; i < slots; i++)
 		if (hf_slot_at(c->phys, i)->refs)

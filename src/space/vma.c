@@ -90,29 +90,33 @@ void hf_vmas_get(struct hf_phys *phys, hf_pfn root)
 	hf_phys_unlock(phys);
 }
 
-HF_HOLDS(phys)
-static void put_locked(struct hf_phys *phys, hf_pfn pfn)
+/* One reference less; a node that has none any more is nobody's, and goes with what is below it. */
+static void put_node(struct hf_phys *phys, hf_pfn pfn)
 {
 	struct node *n = node_of(phys, pfn);
 	struct hf_frame *f = hf_frame_at(phys, pfn);
+	bool last;
 
-	if (--f->refs)
-		return;
-	if (!n->height)
+	hf_phys_lock(phys);
+	last = !--f->refs;
+	if (last && !n->height)
 		put_objects(phys, n);
+	hf_phys_unlock(phys);
+	if (!last)
+		return;
 	for (unsigned i = 0; n->height && i < n->count; i++)
-		put_locked(phys, (hf_pfn){ n->slots[i].child });
+		put_node(phys, (hf_pfn){ n->slots[i].child });
+	hf_phys_lock(phys);
 	hf_frame_set_kind(f, HF_FRAME_PLAIN);
 	hf_block_free_locked(phys, pfn, 0);
+	hf_phys_unlock(phys);
 }
 
 void hf_vmas_put(struct hf_phys *phys, hf_pfn root)
 {
 	if (root.v == HF_NIL)
 		return;
-	hf_phys_lock(phys);
-	put_locked(phys, root);
-	hf_phys_unlock(phys);
+	put_node(phys, root);
 	hf_objects_reap(phys);
 }
 
@@ -273,8 +277,8 @@ static bool own_node(struct hf_phys *phys, hf_pfn *pfn)
 		get_objects(phys, n);
 	for (unsigned i = 0; n->height && i < n->count; i++)
 		hf_frame_at(phys, (hf_pfn){ n->slots[i].child })->refs++;
-	put_locked(phys, *pfn);
 	hf_phys_unlock(phys);
+	put_node(phys, *pfn);
 	*pfn = copy;
 	return true;
 }

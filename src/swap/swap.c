@@ -40,7 +40,6 @@ uint64_t hf_store_meta_size(uint64_t slots)
 enum hf_status hf_swap_on(struct hf_phys *phys, const struct hf_store *store)
 {
 	enum hf_status st = check_store(store);
-	struct hf_slot *slots = store->meta;
 
 	if (st)
 		return st;
@@ -50,10 +49,9 @@ enum hf_status hf_swap_on(struct hf_phys *phys, const struct hf_store *store)
 		return HF_ERR_BUSY;
 	}
 	phys->store = store;
-	phys->slot_free = store->slots ? 0 : HF_NIL;
+	phys->slot_free = HF_NIL;
+	phys->slots_begun = 0;
 	phys->slots_used = phys->slots_cached = phys->swap_outs = phys->swap_ins = 0;
-	for (uint32_t i = 0; i < store->slots; i++)
-		slots[i] = (struct hf_slot){ .link = i + 1 < store->slots ? i + 1 : HF_NIL };
 	hf_exchange32(&phys->swapping, 1);
 	hf_phys_unlock(phys);
 	hf_spare_fill(phys);

@@ -99,6 +99,10 @@ void hf_target_put(struct hf_phys *phys, hf_pte e, unsigned level)
 		hf_table_put(phys, hf_pte_pfn(e), level - 1);
 		return;
 	}
+	if (hf_pte_leaf(e, level)) {
+		hf_map_put(phys, hf_pte_pfn(e), level);
+		return;
+	}
 	hf_phys_lock(phys);
 	put_page(phys, e, level);
 	hf_phys_unlock(phys);
@@ -115,7 +119,10 @@ static void free_table(struct hf_phys *phys, hf_pfn table)
 	hf_block_free_locked(phys, table, 0);
 }
 
-/* Let go of all that a table without references leads to, and of the table. */
+/*
+ * Let go of all that a table without references leads to, and of the table: nobody else comes
+ * to it, so it stands while others have phys->lock.
+ */
 static void destroy(struct hf_phys *phys, hf_pfn table, unsigned level)
 {
 	const hf_pte *e = hf_table_entries(phys, table);
@@ -123,11 +130,12 @@ static void destroy(struct hf_phys *phys, hf_pfn table, unsigned level)
 
 	if (level > HF_LEVEL_PTE)
 		hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES)
-			if (hf_pte_branch(e[i], level))
-				hf_table_put(phys, hf_pte_pfn(e[i]), level - 1);
+			if (!hf_pte_none(e[i]))
+				hf_target_put(phys, e[i], level);
 	hf_phys_lock(phys);
-	hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES)
-		put_page(phys, e[i], level);
+	if (level == HF_LEVEL_PTE)
+		hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES)
+			put_page(phys, e[i], level);
 	free_table(phys, table);
 	hf_phys_unlock(phys);
 }

@@ -20,6 +20,7 @@
 #include "../lib/bits.h"
 #include "../lib/lock.h"
 #include "../lib/trace.h"
+#include "../lib/work.h"
 #include "../phys/frame.h"
 #include "../phys/reserve.h"
 
@@ -61,6 +62,7 @@ static inline unsigned hf_end_index(hf_va hi, hf_va base, unsigned level)
 
 static inline hf_pte hf_pte_get(const hf_pte *p)
 {
+	HF_WORK();
 	return (hf_pte){ hf_load64(&p->v) };
 }
 

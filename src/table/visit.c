@@ -15,6 +15,7 @@ struct visit {
 	struct hf_phys *phys;
 	hf_va lo, hi;
 	const struct hf_visitor *visitor;
+	uint32_t done; /* entries, since phys->lock was let go */
 };
 
 /* What the way to a table says about it. */
@@ -22,8 +23,13 @@ struct way {
 	bool exclusive, shared;
 };
 
-static bool visit_table(const struct visit *v, hf_pfn table, hf_va base, unsigned level,
-			struct way way)
+/*
+ * Between two entries others may have phys->lock. The tables stand all the same: the space's own
+ * because its lock is held exclusively, shared ones because their branches stay. The way keeps what
+ * was found at first: a table that was shared may be the space's own by now, but not the reverse.
+ */
+HF_HOLDS(phys)
+static bool visit_table(struct visit *v, hf_pfn table, hf_va base, unsigned level, struct way way)
 {
 	const struct hf_visitor *visitor = v->visitor;
 	const hf_pte *entries = hf_table_entries(v->phys, table);
@@ -39,6 +45,7 @@ static bool visit_table(const struct visit *v, hf_pfn table, hf_va base, unsigne
 		struct hf_visited entry = { e, va, level, way.exclusive, way.shared };
 		bool go_on;
 
+		hf_phys_batch(v->phys, &v->done, level > HF_LEVEL_PMD ? HF_TABLE_ENTRIES : 1);
 		if (hf_pte_branch(e, level))
 			go_on = visit_table(v, hf_pte_pfn(e), va, level - 1, below);
 		else
@@ -51,7 +58,7 @@ static bool visit_table(const struct visit *v, hf_pfn table, hf_va base, unsigne
 
 bool hf_visit_locked(struct hf_mm *mm, hf_va lo, hf_va hi, const struct hf_visitor *visitor)
 {
-	struct visit v = { mm->phys, lo, hi, visitor };
+	struct visit v = { mm->phys, lo, hi, visitor, 0 };
 
 	HF_ASSERT(mm->phys, hf_rwlock_held_exclusive(&mm->rwlock));
 	HF_ASSERT_PHYS(mm->phys);
