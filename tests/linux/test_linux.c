@@ -589,6 +589,52 @@ static void no_limit_is_too_low(void **state)
 	end(lin);
 }
 
+/* The order in which the pages of several mappings are touched, in turns. */
+enum order {
+	UP,
+	DOWN,
+	RANDOM
+};
+
+static uint64_t maps_of_arenas(unsigned arenas, enum order order)
+{
+	const uint64_t pages = 4096 / arenas;
+	struct hf_linux *lin = machine(64 * MIB);
+	struct hf_linux_space space;
+	uint64_t maps;
+	char *p[64];
+
+	space_in(lin, &space, 256 * MIB);
+	for (unsigned i = 0; i < arenas; i++) {
+		hf_va va = HF_LINUX_VA_LO + i * 256 * MIB / arenas;
+
+		OK(hf_mmap(&space.mm, &va, pages * PAGE, RW, HF_MAP_FIXED));
+		p[i] = hf_linux_ptr(&space, va);
+	}
+	for (uint64_t n = 0; n < pages; n++)
+		for (unsigned i = 0; i < arenas; i++) {
+			uint64_t page = order == RANDOM ? n * 1021 % pages : n;
+
+			p[i][(order == DOWN ? pages - 1 - page : page) * PAGE] = 1;
+		}
+	maps = stats_of(lin).host_maps;
+	assert_int_equal(stats_of(lin).window_drops, 0);
+	destroy(&space);
+	end(lin);
+	return maps;
+}
+
+static void mappings_in_turns_need_few_host_maps(void **state)
+{
+	uint64_t one = maps_of_arenas(1, UP);
+
+	(void)state;
+	assert_in_range(one, 2, 3);
+	for (enum order order = UP; order <= RANDOM; order++)
+		for (unsigned arenas = 1; arenas <= 64; arenas *= 2)
+			assert_in_range(maps_of_arenas(arenas, order), 2, 4 * arenas * one);
+}
+
 /* One of several threads, each with a window of its own, and what it has found there. */
 struct crowd {
 	struct hf_linux_space space;
@@ -1271,6 +1317,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_low_limit_drops_windows),
 		cmocka_unit_test(no_limit_is_too_low),
 		cmocka_unit_test(a_crowd_at_the_limit_loses_nothing),
+		cmocka_unit_test(mappings_in_turns_need_few_host_maps),
 		cmocka_unit_test(a_heap_of_huge_pages_needs_few_mappings),
 		cmocka_unit_test(huge_pages_are_huge_in_the_host),
 		cmocka_unit_test(used_memory_becomes_huge),
