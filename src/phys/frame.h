@@ -123,26 +123,6 @@ static inline struct hf_frame *hf_frame_at(const struct hf_phys *phys, hf_pfn pf
 	return (struct hf_frame *)ram->meta + (pfn.v - (uint32_t)(ram->base.v >> HF_PAGE_SHIFT));
 }
 
-/* The range that the last of several frames lay in: mostly the next one does, too. */
-struct hf_near {
-	uint32_t start, frames;
-	struct hf_frame *first;
-};
-
-static inline struct hf_frame *hf_frame_near(const struct hf_phys *phys, struct hf_near *n,
-					     hf_pfn pfn)
-{
-	HF_WORK();
-	if (pfn.v - n->start >= n->frames) {
-		const struct hf_ram *ram = hf_ram_candidate(phys, pfn, false);
-
-		n->start = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
-		n->frames = (uint32_t)(ram->len >> HF_PAGE_SHIFT);
-		n->first = ram->meta;
-	}
-	return n->first + (pfn.v - n->start);
-}
-
 /* The direct-map address of `pfn`, which must be RAM. No lock. */
 static inline void *hf_frame_ptr(const struct hf_phys *phys, hf_pfn pfn)
 {

@@ -167,6 +167,9 @@ static bool copy_entry(struct hf_phys *phys, hf_pte *src, unsigned level, hf_pte
 {
 	hf_pte e = hf_pte_get(src);
 
+	*out = e;
+	if (hf_pte_none(e))
+		return true;
 	if (!hf_target_get_locked(phys, e, level))
 		return false;
 	*out = hf_pte_wrprotect(e, level);
@@ -175,37 +178,36 @@ static bool copy_entry(struct hf_phys *phys, hf_pte *src, unsigned level, hf_pte
 }
 
 /*
- * The same for small leaves and empty entries, as many of them as there are at `src`, `most` at most:
- * the lowest tables are mostly that. Each page is counted already, so one entry more concerns no
- * block around it; or it is a zero page, which never is. Returns how many it has copied.
+ * The same for a run, `most` entries at most, of leaves to small pages that lie one behind the other
+ * in RAM and are marked alike: a full table is mostly that. Each page is counted already, so one
+ * entry more concerns no block around it. Returns how many it has copied; it may be none.
  */
 HF_HOLDS(phys)
-static __attribute__((noinline)) unsigned copy_small(const struct hf_phys *phys, hf_pte *src,
-						     hf_pte *dst, unsigned most)
+static unsigned copy_run(const struct hf_phys *phys, hf_pte *src, hf_pte *dst, unsigned most)
 {
 	const uint32_t limit = phys->count_limit;
-	const hf_pte *const first = src, *const end = src + most;
-	struct hf_near near = { 0 };
+	const struct hf_ram *ram;
+	hf_pte e = hf_pte_get(src);
+	struct hf_frame *f, *end;
+	unsigned i;
 
-	for (; src < end; src++, dst++) {
-		hf_pte e = hf_pte_get(src);
-		struct hf_frame *f;
-
-		if (!hf_pte_leaf(e, HF_LEVEL_PTE)) {
-			if (!hf_pte_none(e))
-				break;
-			*dst = e;
-			continue;
-		}
-		f = hf_frame_near(phys, &near, hf_pte_pfn(e));
-		if (f->maps - 1 < limit - 1)
-			f->maps++;
-		else if (f->maps)
+	if (!hf_pte_present(e))
+		return 0;
+	ram = hf_ram_of(phys, hf_pte_pfn(e));
+	f = hf_frame_at(phys, hf_pte_pfn(e));
+	end = (struct hf_frame *)ram->meta + (ram->len >> HF_PAGE_SHIFT);
+	most = end - f < most ? (unsigned)(end - f) : most;
+	for (i = 0; i < most && hf_pte_get(&src[i]).v == e.v; i++, f++) {
+		if (f->maps - 1 >=
+		    limit - 1) /* at the limit; or a zero page, which is not counted */
 			break;
-		*dst = hf_leaf_wrprotect(e);
-		hf_pte_set(src, *dst);
+		HF_WORK();
+		f->maps++;
+		dst[i] = hf_leaf_wrprotect(e);
+		hf_pte_set(&src[i], dst[i]);
+		e.v += hf_pfn_bits(1);
 	}
-	return (unsigned)(src - first);
+	return i;
 }
 
 /* Entries that a copy has none of. */
@@ -225,19 +227,19 @@ HF_HOLDS(phys)
 static bool copy_marked(struct hf_phys *phys, hf_pte *src, hf_pte *dst, uint64_t marks,
 			unsigned level)
 {
-	unsigned i = hf_next_marked(marks, 0, HF_TABLE_ENTRIES);
+	unsigned i, end, run;
 
-	while (i < HF_TABLE_ENTRIES) {
-		unsigned end = hf_next_marked(~marks, i, HF_TABLE_ENTRIES);
-
-		if (level == HF_LEVEL_PTE)
-			i += copy_small(phys, src + i, dst + i, end - i);
-		if (i < end && !copy_entry(phys, src + i, level, dst + i)) {
+	for (i = hf_next_marked(marks, 0, HF_TABLE_ENTRIES); i < HF_TABLE_ENTRIES;
+	     i = hf_next_marked(marks, end, HF_TABLE_ENTRIES)) {
+		end = hf_next_marked(~marks, i, HF_TABLE_ENTRIES);
+		for (; i < end; i += run ? run : 1) {
+			run = level == HF_LEVEL_PTE ? copy_run(phys, src + i, dst + i, end - i) : 0;
+			if (run || copy_entry(phys, src + i, level, dst + i))
+				continue;
 			hf_each_marked(j, marks, 0, i)
 				hf_target_count_locked(phys, dst[j], level, false);
 			return false;
 		}
-		i = hf_next_marked(marks, i + (i < end), HF_TABLE_ENTRIES);
 	}
 	return true;
 }
