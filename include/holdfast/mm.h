@@ -187,9 +187,12 @@ enum hf_status hf_mmap(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned pro
 /*
  * Unmap [va, va+len): munmap(2). Holes are allowed. Pinned pages leave the space and
  * stay with their device.
- * HF_ERR_ALIGN: va. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_SEALED. HF_ERR_NOMEM: a
- * mapping or a huge page would have to be split and no page is free for it. HF_ERR_OVERFLOW: the
- * same, at a count's limit.
+ * Giving memory back needs none that is free: where a mapping, a huge page or a table that a child
+ * shares has to be split, the reserve serves (phys.h). The same holds for DONTNEED and FREE, hf_brk
+ * downwards, hf_mremap to less in place, and hf_object_truncate.
+ * HF_ERR_ALIGN: va. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_SEALED. HF_ERR_NOMEM: memory is
+ * full, and calls like this one that freed nothing, because others have the pages, have used the reserve
+ * up. HF_ERR_OVERFLOW: what stays of a shared table or page is mapped as often as a count allows.
  */
 enum hf_status hf_munmap(struct hf_mm *mm, hf_va va, uint64_t len);
 
@@ -205,7 +208,7 @@ enum hf_status hf_mprotect(struct hf_mm *mm, hf_va va, uint64_t len, unsigned pr
  * madvise(2) for [va, va+len); a hole (HF_ERR_UNMAPPED) changes nothing at all.
  * HF_ERR_INVAL: advice, or WIPEONFORK of what is not private anonymous memory, or DONTNEED of
  * locked memory. HF_ERR_ALIGN. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_SEALED: see
- * hf_mseal. HF_ERR_NOMEM, HF_ERR_OVERFLOW. POPULATE_READ and
+ * hf_mseal. HF_ERR_NOMEM, HF_ERR_OVERFLOW (of DONTNEED and FREE as for hf_munmap). POPULATE_READ and
  * POPULATE_WRITE need the protection (HF_ERR_ACCESS), get HF_ERR_BUS as hf_fault does, and on an
  * error may have populated a part; HF_ERR_STORE: as hf_fault.
  *

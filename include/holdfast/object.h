@@ -128,8 +128,9 @@ enum hf_status hf_object_write(struct hf_object *object, uint64_t offset, const 
  * stay with their device. The rest of the page that holds the end reads as zeros, after a
  * shrinking and after a growing, also where mappings had written there. It is for the
  * pager to forget what its store has beyond the end.
- * HF_ERR_RANGE: size above hf_object_max. HF_ERR_NOMEM: a huge page or a table of a space would
- * have to be cut and no page is free for it. HF_ERR_OVERFLOW: the same, at a count's limit.
+ * HF_ERR_RANGE: size above hf_object_max. HF_ERR_NOMEM: huge pages or tables of spaces have to
+ * be cut, no frame is free for it, and they are more than the reserve serves (phys.h).
+ * HF_ERR_OVERFLOW: the same, at a count's limit.
  * On these nothing has changed, but accesses beyond `size` may have been bus errors meanwhile.
  * Goes through all spaces of the memory, taking each one's lock exclusively; none can begin, end
  * or fork meanwhile.

@@ -6,6 +6,10 @@
  * descriptor of 32 bytes per frame says who uses it: how many leaf entries map
  * it, how many device pins hold it.
  *
+ * A few frames, 76 KiB (84 with a swap store) or 1/64 of the RAM if that is less, are a reserve: calls that only give memory
+ * back use them when nothing else is free, so that these do not fail for want of memory (hf_munmap,
+ * and others that say so). What is freed fills the reserve first.
+ *
  * Locking: every function takes what it needs; none may be called with a
  * Holdfast lock held. All may be called from several threads at once, except
  * hf_phys_init and hf_phys_fini.
@@ -57,7 +61,8 @@ struct hf_phys {
 	size_t ram_count;
 	uint32_t count_limit;
 	struct hf_rwlock spaces_lock; /* before any mm's: no space begins or ends */
-	struct hf_lock lock;	      /* guards all that follows and every descriptor's counts */
+	struct hf_lock spare_lock; /* of the one call that uses the spare frames; before `lock` */
+	struct hf_lock lock;	   /* guards all that follows and every descriptor's counts */
 	uint32_t free_head[HF_MAX_ORDER + 1], free_count[HF_MAX_ORDER + 1];
 	uint32_t next_frame;	      /* taken next for what may lie anywhere, if it is free */
 	uint32_t loose[HF_LOOSE_MAX]; /* free frames outside of the lists, the last freed last */
@@ -66,18 +71,21 @@ struct hf_phys {
 	uint64_t total_frames;
 	uint64_t index_frames; /* of the tree */
 	uintptr_t ram_tree;    /* finds the range of a frame; constant */
-	uint64_t fail_after; /* see hf_phys_fail_after */
+	uint64_t fail_after;   /* see hf_phys_fail_after */
 	uint64_t allocs;
+	/* Spare frames, for giving back when memory is full; how many there should be. */
+	uint32_t spare_head, spares, spare_target;
+	hf_pfn spare_home;	   /* the 2 MiB that the first came from, */
+	uint32_t spares_astray;	   /* and how many lie elsewhere */
 	hf_pfn zero[2];		   /* the zero page, small and huge */
 	struct hf_mm *spaces;	   /* every live space of this memory */
 	struct hf_object *objects; /* every object that has references */
 	struct hf_object *dead;	   /* those that have lost the last one, and are about to end */
 	/* Swap: */
 	const struct hf_store *store;
-	uint32_t swapping;	     /* there is a store; read without the lock */
-	uint32_t slot_free;	     /* the first free slot of those that have been used */
-	uint32_t slots_begun;	     /* those from here on have not */
-	uint32_t spare_head, spares; /* frames set aside for splitting huge pages */
+	uint32_t swapping;    /* there is a store; read without the lock */
+	uint32_t slot_free;   /* the first free slot of those that have been used */
+	uint32_t slots_begun; /* those from here on have not */
 	uint64_t slots_used, slots_cached, swap_outs, swap_ins;
 	/* Where reclaim goes on; under spaces_lock. */
 	struct hf_mm *hand; /* NULL: at the first space */
@@ -87,9 +95,10 @@ struct hf_phys {
 
 struct hf_phys_stats {
 	uint64_t total_bytes;			/* RAM under management */
-	uint64_t free_bytes;			/* with the few frames that hf_swap_on sets aside */
+	uint64_t free_bytes;			/* without the reserve */
 	uint64_t free_blocks[HF_MAX_ORDER + 1]; /* free blocks by order */
 	uint64_t allocs;			/* blocks allocated since init */
+	uint64_t reserve_bytes; /* kept for calls that give memory back, see above */
 };
 
 /* Bytes of metadata that a RAM range of `len` bytes needs. */
@@ -146,7 +155,7 @@ uint64_t hf_phys_trim(struct hf_phys *phys, unsigned min_order);
 /*
  * Fault injection, for the host's tests: the n-th block allocation from now on
  * (1 is the next) and every one after it fails as if memory were full, until
- * the next call; 0 ends the failing. Covers every allocation the core makes.
+ * the next call; 0 ends the failing. Covers every allocation the core makes; the reserve is none.
  */
 void hf_phys_fail_after(struct hf_phys *phys, uint64_t n);
 

@@ -37,6 +37,7 @@ static enum hf_status give_contents_up(struct hf_mm *mm, hf_va va, uint64_t len,
 		st = HF_ERR_INVAL;
 	if (!st && sealed(mm, va, va + len))
 		st = HF_ERR_SEALED;
+	e.reserve.gives = true;
 	if (!st)
 		st = hf_edit_cut(&e, va, va + len, false);
 	if (!st && lazy)

@@ -83,7 +83,7 @@ static enum hf_status move_vmas(struct hf_edit *e, const struct remap *r)
 	if (r->flags & HF_MREMAP_DONTUNMAP)
 		st = hf_edit_flags(e, r->old, end, ~locks, 0);
 	else
-		st = hf_vmas_clear(mm->phys, &mm->vmas, r->old, end);
+		st = hf_vmas_clear(mm->phys, &mm->vmas, r->old, end, NULL);
 	for (hf_va va = r->old; va < left && !st; va = v.end) {
 		struct hf_vma part;
 

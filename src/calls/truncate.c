@@ -39,7 +39,7 @@ HF_HOLDS(mm)
 static enum hf_status cut_part(struct hf_mm *mm, const struct hf_vma *part)
 {
 	struct hf_range range = hf_range_ends(mm, part->start, part->end);
-	struct hf_reserve r = HF_RESERVE_EMPTY;
+	struct hf_reserve r = HF_RESERVE_GIVING;
 	enum hf_status st = HF_ERR_NOMEM;
 
 	if (hf_reserve_fill(mm->phys, &r, hf_isolate_need(&range)))

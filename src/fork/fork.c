@@ -77,6 +77,12 @@ static bool take_huge(struct fork *f, hf_pfn *pfn)
 
 	hf_phys_lock(f->phys);
 	ok = hf_block_alloc_locked(f->phys, hf_level_order(HF_LEVEL_PMD), pfn, &clean);
+	if (ok) {
+		struct hf_frame *first = hf_frame_at(f->phys, *pfn);
+
+		hf_frame_set_kind(first, HF_FRAME_SPARE);
+		first->order = hf_level_order(HF_LEVEL_PMD) & HF_ORDER_MASK;
+	}
 	hf_phys_unlock(f->phys);
 	return ok;
 }
@@ -113,10 +119,20 @@ static enum hf_status fork_vmas(struct fork *f)
 	hf_vmas_get(f->phys, f->vmas);
 	f->mapped = f->parent->mapped_bytes;
 	while (!st && hf_vmas_next_with(f->phys, f->parent->vmas, v.end, HF_VMA_DONTFORK, &v)) {
-		st = hf_vmas_clear(f->phys, &f->vmas, v.start, v.end);
+		st = hf_vmas_clear(f->phys, &f->vmas, v.start, v.end, NULL);
 		f->mapped -= v.end - v.start;
 	}
 	return st;
+}
+
+/* The next of the 2 MiB blocks, to be used or freed. */
+static hf_pfn next_huge(struct fork *f)
+{
+	hf_pfn pfn = { f->huge_head };
+
+	f->huge_head = hf_frame_at(f->phys, pfn)->next;
+	hf_frame_set_kind(hf_frame_at(f->phys, pfn), HF_FRAME_PLAIN);
+	return pfn;
 }
 
 /* Give back what was reserved and not used. */
@@ -124,9 +140,8 @@ static void drain(struct fork *f)
 {
 	hf_reserve_drain(f->phys, &f->frames);
 	while (f->huge_head != HF_NIL) {
-		hf_pfn pfn = { f->huge_head };
+		hf_pfn pfn = next_huge(f);
 
-		f->huge_head = hf_frame_at(f->phys, pfn)->next;
 		hf_phys_lock(f->phys);
 		hf_block_free_locked(f->phys, pfn, hf_level_order(HF_LEVEL_PMD));
 		hf_phys_unlock(f->phys);
@@ -221,11 +236,8 @@ static hf_pte copied_leaf(struct fork *f, hf_pte e, unsigned level)
 
 	if (level == HF_LEVEL_PTE)
 		return own_leaf(f, e, hf_reserve_take(f->phys, &f->frames), level);
-	if (level == HF_LEVEL_PMD && f->huge_head != HF_NIL) {
-		pfn.v = f->huge_head;
-		f->huge_head = hf_frame_at(f->phys, pfn)->next;
-		return own_leaf(f, e, pfn, level);
-	}
+	if (level == HF_LEVEL_PMD && f->huge_head != HF_NIL)
+		return own_leaf(f, e, next_huge(f), level);
 	table = new_table(f);
 	hf_table_mark(f->phys, table, UINT64_MAX);
 	parts = hf_table_entries(f->phys, table);

@@ -331,7 +331,7 @@ static enum hf_status split_page(struct hf_object *o, const struct hf_object_pag
 
 enum hf_status hf_pages_cut(struct hf_object *o, uint64_t offset)
 {
-	struct hf_reserve r = HF_RESERVE_EMPTY;
+	struct hf_reserve r = HF_RESERVE_GIVING;
 	enum hf_status st = HF_OK;
 	struct hf_object_page page;
 

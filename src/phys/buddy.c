@@ -294,10 +294,77 @@ bool hf_block_alloc_at_locked(struct hf_phys *phys, unsigned order, hf_pfn pfn, 
 	return true;
 }
 
+/* ---- Spare frames ---- */
+
+/* Spare frames stay for long. Those that lie elsewhere keep what is free there from being whole. */
+static bool is_astray(const struct hf_phys *phys, hf_pfn pfn)
+{
+	return hf_block_base(pfn, HF_LEVEL_PMD).v != phys->spare_home.v;
+}
+
+/* phys->lock held. */
+HF_HOLDS(phys)
+static void push_spare(struct hf_phys *phys, hf_pfn pfn)
+{
+	struct hf_frame *f = hf_frame_at(phys, pfn);
+
+	hf_frame_set_kind(f, HF_FRAME_SPARE);
+	f->order = 0;
+	f->next = phys->spare_head;
+	phys->spare_head = pfn.v;
+	phys->spares++;
+	phys->spares_astray += is_astray(phys, pfn);
+}
+
+/* A frame from home is free again: it becomes spare for one that is astray, which is returned. phys->lock held. */
+HF_HOLDS(phys)
+static hf_pfn come_home(struct hf_phys *phys, hf_pfn pfn)
+{
+	uint32_t *link = &phys->spare_head;
+	hf_pfn astray;
+
+	while (astray.v = *link, !is_astray(phys, astray))
+		link = &hf_frame_at(phys, astray)->next;
+	*link = hf_frame_at(phys, astray)->next;
+	hf_frame_set_kind(hf_frame_at(phys, astray), HF_FRAME_PLAIN);
+	phys->spares--;
+	phys->spares_astray--;
+	push_spare(phys, pfn);
+	return astray;
+}
+
+void hf_spare_fill_locked(struct hf_phys *phys)
+{
+	hf_pfn pfn;
+
+	HF_ASSERT_PHYS(phys);
+	while (phys->spares < phys->spare_target && take_free_block(phys, 0, &pfn)) {
+		if (phys->spare_home.v == HF_NIL)
+			phys->spare_home = hf_block_base(pfn, HF_LEVEL_PMD);
+		phys->free_frames--;
+		push_spare(phys, pfn);
+	}
+}
+
+bool hf_spare_take_locked(struct hf_phys *phys, hf_pfn *out)
+{
+	HF_ASSERT_PHYS(phys);
+	if (!phys->spares)
+		return false;
+	out->v = phys->spare_head;
+	phys->spare_head = hf_frame_at(phys, *out)->next;
+	phys->spares--;
+	phys->spares_astray -= is_astray(phys, *out);
+	hf_frame_set_kind(hf_frame_at(phys, *out), HF_FRAME_PLAIN);
+	return true;
+}
+
 void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 {
 	HF_ASSERT_PHYS(phys);
 	HF_ASSERT(phys, order <= HF_MAX_ORDER && !(pfn.v & ((1u << order) - 1)));
+	if (!order && phys->spares_astray && !is_astray(phys, pfn))
+		pfn = come_home(phys, pfn);
 	phys->free_frames += (uint64_t)1 << order;
 	if (order == 0 && phys->loose_count < HF_LOOSE_MAX) {
 		hf_frame_set_kind(hf_frame_at(phys, pfn), HF_FRAME_LOOSE);
@@ -307,6 +374,8 @@ void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 		set_clean(phys, pfn, order, false);
 		join_free(phys, pfn, order, false);
 	}
+	if (phys->spares < phys->spare_target)
+		hf_spare_fill_locked(phys);
 }
 
 void hf_block_add_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean)

@@ -22,6 +22,12 @@ bool hf_block_alloc_at_locked(struct hf_phys *phys, unsigned order, hf_pfn pfn, 
 			      bool *clean);
 HF_HOLDS(phys)
 void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order);
+/* Make the spare frames (reserve.h) as many as they should be, as far as memory is free. */
+HF_HOLDS(phys)
+void hf_spare_fill_locked(struct hf_phys *phys);
+/* One of them. False: there is none. */
+HF_HOLDS(phys)
+bool hf_spare_take_locked(struct hf_phys *phys, hf_pfn *out);
 /* How many blocks of 2^order could be had, but no more than `most` are counted. */
 HF_HOLDS(phys)
 uint64_t hf_blocks_free_locked(struct hf_phys *phys, unsigned order, uint64_t most);

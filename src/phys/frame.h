@@ -52,6 +52,7 @@ enum hf_frame_kind {
 	HF_FRAME_CACHED, /* data that the swap store has, too: see slot.h */
 	HF_FRAME_ZERO,	 /* first frame of a zero page of 2^order */
 	HF_FRAME_INDEX,	 /* of the tree in ram.h */
+	HF_FRAME_SPARE,	 /* first frame of 2^order that are set aside: see reserve.h */
 };
 
 struct hf_frame {
@@ -76,7 +77,7 @@ struct hf_frame {
 	};
 	uint16_t block_inner;
 	uint8_t kind;	   /* by hf_frame_kind and hf_frame_set_kind */
-	uint8_t order : 7; /* of a FREE, HOST, PAGE or ZERO block */
+	uint8_t order : 7; /* of a FREE, HOST, PAGE, ZERO or SPARE block */
 	bool clean : 1;	   /* FREE: the block reads as zeros */
 };
 #define HF_ORDER_MASK 0x7f

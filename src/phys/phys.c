@@ -5,6 +5,7 @@
 #include "buddy.h"
 #include "count.h"
 #include "frame.h"
+#include "reserve.h"
 #include "zero.h"
 
 #include <holdfast/phys.h>
@@ -102,6 +103,8 @@ enum hf_status hf_phys_init(struct hf_phys *phys, const struct hf_phys_config *c
 		.count_limit = config->count_limit ? config->count_limit : INT32_MAX,
 		.zero = { { HF_NIL }, { HF_NIL } },
 		.next_frame = HF_NIL,
+		.spare_head = HF_NIL,
+		.spare_home = { HF_NIL },
 	};
 	for (unsigned o = 0; o <= HF_MAX_ORDER; o++)
 		phys->free_head[o] = HF_NIL;
@@ -111,6 +114,10 @@ enum hf_status hf_phys_init(struct hf_phys *phys, const struct hf_phys_config *c
 	for (size_t i = phys->ram_count; i--;)
 		add_ram(phys, &phys->ram[i], &index, config->zeroed);
 	hf_zero_page_locked(phys, HF_LEVEL_PTE, &zero); /* nothing has been taken yet */
+	phys->spare_target = HF_SPARES_EDIT;
+	if (phys->total_frames / 64 < HF_SPARES_EDIT)
+		phys->spare_target = (uint32_t)(phys->total_frames / 64);
+	hf_spare_fill_locked(phys);
 	hf_phys_unlock(phys);
 	return HF_OK;
 }
@@ -118,10 +125,10 @@ enum hf_status hf_phys_init(struct hf_phys *phys, const struct hf_phys_config *c
 enum hf_status hf_phys_fini(struct hf_phys *phys)
 {
 	enum hf_status st = HF_OK;
-	uint64_t own = 1;
+	uint64_t own;
 
 	hf_phys_lock(phys);
-	own += phys->index_frames;
+	own = 1 + phys->spares + phys->index_frames;
 	if (phys->zero[1].v != HF_NIL)
 		own += HF_TABLE_ENTRIES;
 	if (phys->spaces || phys->free_frames + own != phys->total_frames)
@@ -197,7 +204,8 @@ void hf_phys_stats(struct hf_phys *phys, struct hf_phys_stats *out)
 	hf_phys_lock(phys);
 	hf_loose_join_locked(phys);
 	out->total_bytes = phys->total_frames << HF_PAGE_SHIFT;
-	out->free_bytes = (phys->free_frames + phys->spares) << HF_PAGE_SHIFT;
+	out->free_bytes = phys->free_frames << HF_PAGE_SHIFT;
+	out->reserve_bytes = (uint64_t)phys->spares << HF_PAGE_SHIFT;
 	out->allocs = phys->allocs;
 	for (unsigned o = 0; o <= HF_MAX_ORDER; o++)
 		out->free_blocks[o] = phys->free_count[o];

@@ -29,6 +29,7 @@ struct check {
 	struct hf_mm *mm;			/* the space being walked */
 	uint64_t pages;				/* of objects, not yet found among the frames */
 	uint64_t objects;			/* likewise */
+	uint64_t spares, loose;			/* frames of these kinds */
 	uint32_t free_blocks[HF_MAX_ORDER + 1]; /* of each order, found among the frames */
 	struct hf_violation *out;
 };
@@ -386,6 +387,23 @@ static bool check_uncounted(struct check *c, hf_pfn pfn)
 	return true;
 }
 
+/* The frames of the kind are those that are listed: nobody holds any while no call runs. */
+static bool check_spares(struct check *c)
+{
+	const struct hf_phys *phys = c->phys;
+	hf_pfn pfn = { phys->spare_head };
+	uint32_t listed = 0;
+
+	for (; listed < phys->spares; listed++) {
+		if (!hf_ram_of(phys, pfn) ||
+		    hf_frame_get_kind(hf_frame_at(phys, pfn)) != HF_FRAME_SPARE)
+			return violated(c, "spare-frames-listed", 0, pfn);
+		pfn.v = hf_frame_at(phys, pfn)->next;
+	}
+	return (pfn.v == HF_NIL && c->spares == phys->spares) ||
+	       violated(c, "spare-frames-listed", 0, (hf_pfn){ 0 });
+}
+
 /* A cached frame is in small leaves only, of no device, and its slot knows it. */
 static bool check_cached(struct check *c, hf_pfn pfn)
 {
@@ -446,6 +464,7 @@ static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *fr
 			if (!check_loose(c, (hf_pfn){ pfn }))
 				return false;
 			*free += 1;
+			c->loose++;
 			break;
 		case HF_FRAME_PAGE:
 			c->pages--;
@@ -458,6 +477,11 @@ static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *fr
 		case HF_FRAME_CACHED:
 			if (!check_cached(c, (hf_pfn){ pfn }))
 				return false;
+			break;
+		case HF_FRAME_SPARE:
+			if (!check_uncounted(c, (hf_pfn){ pfn }))
+				return false;
+			c->spares++;
 			break;
 		case HF_FRAME_OBJECT:
 		case HF_FRAME_TABLE:
@@ -644,6 +668,12 @@ enum hf_status hf_mm_check(struct hf_phys *phys, struct hf_violation *out)
 		violated(&c, "page-marked", 0, (hf_pfn){ 0 });
 		return HF_ERR_CORRUPT;
 	}
+	if (c.loose != phys->loose_count) {
+		violated(&c, "free-list-linked", 0, (hf_pfn){ 0 });
+		return HF_ERR_CORRUPT;
+	}
+	if (!check_spares(&c))
+		return HF_ERR_CORRUPT;
 	if (c.objects) {
 		violated(&c, "objects-listed", 0, (hf_pfn){ 0 });
 		return HF_ERR_CORRUPT;

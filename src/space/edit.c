@@ -52,8 +52,9 @@ enum hf_status hf_edit_end(struct hf_edit *e, enum hf_status st)
 		mm->locked_bytes = e->locked;
 		mm->locks_stale = e->locks_stale;
 	}
-	hf_vmas_put(mm->phys, drop);
+	hf_vmas_drop(mm->phys, drop);
 	hf_reserve_drain(mm->phys, &e->reserve);
+	hf_objects_reap(mm->phys);
 	hf_mm_unlock_exclusive(mm);
 	hf_reclaim_unblock(mm->phys, e->reclaim_blocked);
 	if (!st && e->fill_hi)
@@ -157,7 +158,8 @@ enum hf_status hf_edit_unmap(struct hf_edit *e, hf_va lo, hf_va hi)
 		return HF_OK;
 	if (hf_any_with(e->mm, lo, hi, HF_VMA_SEALED))
 		return HF_ERR_SEALED;
-	st = hf_vmas_clear(e->mm->phys, &e->mm->vmas, lo, hi);
+	e->reserve.gives = true;
+	st = hf_vmas_clear(e->mm->phys, &e->mm->vmas, lo, hi, &e->reserve);
 	if (!st)
 		st = hf_edit_count(e, lo, hi);
 	if (!st)

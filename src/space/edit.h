@@ -19,12 +19,12 @@
 
 struct hf_edit {
 	struct hf_mm *mm;
-	hf_pfn old;	      /* the mappings as they were */
-	bool reclaim_blocked; /* reclaim is kept out */
-	struct hf_reserve reserve;
-	uint64_t mapped, locked; /* the space's bytes when it is done */
-	bool locks_stale;	 /* and whether what the tree says of locks is still another's */
-	hf_va fill_lo, fill_hi;	 /* what is to be made present in the end, because it is locked */
+	hf_pfn old;		   /* the mappings as they were */
+	bool reclaim_blocked;	   /* reclaim is kept out */
+	struct hf_reserve reserve; /* gives: spare frames will do, for the edit only gives back */
+	uint64_t mapped, locked;   /* the space's bytes when it is done */
+	bool locks_stale;	   /* and whether what the tree says of locks is still another's */
+	hf_va fill_lo, fill_hi;	   /* what is to be made present in the end, because it is locked */
 };
 
 /* Takes mm's lock exclusively, and keeps reclaim out, until the edit ends. */
@@ -56,7 +56,7 @@ enum hf_status hf_edit_own_locks(struct hf_edit *e);
 /* Make [lo, hi) one mapping as `vma` says, without pages; what was there goes. */
 HF_HOLDS(mm)
 enum hf_status hf_edit_map(struct hf_edit *e, const struct hf_vma *vma);
-/* Take [lo, hi) out. For both: HF_ERR_SEALED. */
+/* Take [lo, hi) out: that gives back, so spare frames will do. For both: HF_ERR_SEALED. */
 HF_HOLDS(mm)
 enum hf_status hf_edit_unmap(struct hf_edit *e, hf_va lo, hf_va hi);
 /*

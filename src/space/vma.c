@@ -112,11 +112,16 @@ static void put_node(struct hf_phys *phys, hf_pfn pfn)
 	hf_phys_unlock(phys);
 }
 
-void hf_vmas_put(struct hf_phys *phys, hf_pfn root)
+void hf_vmas_drop(struct hf_phys *phys, hf_pfn root)
 {
 	if (root.v == HF_NIL)
 		return;
 	put_node(phys, root);
+}
+
+void hf_vmas_put(struct hf_phys *phys, hf_pfn root)
+{
+	hf_vmas_drop(phys, root);
 	hf_objects_reap(phys);
 }
 
@@ -240,14 +245,16 @@ bool hf_vmas_gap(const struct hf_phys *phys, hf_pfn root, hf_va lo, hf_va hi, ui
 	return gap_in(&g, n, hi, out) || gap_fits(&g, lo, n->slots[0].start, out);
 }
 
-static bool new_node(struct hf_phys *phys, uint32_t height, hf_pfn *out)
+/* Nodes are made of frames of the reserve, which is filled for it; NULL: of free ones. */
+static bool new_node(struct hf_phys *phys, uint32_t height, hf_pfn *out, struct hf_reserve *r)
 {
-	struct hf_reserve r = HF_RESERVE_EMPTY;
+	struct hf_reserve own = HF_RESERVE_EMPTY;
 	struct hf_frame *f;
 
-	if (!hf_reserve_fill(phys, &r, 1))
+	r = r ? r : &own;
+	if (!hf_reserve_fill(phys, r, 1))
 		return false;
-	*out = hf_reserve_take(phys, &r);
+	*out = hf_reserve_take(phys, r);
 	f = hf_frame_at(phys, *out);
 	hf_frame_set_kind(f, HF_FRAME_NODE);
 	f->refs = 1;
@@ -256,7 +263,7 @@ static bool new_node(struct hf_phys *phys, uint32_t height, hf_pfn *out)
 }
 
 /* Make *pfn a node of this tree alone: itself, or a copy. Its parent is exclusive already. */
-static bool own_node(struct hf_phys *phys, hf_pfn *pfn)
+static bool own_node(struct hf_phys *phys, hf_pfn *pfn, struct hf_reserve *r)
 {
 	const struct node *old = node_of(phys, *pfn);
 	struct node *n;
@@ -268,7 +275,7 @@ static bool own_node(struct hf_phys *phys, hf_pfn *pfn)
 	hf_phys_unlock(phys);
 	if (!shared)
 		return true;
-	if (!new_node(phys, old->height, &copy))
+	if (!new_node(phys, old->height, &copy, r))
 		return false;
 	n = node_of(phys, copy);
 	*n = *old;
@@ -318,7 +325,7 @@ static struct slot summary(const struct hf_phys *phys, hf_pfn pfn)
 
 /* Put a slot into a node that is exclusive. If it overflows, *right is its new upper half, else HF_NIL. */
 static bool put_slot(struct hf_phys *phys, hf_pfn pfn, unsigned at, const struct slot *s,
-		     hf_pfn *right)
+		     hf_pfn *right, struct hf_reserve *reserve)
 {
 	struct node *n = node_of(phys, pfn), *r;
 	const unsigned half = CAPACITY / 2;
@@ -328,7 +335,7 @@ static bool put_slot(struct hf_phys *phys, hf_pfn pfn, unsigned at, const struct
 		insert_slot(n, at, s);
 		return true;
 	}
-	if (!new_node(phys, n->height, right))
+	if (!new_node(phys, n->height, right, reserve))
 		return false;
 	r = node_of(phys, *right);
 	r->count = n->count - half;
@@ -341,22 +348,39 @@ static bool put_slot(struct hf_phys *phys, hf_pfn pfn, unsigned at, const struct
 	return true;
 }
 
+/* Child `at` of a node that is exclusive has been made anew, and may have a new upper half. *right as in put_slot. */
+static bool put_child(struct hf_phys *phys, hf_pfn pfn, unsigned at, hf_pfn child, hf_pfn upper,
+		      hf_pfn *right, struct hf_reserve *r)
+{
+	struct slot s;
+	bool ok;
+
+	right->v = HF_NIL;
+	node_of(phys, pfn)->slots[at] = summary(phys, child);
+	if (upper.v == HF_NIL)
+		return true;
+	s = summary(phys, upper);
+	ok = put_slot(phys, pfn, at + 1, &s, right, r);
+	if (!ok)
+		hf_vmas_drop(phys, upper);
+	return ok;
+}
+
 /* Insert below *pfn, which becomes exclusive. *right as in put_slot. */
 static bool insert(struct hf_phys *phys, hf_pfn *pfn, const struct slot *s, hf_pfn *right)
 {
-	struct slot upper;
-	hf_pfn child, child_right;
+	hf_pfn child, upper;
 	struct node *n;
 	unsigned at;
 	bool ok;
 
 	right->v = HF_NIL;
-	if (!own_node(phys, pfn))
+	if (!own_node(phys, pfn, NULL))
 		return false;
 	n = node_of(phys, *pfn);
 	at = slot_above(n, s->start);
 	if (!n->height) {
-		ok = put_slot(phys, *pfn, at, s, right);
+		ok = put_slot(phys, *pfn, at, s, right, NULL);
 		if (ok && s->object != HF_NIL)
 			hf_object_ref(hf_object_at(phys, (hf_pfn){ s->object }));
 		return ok;
@@ -365,15 +389,42 @@ static bool insert(struct hf_phys *phys, hf_pfn *pfn, const struct slot *s, hf_p
 	if (at == n->count)
 		at--;
 	child.v = n->slots[at].child;
-	ok = insert(phys, &child, s, &child_right);
-	n->slots[at] = summary(phys, child);
-	if (!ok || child_right.v == HF_NIL)
-		return ok;
-	upper = summary(phys, child_right);
-	ok = put_slot(phys, *pfn, at + 1, &upper, right);
-	if (!ok)
-		hf_vmas_put(phys, child_right);
-	return ok;
+	ok = insert(phys, &child, s, &upper);
+	return put_child(phys, *pfn, at, child, upper, right, NULL) && ok;
+}
+
+/* The root has a new upper half, or HF_NIL. */
+static bool grow_root(struct hf_phys *phys, hf_pfn *root, hf_pfn right, struct hf_reserve *r)
+{
+	struct node *n;
+	hf_pfn top;
+
+	if (right.v == HF_NIL)
+		return true;
+	if (!new_node(phys, node_of(phys, *root)->height + 1, &top, r)) {
+		hf_vmas_drop(phys, right);
+		return false;
+	}
+	n = node_of(phys, top);
+	n->count = 2;
+	n->slots[0] = summary(phys, *root);
+	n->slots[1] = summary(phys, right);
+	*root = top;
+	return true;
+}
+
+/* A root with one child is none. */
+static void shrink_root(struct hf_phys *phys, hf_pfn *root)
+{
+	const struct node *n;
+
+	while (n = node_of(phys, *root), n->height && n->count == 1) {
+		hf_pfn child = { n->slots[0].child };
+
+		hf_vmas_get(phys, child);
+		hf_vmas_drop(phys, *root);
+		*root = child;
+	}
 }
 
 static enum hf_status tree_insert(struct hf_phys *phys, hf_pfn *root, const struct hf_vma *vma)
@@ -383,50 +434,47 @@ static enum hf_status tree_insert(struct hf_phys *phys, hf_pfn *root, const stru
 			  .offset = vma->offset,
 			  .object = vma->object ? vma->object->self.v : HF_NIL,
 			  .flags = vma->flags };
-	hf_pfn right, top;
-	struct node *n;
+	hf_pfn right;
 
-	if (root->v == HF_NIL && !new_node(phys, 0, root))
+	if (root->v == HF_NIL && !new_node(phys, 0, root, NULL))
 		return HF_ERR_NOMEM;
 	if (!insert(phys, root, &s, &right))
 		return HF_ERR_NOMEM;
-	if (right.v == HF_NIL)
-		return HF_OK;
-	if (!new_node(phys, node_of(phys, *root)->height + 1, &top)) {
-		hf_vmas_put(phys, right);
-		return HF_ERR_NOMEM;
-	}
-	n = node_of(phys, top);
-	n->count = 2;
-	n->slots[0] = summary(phys, *root);
-	n->slots[1] = summary(phys, right);
-	*root = top;
-	return HF_OK;
+	return grow_root(phys, root, right, NULL) ? HF_OK : HF_ERR_NOMEM;
 }
 
-/* Children `at` and at + 1 of our node become one if they fit. */
-static bool merge_children(struct hf_phys *phys, struct node *n, unsigned at)
+/*
+ * Children `at` and at + 1 of a node that is exclusive become one if they fit, and if there is memory for
+ * those of them that are shared: it may be left undone.
+ */
+static void merge_children(struct hf_phys *phys, struct node *n, unsigned at)
 {
 	hf_pfn left = { n->slots[at].child }, right = { n->slots[at + 1].child };
 	struct node *l = node_of(phys, left), *r = node_of(phys, right);
 
-	if (l->count + r->count > MERGE_BELOW)
-		return true;
-	if (!own_node(phys, &left))
-		return false;
+	if (l->count + r->count > MERGE_BELOW || !own_node(phys, &left, NULL))
+		return;
 	n->slots[at].child = left.v;
-	if (!own_node(phys, &right))
-		return false;
+	if (!own_node(phys, &right, NULL))
+		return;
 	n->slots[at + 1].child = right.v;
 	l = node_of(phys, left);
 	r = node_of(phys, right);
 	memcpy(&l->slots[l->count], r->slots, r->count * sizeof(r->slots[0]));
 	l->count += r->count;
 	r->count = 0;
-	hf_vmas_put(phys, right);
+	hf_vmas_drop(phys, right);
 	n->slots[at] = summary(phys, left);
 	delete_slot(n, at + 1);
-	return true;
+}
+
+/* The same for a child and both its neighbours. */
+static void merge_around(struct hf_phys *phys, struct node *n, unsigned at)
+{
+	if (at + 1 < n->count)
+		merge_children(phys, n, at);
+	if (at)
+		merge_children(phys, n, at - 1);
 }
 
 /* Remove the mapping at `va` below *pfn, which becomes exclusive and may become empty. */
@@ -437,7 +485,7 @@ static bool take_out(struct hf_phys *phys, hf_pfn *pfn, hf_va va)
 	unsigned at;
 	bool ok;
 
-	if (!own_node(phys, pfn))
+	if (!own_node(phys, pfn, NULL))
 		return false;
 	n = node_of(phys, *pfn);
 	at = slot_above(n, va);
@@ -460,48 +508,21 @@ static bool take_out(struct hf_phys *phys, hf_pfn *pfn, hf_va va)
 		return true;
 	}
 	n->slots[at] = summary(phys, child);
-	if (at + 1 < n->count && !merge_children(phys, n, at))
-		return false;
-	return !at || merge_children(phys, n, at - 1);
+	merge_around(phys, n, at);
+	return true;
 }
 
 static enum hf_status tree_remove(struct hf_phys *phys, hf_pfn *root, hf_va va)
 {
-	struct node *n;
-
 	if (!take_out(phys, root, va))
 		return HF_ERR_NOMEM;
-	n = node_of(phys, *root);
-	if (!n->count) {
+	if (!node_of(phys, *root)->count) {
 		hf_vmas_put(phys, *root);
 		root->v = HF_NIL;
-	} else if (n->height && n->count == 1) {
-		hf_pfn child = { n->slots[0].child };
-
-		hf_vmas_get(phys, child);
-		hf_vmas_put(phys, *root);
-		*root = child;
+	} else {
+		shrink_root(phys, root);
 	}
 	return HF_OK;
-}
-
-/* Take one mapping out and put back what of it lies outside of [lo, hi). */
-static enum hf_status cut_out(struct hf_phys *phys, hf_pfn *root, const struct hf_vma *v, hf_va lo,
-			      hf_va hi)
-{
-	enum hf_status st = tree_remove(phys, root, v->start);
-
-	if (!st && v->start < lo) {
-		struct hf_vma left = hf_vma_part(v, v->start, lo);
-
-		st = tree_insert(phys, root, &left);
-	}
-	if (!st && hi < v->end) {
-		struct hf_vma right = hf_vma_part(v, hi, v->end);
-
-		st = tree_insert(phys, root, &right);
-	}
-	return st;
 }
 
 /* An object is held while the only mapping of it may be out of the tree. */
@@ -517,23 +538,120 @@ static void drop_object(const struct hf_vma *v)
 		hf_object_unref(v->object);
 }
 
-enum hf_status hf_vmas_clear(struct hf_phys *phys, hf_pfn *root, hf_va lo, hf_va hi)
-{
-	enum hf_status st = HF_OK;
-	struct hf_vma v;
+/* ---- Taking a range out ---- */
 
-	while (!st && hf_vmas_next(phys, *root, lo, &v) && v.start < hi) {
-		hold(&v);
-		st = cut_out(phys, root, &v, lo, hi);
-		drop_object(&v);
+/* Slots [from, to) of a node that is exclusive go, and what they refer to is given up. */
+static void drop_slots(struct hf_phys *phys, struct node *n, unsigned from, unsigned to)
+{
+	if (from >= to)
+		return;
+	for (unsigned i = from; n->height && i < to; i++)
+		put_node(phys, (hf_pfn){ n->slots[i].child });
+	hf_phys_lock(phys);
+	for (unsigned i = from; !n->height && i < to; i++)
+		if (n->slots[i].object != HF_NIL)
+			hf_object_unref_locked(hf_object_at(phys, (hf_pfn){ n->slots[i].object }));
+	hf_phys_unlock(phys);
+	memmove(&n->slots[from], &n->slots[to], (n->count - to) * sizeof(n->slots[0]));
+	n->count -= to - from;
+}
+
+/* What of a mapping lies from `at` on. */
+static struct slot slot_from(const struct slot *s, hf_va at)
+{
+	struct slot part = *s;
+
+	if (s->object != HF_NIL)
+		part.offset += at - s->start;
+	part.start = at;
+	return part;
+}
+
+/* In a leaf node that is exclusive, [lo, hi) goes from within one mapping. *right as in put_slot. */
+static bool split_slot(struct hf_phys *phys, hf_pfn pfn, unsigned at, hf_va lo, hf_va hi,
+		       hf_pfn *right, struct hf_reserve *r)
+{
+	struct slot *s = &node_of(phys, pfn)->slots[at], upper = slot_from(s, hi);
+	bool ok;
+
+	s->end = lo;
+	ok = put_slot(phys, pfn, at + 1, &upper, right, r);
+	if (ok && upper.object != HF_NIL)
+		hf_object_ref(hf_object_at(phys, (hf_pfn){ upper.object }));
+	return ok;
+}
+
+/*
+ * Take [lo, hi) out below *pfn, which lies in it in part and becomes exclusive if anything of it goes. What
+ * the range covers whole goes by reference, without being entered: so nodes are copied on the
+ * ways down to the range's two ends alone. *right as in put_slot.
+ */
+static bool clear(struct hf_phys *phys, hf_pfn *pfn, hf_va lo, hf_va hi, hf_pfn *right,
+		  struct hf_reserve *r)
+{
+	struct node *n = node_of(phys, *pfn);
+	unsigned first = slot_above(n, lo), end = slot_above(n, hi - 1);
+	hf_pfn child, upper;
+	bool cut[2], ok = true;
+
+	right->v = HF_NIL;
+	end += end < n->count && n->slots[end].start < hi;
+	if (first == end)
+		return true;
+	if (!own_node(phys, pfn, r))
+		return false;
+	n = node_of(phys, *pfn);
+	cut[0] = n->slots[first].start < lo;
+	cut[1] = n->slots[end - 1].end > hi;
+	if (!n->height && end - first == 1 && cut[0] && cut[1])
+		return split_slot(phys, *pfn, first, lo, hi, right, r);
+	/* The upper end first: what it may put in lies behind the lower one. */
+	if (cut[1] && n->height) {
+		child.v = n->slots[end - 1].child;
+		ok = clear(phys, &child, lo, hi, &upper, r);
+		ok = put_child(phys, *pfn, end - 1, child, upper, right, r) && ok;
+	} else if (cut[1]) {
+		n->slots[end - 1] = slot_from(&n->slots[end - 1], hi);
 	}
-	return st;
+	if (end - first == 1 && cut[0] && cut[1])
+		return ok;
+	if (ok && cut[0] && n->height) {
+		child.v = n->slots[first].child;
+		ok = clear(phys, &child, lo, hi, &upper, r);
+		n->slots[first] = summary(phys, child);
+	} else if (cut[0] && !n->height) {
+		n->slots[first].end = lo;
+	}
+	drop_slots(phys, n, first + cut[0], end - cut[1]);
+	if (n->height && n->count > 1)
+		merge_around(phys, n, first < n->count ? first : n->count - 1);
+	return ok;
+}
+
+enum hf_status hf_vmas_clear(struct hf_phys *phys, hf_pfn *root, hf_va lo, hf_va hi,
+			     struct hf_reserve *r)
+{
+	hf_va start, end;
+	hf_pfn right;
+	bool ok;
+
+	if (!hf_vmas_span(phys, *root, &start, &end))
+		return HF_OK;
+	if (lo <= start && end <= hi) {
+		hf_vmas_drop(phys, *root);
+		root->v = HF_NIL;
+		return HF_OK;
+	}
+	ok = clear(phys, root, lo, hi, &right, r);
+	ok = grow_root(phys, root, right, r) && ok;
+	shrink_root(phys, root);
+	return ok ? HF_OK : HF_ERR_NOMEM;
 }
 
 /* Clear the place of *vma, take in the neighbours that it joins, and insert it. */
 static enum hf_status set_and_join(struct hf_phys *phys, hf_pfn *root, const struct hf_vma *vma)
 {
-	enum hf_status st = hf_vmas_clear(phys, root, vma->start, vma->end);
+	enum hf_status st = hf_vmas_clear(phys, root, vma->start, vma->end, NULL);
 	struct hf_vma one = *vma, v;
 
 	if (!st && vma->start && hf_vmas_next(phys, *root, vma->start - 1, &v) &&

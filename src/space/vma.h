@@ -12,6 +12,7 @@
 #define HF_VMA_H
 
 #include "../object/object.h"
+#include "../phys/reserve.h"
 
 #include <holdfast/phys.h>
 
@@ -93,6 +94,8 @@ static inline unsigned hf_vma_prot(const struct hf_vma *vma)
 void hf_vmas_get(struct hf_phys *phys, hf_pfn root);
 /* One less; frees the nodes that nobody else has. */
 void hf_vmas_put(struct hf_phys *phys, hf_pfn root);
+/* The same, but objects do not end before hf_objects_reap. Any lock may be held but phys->lock. */
+void hf_vmas_drop(struct hf_phys *phys, hf_pfn root);
 
 /* The first mapping that ends above `va`. */
 bool hf_vmas_next(const struct hf_phys *phys, hf_pfn root, hf_va va, struct hf_vma *out);
@@ -117,8 +120,12 @@ bool hf_vmas_gap(const struct hf_phys *phys, hf_pfn root, hf_va lo, hf_va hi, ui
  * Make [lo, hi) unmapped, or *vma a mapping that joins its like neighbours. What
  * was there goes, partly covered mappings are cut. HF_ERR_NOMEM: *root leads to a tree in
  * an undefined but whole state, to be given up with hf_vmas_put.
+ * Clearing takes frames of the reserve, which it fills, or free ones (NULL): two for each level of
+ * the tree and one for a new root, at most. It ends no object: what is cleared has another reference, in
+ * the tree that this one is a copy of.
  */
-enum hf_status hf_vmas_clear(struct hf_phys *phys, hf_pfn *root, hf_va lo, hf_va hi);
+enum hf_status hf_vmas_clear(struct hf_phys *phys, hf_pfn *root, hf_va lo, hf_va hi,
+			     struct hf_reserve *r);
 enum hf_status hf_vmas_set(struct hf_phys *phys, hf_pfn *root, const struct hf_vma *vma);
 
 /* For hf_mm_check: the tree may be walked at all; and see check.c. */

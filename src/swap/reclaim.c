@@ -211,7 +211,7 @@ static bool split_cold(struct reclaim *r, const struct hf_walk *w, const struct 
 	enum hf_status st = HF_ERR_NOMEM;
 	hf_pte *parts;
 
-	if (hf_reserve_fill(r->phys, &frame, 1) || hf_spare_take(r->phys, &frame))
+	if (hf_reserve_fill(r->phys, &frame, 1) || hf_reserve_take_spare(r->phys, &frame))
 		st = hf_table_split(w->mm, h->entry, w->level, w->va, w->exclusive && w->look,
 				    &frame);
 	hf_reserve_drain(r->phys, &frame);
@@ -385,7 +385,6 @@ enum hf_status hf_reclaim(struct hf_phys *phys, uint64_t want, uint64_t *done)
 		passed = phys->rounds - first; /* the first time only what was left of a round */
 		hf_spaces_unlock_exclusive(phys);
 	}
-	hf_spare_fill(phys);
 	*done = r.done;
 	if (r.done >= want)
 		return HF_OK;
@@ -438,7 +437,5 @@ enum hf_status hf_advise_unused(struct hf_mm *mm, hf_va va, uint64_t len, bool o
 		hf_mm_unlock_shared(mm);
 		hf_spaces_unlock_exclusive(phys);
 	}
-	if (out)
-		hf_spare_fill(phys);
 	return !st && (r.failed || r.full) ? HF_ERR_STORE : st;
 }

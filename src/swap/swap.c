@@ -54,50 +54,8 @@ enum hf_status hf_swap_on(struct hf_phys *phys, const struct hf_store *store)
 	phys->slots_used = phys->slots_cached = phys->swap_outs = phys->swap_ins = 0;
 	hf_exchange32(&phys->swapping, 1);
 	hf_phys_unlock(phys);
-	hf_spare_fill(phys);
+	hf_reserve_for_reclaim(phys, true);
 	return HF_OK;
-}
-
-/* Frames that become tables of a huge page of 2 MiB, and of one of 1 GiB before. */
-#define SPARES 2
-
-void hf_spare_fill(struct hf_phys *phys)
-{
-	bool clean;
-	hf_pfn pfn;
-
-	hf_phys_lock(phys);
-	while (phys->store && phys->spares < SPARES &&
-	       hf_block_alloc_locked(phys, 0, &pfn, &clean)) {
-		struct hf_frame *f = hf_frame_at(phys, pfn);
-
-		hf_frame_set_kind(f, HF_FRAME_HOST); /* nobody's page, and not free */
-		f->order = 0;
-		f->next = phys->spare_head;
-		phys->spare_head = pfn.v;
-		phys->spares++;
-	}
-	hf_phys_unlock(phys);
-}
-
-bool hf_spare_take(struct hf_phys *phys, struct hf_reserve *r)
-{
-	hf_pfn pfn;
-	bool any;
-
-	hf_phys_lock(phys);
-	any = phys->spares;
-	if (any) {
-		pfn.v = phys->spare_head;
-		hf_frame_set_kind(hf_frame_at(phys, pfn), HF_FRAME_PLAIN);
-		phys->spare_head = hf_frame_at(phys, pfn)->next;
-		phys->spares--;
-		hf_frame_at(phys, pfn)->next = r->head;
-		r->head = pfn.v;
-		r->count++;
-	}
-	hf_phys_unlock(phys);
-	return any;
 }
 
 void hf_swap_stats(struct hf_phys *phys, struct hf_swap_stats *out)
@@ -156,8 +114,8 @@ static enum hf_status empty_space(struct hf_mm *mm)
 
 enum hf_status hf_swap_off(struct hf_phys *phys)
 {
-	struct hf_reserve spares = HF_RESERVE_EMPTY;
 	enum hf_status st = HF_OK;
+	bool any;
 
 	hf_spaces_lock_exclusive(phys);
 	for (struct hf_mm *mm = phys->spaces; mm && !st; mm = mm->next)
@@ -168,6 +126,7 @@ enum hf_status hf_swap_off(struct hf_phys *phys)
 		hf_mm_unlock_exclusive(mm);
 	}
 	hf_phys_lock(phys);
+	any = phys->store;
 	if (!st && phys->slots_used)
 		hf_panic(phys, "a slot is used that no entry names");
 	if (!st) {
@@ -175,9 +134,8 @@ enum hf_status hf_swap_off(struct hf_phys *phys)
 		hf_exchange32(&phys->swapping, 0);
 	}
 	hf_phys_unlock(phys);
-	while (!st && hf_spare_take(phys, &spares))
-		;
-	hf_reserve_drain(phys, &spares);
+	if (!st && any)
+		hf_reserve_for_reclaim(phys, false);
 	hf_spaces_unlock_exclusive(phys);
 	return st;
 }

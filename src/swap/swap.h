@@ -4,16 +4,8 @@
 #define HF_SWAP_H
 
 #include "../lib/lock.h"
-#include "../phys/reserve.h"
 
 #include <holdfast/mm.h>
-
-/*
- * A few frames set aside, for splitting huge pages when no other is free. fill: as many as
- * are wanted and to be had. take: one into the reserve; false: there is none.
- */
-void hf_spare_fill(struct hf_phys *phys);
-bool hf_spare_take(struct hf_phys *phys, struct hf_reserve *r);
 
 /*
  * HF_ADV_COLD, or HF_ADV_PAGEOUT with `out`, of a range that is checked but for what is mapped.

@@ -123,9 +123,11 @@ static void brk_grows_and_shrinks(void **state)
 		scenario.shared = shared;
 		scenario.name = "brk, down";
 		scenario.count = 9;
+		scenario.gives = true;
 		at_every_allocation(state, &scenario);
 		scenario.name = "brk, up";
 		scenario.count = HF_TABLE_ENTRIES + 9;
+		scenario.gives = false;
 		at_every_allocation(state, &scenario);
 	}
 }

@@ -29,6 +29,7 @@ struct scenario {
 	/* First look at what the call has made, before anything is read or written. May be NULL. */
 	void (*after)(struct scene *sc);
 	unsigned keeps; /* STATE_*: what a failing call must leave alone */
+	bool gives;	/* the call only gives memory back: no allocation may fail it */
 
 	/* What set, call and after are told; each test uses what it needs. */
 	enum hf_fork_policy policy;

@@ -108,6 +108,7 @@ static void cut_twice(void **state)
 	struct scenario scenario = { .name = "munmap of a part of a 1 GiB page",
 				     .set = set_filled,
 				     .call = call_munmap,
+				     .gives = true,
 				     .keeps = STATE_ALL,
 				     .fate = GONE,
 				     .from = 100 * MIB + PAGE,

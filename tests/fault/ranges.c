@@ -140,6 +140,7 @@ static void each_edit_fails(void **state, struct scenario scenario)
 		scenario.name = edits[i].name;
 		scenario.call = edits[i].call;
 		scenario.fate = edits[i].fate;
+		scenario.gives = edits[i].call == call_munmap;
 		range_fails_shared(state, scenario);
 	}
 }
@@ -189,6 +190,7 @@ static void dontneed_of_parts(void **state)
 {
 	struct scenario scenario = { .name = "DONTNEED for a part of a huge page",
 				     .call = call_dontneed,
+				     .gives = true,
 				     .fate = ZEROED,
 				     .va = TARGET,
 				     .level = HF_LEVEL_PMD,
@@ -349,6 +351,7 @@ static void half_of_the_mappings_less(void **state)
 {
 	many_fail(state, (struct scenario){ .name = "munmap of half of many mappings",
 					    .call = call_unmap_half,
+					    .gives = true,
 					    .after = after_unmap_half,
 					    .count = 1 });
 }

@@ -156,9 +156,11 @@ static void mremap_in_place(void **state)
 		scenario.shared = shared;
 		scenario.name = "shrink";
 		scenario.count = 9;
+		scenario.gives = true;
 		at_every_allocation(state, &scenario);
 		scenario.name = "grow";
 		scenario.count = HF_TABLE_ENTRIES + 9;
+		scenario.gives = false;
 		at_every_allocation(state, &scenario);
 	}
 }

@@ -14,7 +14,7 @@
 #include "table/table.h"
 
 /* The zero page takes the single page, so that the MiB before it is one block. */
-#define RAM_BYTES (15 * MIB + PAGE)
+#define RAM_BYTES (15 * MIB + 20 * PAGE) /* the last for the zero page and the reserve */
 
 /* A parent and its child, and a third space with many mappings. */
 struct world {

@@ -204,8 +204,8 @@ static void every_order_comes_aligned(void **state)
 /* Halves appear all the way down, and become one again. */
 static void a_block_is_halved_and_made_whole(void **state)
 {
-	/* The zero page takes the lowest range, the index the highest: the middle one is one block. */
-	const struct range ranges[] = { { MIB, PAGE }, { GIB, GIB }, { 3 * GIB, PAGE } };
+	/* The zero page and the reserve take the lowest range, the index the highest: the middle one is one block. */
+	const struct range ranges[] = { { MIB, 20 * PAGE }, { GIB, GIB }, { 3 * GIB, PAGE } };
 	struct memory *m = memory_new(ranges, 3, &quiet_port, NULL, 0);
 	struct hf_phys_stats before, after;
 	hf_pa first, second;
@@ -272,7 +272,9 @@ static void every_frame_can_be_had_once(void **state)
 	(void)state;
 	hf_phys_stats(&m->phys, &before);
 	SAME(m->phys.index_frames, 1);
-	SAME(before.total_bytes, before.free_bytes + 2 * PAGE); /* the zero page, the index */
+	SAME(before.reserve_bytes, 19 * PAGE);
+	/* the zero page, the index */
+	SAME(before.total_bytes, before.free_bytes + 2 * PAGE + before.reserve_bytes);
 	SAME(before.total_bytes, 19 * MIB + 9 * PAGE);
 	count = before.free_bytes / PAGE;
 	pages = calloc(count, sizeof(*pages));
