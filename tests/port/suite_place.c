@@ -23,8 +23,11 @@ static struct arenas arenas_new(struct space *s, unsigned count)
 {
 	struct arenas a = { .s = s, .count = count, .pages = PAGES / count };
 
-	for (unsigned i = 0; i < count; i++)
-		a.at[i] = map_at(s, SPACE_LO + i * (SPACE_LEN / count), a.pages * PAGE, RW);
+	/* Not by map_at, which looks at all of the machine each time. */
+	for (unsigned i = 0; i < count; i++) {
+		a.at[i] = SPACE_LO + i * (SPACE_LEN / count);
+		SAME(hf_mmap(s->mm, &a.at[i], a.pages * PAGE, RW, HF_MAP_FIXED), HF_OK);
+	}
 	return a;
 }
 
@@ -51,10 +54,13 @@ static size_t spans(const struct arenas *a)
 	for (unsigned i = 0; i < a->count; i++) {
 		struct pin pin;
 
-		pin_range(a->s, a->at[i], a->pages * PAGE, HF_PIN_WRITE, &pin);
+		SAME(hf_pin(a->s->mm, a->at[i], a->pages * PAGE, HF_PIN_WRITE, pin.spans, MAX_SPANS,
+			    &pin.count),
+		     HF_OK);
 		count += pin.count;
-		unpin(a->s->m, &pin);
+		SAME(hf_unpin(a->s->m->phys, pin.spans, pin.count), HF_OK);
 	}
+	CHECK(a->s->m);
 	return count;
 }
 
