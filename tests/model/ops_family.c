@@ -211,8 +211,8 @@ static void done_begin_anew(struct world *w, struct call *c)
 	struct call huge = { .op = operation_named("huge pages") };
 
 	(void)c;
-	if (free_bytes(w) != w->free_at_start)
-		disagree(w, "%lld bytes leaked", (long long)(w->free_at_start - free_bytes(w)));
+	if (unused_bytes(w) != w->unused_at_start)
+		disagree(w, "%lld bytes leaked", (long long)(w->unused_at_start - unused_bytes(w)));
 	if (!w->big || !create.op->pick(w, &create) || !run_call(w, &create))
 		return;
 	huge.m = w->members[0];

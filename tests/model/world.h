@@ -149,7 +149,7 @@ struct world {
 	struct hf_fork_cost cost; /* of the last fork */
 	uint64_t splits;	  /* of huge leaves, so far */
 	struct hf_fork_pin fork_pins[MAX_FORK_PINS];
-	uint64_t free_at_start;
+	uint64_t unused_at_start;
 	struct member *members[MAX_MEMBERS];
 	size_t member_count;
 	unsigned next_id;
@@ -194,6 +194,7 @@ static inline bool one_in(struct world *w, uint64_t n)
 }
 
 uint64_t free_bytes(struct world *w);
+uint64_t unused_bytes(struct world *w); /* with the reserve */
 /* In a big world: what is free reads as zeros, so that a new 1 GiB page need not be cleared. */
 void trim(struct world *w);
 void member_add(struct world *w, struct member *member);
