@@ -555,6 +555,39 @@ static struct hf_violation miscounted_free_blocks(struct world *w)
 	return of_frame("free-frames-counted", (hf_pa){ 0 });
 }
 
+/* A spare frame that is not in the list, and one in it that looks like the host's. */
+static struct hf_violation lost_spare(struct world *w)
+{
+	struct hf_phys *phys = &w->m->phys;
+
+	phys->spare_head = hf_frame_at(phys, (hf_pfn){ phys->spare_head })->next;
+	phys->spares--;
+	return of_frame("spare-frames-listed", (hf_pa){ 0 });
+}
+
+static struct hf_violation spare_of_the_host(struct world *w)
+{
+	struct hf_phys *phys = &w->m->phys;
+	hf_pfn pfn = { phys->spare_head };
+
+	hf_frame_set_kind(hf_frame_at(phys, pfn), HF_FRAME_HOST);
+	return of_frame("spare-frames-listed", hf_pfn_pa(pfn));
+}
+
+/* A table that nothing leads to, and nothing counts. */
+static struct hf_violation lost_table(struct world *w)
+{
+	struct hf_frame *f = hf_frame_at(&w->m->phys, (hf_pfn){ (uint32_t)(w->last.v / PAGE) });
+
+	hf_frame_set_kind(f, HF_FRAME_TABLE);
+	f->refs = 0;
+	for (unsigned i = 1; i < 256; i++) { /* the rest of the host's block */
+		hf_frame_set_kind(&f[i], HF_FRAME_HOST);
+		f[i].order = 0;
+	}
+	return of_frame("no-frame-leaked", w->last);
+}
+
 static struct hf_violation tree_of_many(struct world *w)
 {
 	return in("vma-tree-whole", w->many, 0, hf_pfn_pa(w->many->vmas));
@@ -847,6 +880,9 @@ static void nothing_is_found_where_nothing_is_wrong(void **state)
 	X(uncoalesced_free_block)    \
 	X(miscounted_free_frames)    \
 	X(miscounted_free_blocks)    \
+	X(lost_spare)                \
+	X(spare_of_the_host)         \
+	X(lost_table)                \
 	X(miscounted_locks)          \
 	X(miscounted_mappings)       \
 	X(wrong_sum_of_gaps)         \
@@ -1057,6 +1093,9 @@ int main(int argc, char **argv)
 		TEST(finds_uncoalesced_free_block),
 		TEST(finds_miscounted_free_frames),
 		TEST(finds_miscounted_free_blocks),
+		TEST(finds_lost_spare),
+		TEST(finds_spare_of_the_host),
+		TEST(finds_lost_table),
 		TEST(finds_miscounted_locks),
 		TEST(finds_miscounted_mappings),
 		TEST(finds_wrong_sum_of_gaps),
