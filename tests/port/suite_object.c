@@ -311,6 +311,10 @@ static void offsets_lead_to_their_pages(void **state)
 	SAME(mapping_at(s, va + PAGE).start, va + 2 * PAGE);
 	SAME(mapping_at(s, va + PAGE).offset, 5 * PAGE);
 	SAME(get(s, va + 2 * PAGE), stamp(1, SPACE_LO + 5 * PAGE));
+	OK(hf_mprotect(s->mm, va + 3 * PAGE, PAGE, HF_PROT_READ));
+	CHECK(m);
+	SAME(mapping_at(s, va + 3 * PAGE).offset, 6 * PAGE);
+	SAME(get(s, va + 3 * PAGE), stamp(1, SPACE_LO + 6 * PAGE));
 	put_object(m, object);
 }
 
@@ -1061,7 +1065,7 @@ static void a_pinned_page_survives_truncation(void **state)
 	put_object(m, object);
 }
 
-static void truncation_without_memory_changes_nothing(void **state)
+static void truncation_needs_no_memory(void **state)
 {
 	struct machine *m = *state;
 	struct hf_object *object = huge_object(m);
@@ -1073,14 +1077,7 @@ static void truncation_without_memory_changes_nothing(void **state)
 	child = fork_space(s, HF_FORK_COPY);
 	SAME(get(child, va), stamp(1, va));
 	fragment(m, 0, &hoard);
-	for (uint64_t n = 1; hf_object_truncate(object, PMD_SIZE / 2) != HF_OK; n++) {
-		assert_in_range(n, 1, 8);
-		FAILS_KEEPING(m, STATE_VISIBLE, HF_ERR_NOMEM,
-			      hf_object_truncate(object, PMD_SIZE / 2));
-		SAME(hf_object_size(object), HUGE_SIZE);
-		hoard_release(m, &hoard);
-		fragment(m, n, &hoard);
-	}
+	OK(hf_object_truncate(object, PMD_SIZE / 2));
 	CHECK(m);
 	hoard_release(m, &hoard);
 	SAME(hf_object_size(object), PMD_SIZE / 2);
@@ -1088,6 +1085,30 @@ static void truncation_without_memory_changes_nothing(void **state)
 	is_bus(child, va + PMD_SIZE / 2);
 	FAILS(m, HF_ERR_RANGE, hf_object_truncate(object, hf_object_max() + 1));
 	put_object(m, object);
+}
+
+/* The table that ends in the truncation is shared, and its copy would count the pages once more. */
+static void truncation_at_a_counts_limit_changes_nothing(void **state)
+{
+	struct machine_config config = { .ram_bytes = RAM_BYTES, .count_limit = 2 };
+	struct machine *m = machine_new(&config);
+	struct hf_object *object = object_filled(m, 4, 1);
+	struct space *s = space_new(m), *child;
+	hf_va va = map_object_at(s, SPACE_LO, object, 0, 4 * PAGE, RW, HF_MAP_PRIVATE);
+
+	(void)state;
+	FILLED(s, va, 4 * PAGE, 1);
+	child = fork_space(s, HF_FORK_COPY);
+	FAILS_KEEPING(m, STATE_VISIBLE, HF_ERR_OVERFLOW, hf_object_truncate(object, 2 * PAGE));
+	SAME(hf_object_size(object), 4 * PAGE);
+	FILLED(s, va, 4 * PAGE, 1);
+	space_end(child);
+	OK(hf_object_truncate(object, 2 * PAGE));
+	SAME(hf_object_size(object), 2 * PAGE);
+	is_bus(s, va + 2 * PAGE);
+	space_end(s);
+	put_object(m, object);
+	machine_end(m);
 }
 
 /* What is resident */
@@ -1262,7 +1283,8 @@ static const struct CMUnitTest tests[] = {
 	TEST(truncation_splits_a_huge_page),
 	TEST(a_mapping_beside_truncation_ends_where_the_object_does),
 	TEST(a_pinned_page_survives_truncation),
-	TEST(truncation_without_memory_changes_nothing),
+	TEST(truncation_needs_no_memory),
+	cmocka_unit_test(truncation_at_a_counts_limit_changes_nothing),
 	TEST(mincore_tells_what_is_in_memory),
 	TEST(mincore_goes_by_leaves),
 	TEST(object_errors),
