@@ -246,7 +246,7 @@ ssize_t hf_linux_sendmsg(int fd, const struct msghdr *msg, int flags);
 void *hf_linux_dma_ptr(const struct hf_linux *lin, hf_pa pa);
 
 /* What a core dump (core(5)) of the process has of its spaces' memory. */
-enum hf_linux_dump {
+enum hf_linux_dump_what {
 	HF_LINUX_DUMP_WINDOWS, /* what windows show: what was accessed through them lately */
 	HF_LINUX_DUMP_USED,    /* all RAM that has been used, page tables, and descriptors of it */
 };
@@ -260,7 +260,7 @@ enum hf_linux_dump {
  * each stretch of used RAM, and up to 4096 host mappings. HF_ERR_INVAL. HF_ERR_HOST with errno: no
  * host mappings.
  */
-enum hf_status hf_linux_dump(struct hf_linux *lin, enum hf_linux_dump what);
+enum hf_status hf_linux_dump(struct hf_linux *lin, enum hf_linux_dump_what what);
 
 /*
  * Which of the core's features this port has, and which of those that real hardware would have. All

@@ -6,9 +6,9 @@
  * descriptor of 32 bytes per frame says who uses it: how many leaf entries map
  * it, how many device pins hold it.
  *
- * A few frames, 76 KiB (84 with a swap store) or 1/64 of the RAM if that is less, are a reserve: calls that only give memory
- * back use them when nothing else is free, so that these do not fail for want of memory (hf_munmap,
- * and others that say so). What is freed fills the reserve first.
+ * A few frames are kept as a reserve: 76 KiB (84 KiB with a swap store), or 1/64 of the RAM if that
+ * is less. Calls that only give memory back use it when nothing else is free, so they do not fail
+ * for want of memory (hf_munmap and others that say so). Freed memory fills the reserve first.
  *
  * Locking: every function takes what it needs; none may be called with a
  * Holdfast lock held. All may be called from several threads at once, except
@@ -155,7 +155,8 @@ uint64_t hf_phys_trim(struct hf_phys *phys, unsigned min_order);
 /*
  * Fault injection, for the host's tests: the n-th block allocation from now on
  * (1 is the next) and every one after it fails as if memory were full, until
- * the next call; 0 ends the failing. Covers every allocation the core makes; the reserve is none.
+ * the next call; 0 ends the failing. Covers every allocation the core makes;
+ * taking a frame of the reserve is not one.
  */
 void hf_phys_fail_after(struct hf_phys *phys, uint64_t n);
 

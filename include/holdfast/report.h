@@ -3,9 +3,8 @@
  * Reports: what a space is made of, page by page, mapping by mapping and as a whole, and
  * what its next fork will cost.
  *
- * Every function here takes the space's lock exclusively for as long as it looks, so
- * faults and calls on the space wait meanwhile, and changes nothing. Shared memory counts in
- * full for every space that maps it.
+ * Every function here takes the space's lock exclusively until it returns, so faults and calls on
+ * the space wait; it changes nothing. Shared memory counts in full for every space that maps it.
  */
 #ifndef HOLDFAST_REPORT_H
 #define HOLDFAST_REPORT_H

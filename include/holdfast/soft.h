@@ -96,9 +96,9 @@ enum hf_status hf_soft_copy_in(struct hf_soft_cpu *cpu, hf_va va, const void *bu
 
 /* What a CPU has done since it was created. May be called while it runs. */
 struct hf_soft_stats {
-	uint64_t accesses; /* looks into the TLB: for each page of an access, until it is there */
-	uint64_t tlb_hits; /* of these, successful */
-	uint64_t walks;	   /* of the tables; one that fails is tried again from the root */
+	uint64_t accesses;    /* TLB lookups: for each page of an access, until it is there */
+	uint64_t tlb_hits;    /* of these, successful */
+	uint64_t walks;	      /* of the tables; one that fails is tried again from the root */
 	uint64_t branch_hits; /* walks that began at a cached branch */
 	uint64_t faults;      /* calls of hf_fault */
 	uint64_t flushes;     /* flushes of the space that the CPU was in */

@@ -65,7 +65,7 @@ static bool dump_used(struct hf_linux *lin)
 	return each_stretch(lin, gap, dump_stretch, NULL);
 }
 
-enum hf_status hf_linux_dump(struct hf_linux *lin, enum hf_linux_dump what)
+enum hf_status hf_linux_dump(struct hf_linux *lin, enum hf_linux_dump_what what)
 {
 	bool all = what == HF_LINUX_DUMP_USED;
 

@@ -101,7 +101,9 @@ static inline hf_pte hf_pte_with_pfn(hf_pte e, hf_pfn pfn)
 	return (hf_pte){ (e.v & ~hf_format.pfn_bits) | (hf_pfn_bits(pfn.v) ^ hf_inverted(e.v)) };
 }
 
-/* Entry e with its other bits as in `v`: its number stays, though it may become valid or cease to. */
+/*
+ * Entry e with its other bits as in `v`: its number stays, though it may become valid or cease to.
+ */
 static inline hf_pte hf_pte_become(hf_pte e, uint64_t v)
 {
 	return (hf_pte){ v ^ hf_inverted(e.v) ^ hf_inverted(v) };
@@ -317,7 +319,8 @@ static inline hf_pte hf_pte_wrprotect(hf_pte e, unsigned level)
 
 /*
  * Whether `e` is an entry that this core can have made at `level`: no unknown bits, a frame's
- * number, inverted where it has to be and aligned to its size, and one of valid, hidden and swapped.
+ * number, inverted where it has to be and aligned to its size, and one of valid, hidden and
+ * swapped.
  */
 static inline bool hf_pte_wellformed(hf_pte e, unsigned level)
 {

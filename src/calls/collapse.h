@@ -29,7 +29,7 @@ struct hf_part {
 };
 
 /*
- * Look at the part at `va`, which is aligned to it. False: it is not whole in one private
+ * Inspect the part at `va`, which is aligned to it. False: it is not whole in one private
  * anonymous mapping. mm lock held exclusively.
  */
 HF_HOLDS(mm)

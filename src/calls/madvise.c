@@ -33,7 +33,7 @@ static enum hf_status give_contents_up(struct hf_mm *mm, hf_va va, uint64_t len,
 
 	if (!st && lazy && hf_any_with(mm, va, va + len, HF_VMA_OBJECT))
 		st = HF_ERR_INVAL;
-	if (!st && hf_any_locked(mm, va, va + len))
+	if (!st && hf_any_mlocked(mm, va, va + len))
 		st = HF_ERR_INVAL;
 	if (!st && sealed(mm, va, va + len))
 		st = HF_ERR_SEALED;

@@ -128,7 +128,7 @@ static enum hf_status check_sync(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned 
 
 	hf_mm_lock_shared(mm);
 	st = hf_check_mapped(mm, lo, hi, 0);
-	if (!st && (flags & HF_MS_INVALIDATE) && hf_any_locked(mm, lo, hi))
+	if (!st && (flags & HF_MS_INVALIDATE) && hf_any_mlocked(mm, lo, hi))
 		st = HF_ERR_BUSY;
 	hf_mm_unlock_shared(mm);
 	return st;

@@ -177,8 +177,8 @@ static hf_pte disarm(struct fork *f, hf_pte *entry, unsigned level)
 }
 
 /*
- * One entry of the child's more leads to what `e` leads to. The survey found room for it, and has let
- * go of the lock since: false, and the fork is given up, if there is none. phys->lock held.
+ * One entry of the child's more leads to what `e` leads to. The survey found room for it, and has
+ * let go of the lock since: false, and the fork is given up, if there is none. phys->lock held.
  */
 HF_HOLDS(phys)
 static bool get_for_child(struct fork *f, hf_pte e, unsigned level)
@@ -407,8 +407,8 @@ static void publish(struct fork *f, struct hf_mm *child, void *child_host)
 }
 
 /*
- * Instead: the child goes, with all that it was counted in. The parent's pages are write-protected for
- * nothing, all CPUs know it, and a write finds that they are exclusive again.
+ * Instead: the child goes, with all that it was counted in. The parent's pages are write-protected
+ * for nothing, all CPUs know it, and a write finds that they are exclusive again.
  */
 HF_HOLDS(mm)
 static void give_up_fork(struct fork *f)

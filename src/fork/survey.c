@@ -22,15 +22,19 @@ static bool is_unshared(struct hf_survey *s, hf_va va, uint64_t size)
 	const struct hf_mm *mm = s->mm;
 
 	if (s->unshared.end <= va && s->unshared.start != UINT64_MAX &&
-	    !hf_vmas_next_with(mm->phys, mm->vmas, va, HF_VMA_LOOK, &s->unshared))
+	    !hf_vmas_next_with(mm->phys, mm->vmas, va, HF_VMA_UNSHARED, &s->unshared))
 		s->unshared = (struct hf_vma){ .start = UINT64_MAX };
 	/* Most of what is passed over lies within one mapping. */
 	if (s->unshared.start <= va && s->unshared.end - va >= size)
 		return true;
 	return s->unshared.start < va + size &&
-	       hf_vmas_only(mm->phys, mm->vmas, va, va + size, HF_VMA_LOOK);
+	       hf_vmas_only(mm->phys, mm->vmas, va, va + size, HF_VMA_UNSHARED);
 }
 
+/*
+ * HF_ACTION_COPY says only that it is pinned. Whether a pinned huge leaf is copied whole or split
+ * first is the policy's to say, in arm_entry (fork.c).
+ */
 enum hf_fork_action hf_fork_decide(struct hf_survey *s, hf_pte e, hf_va va, unsigned level)
 {
 	if (is_unshared(s, va, hf_level_size(level)))
@@ -39,7 +43,9 @@ enum hf_fork_action hf_fork_decide(struct hf_survey *s, hf_pte e, hf_va va, unsi
 		return HF_ACTION_SHARE;
 	if (hf_pte_branch(e, level))
 		return hf_branch_look(e) ? HF_ACTION_INSPECT : HF_ACTION_SHARE;
-	/* A pinned page of an object in a private mapping is not exclusive: it is not copied early. */
+	/*
+	 * A pinned page of an object in a private mapping is not exclusive: it is not copied early.
+	 */
 	if (hf_refaultable_locked(s->mm->phys, hf_pte_pfn(e)))
 		return HF_ACTION_SHARE;
 	return hf_pinned_locked(s->mm->phys, hf_pte_pfn(e), level) ? HF_ACTION_COPY
@@ -168,7 +174,7 @@ void hf_survey_make(struct hf_survey *s)
 		s->lo = s->mm->va_lo; /* nothing is mapped: any entry will do */
 		s->hi = s->lo + 1;
 	}
-	if (!hf_vmas_next_with(phys, s->mm->vmas, 0, HF_VMA_LOOK, &s->first))
+	if (!hf_vmas_next_with(phys, s->mm->vmas, 0, HF_VMA_UNSHARED, &s->first))
 		s->first = (struct hf_vma){ .start = UINT64_MAX };
 	s->unshared = s->first;
 	hf_phys_lock(phys);

@@ -187,7 +187,7 @@ static void mark_page(struct hf_object *o, hf_pfn pfn, unsigned level, bool page
 static void note(struct hf_object *o, uint64_t offset)
 {
 	hf_phys_lock(o->phys);
-	hf_place_note_locked(o->phys, lowest_table(o, offset), offset);
+	hf_place_note(o->phys, lowest_table(o, offset), offset);
 	hf_phys_unlock(o->phys);
 }
 

@@ -19,7 +19,7 @@
  * The numbers of level 0 sit in the frame's own descriptor, those of the block at level L
  * in the descriptor of its L-th frame, which a block of that size always has.
  *
- * Functions here end in _locked and want phys->lock held, unless they say otherwise.
+ * What counts these is count.h. A function that ends in _locked wants phys->lock held.
  */
 #ifndef HF_FRAME_H
 #define HF_FRAME_H

@@ -21,6 +21,7 @@
 #include <holdfast/swap.h>
 
 #ifdef __clang__
+#pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wthread-safety" /* nobody else is there: no lock is taken */
 #endif
 
@@ -216,7 +217,7 @@ static bool check_leaf(struct check *c, const struct path *p, hf_pte e, unsigned
 		return violated(c, "lazy-is-unwritten", va, pfn);
 	if (hf_leaf_writable(e) && hf_frame_get_kind(hf_frame_at(c->phys, pfn)) == HF_FRAME_CACHED)
 		return violated(c, "cached-is-unchanged", va, pfn);
-	if ((v.flags & HF_VMA_LOOK) && !(p->exclusive && p->look) && !p->unshared)
+	if ((v.flags & HF_VMA_UNSHARED) && !(p->exclusive && p->look) && !p->unshared)
 		return violated(c, "look-on-path", va, pfn);
 	/* Whoever maps an object's page, a pin holds it for all of them. */
 	return objects || check_pinned(c, p, pfn, level, va);
@@ -261,7 +262,7 @@ static bool check_branch(struct check *c, const struct path *p, hf_pte e, unsign
 	/* Fork comes as far as this entry, and finds nothing in it that the child gets. */
 	below.unshared |=
 		p->exclusive && p->look &&
-		hf_vmas_only(c->phys, c->mm->vmas, va, va + hf_level_size(level), HF_VMA_LOOK);
+		hf_vmas_only(c->phys, c->mm->vmas, va, va + hf_level_size(level), HF_VMA_UNSHARED);
 	return check_table(c, &below, table, level - 1, va);
 }
 
@@ -430,74 +431,70 @@ static bool check_free_counts(const struct check *c)
 	return true;
 }
 
+/* A frame that begins something: *frames are a part of it, *free of them free. */
+static bool check_frame(struct check *c, const struct hf_ram *ram, hf_pfn pfn, uint32_t *frames,
+			uint64_t *free)
+{
+	const struct hf_frame *f = hf_frame_at(c->phys, pfn);
+
+	*frames = 1;
+	switch (hf_frame_get_kind(f)) {
+	case HF_FRAME_FREE:
+		*frames = 1u << f->order;
+		*free += *frames;
+		c->free_blocks[f->order]++;
+		return check_free(c, ram, pfn);
+	case HF_FRAME_LOOSE:
+		*free += 1;
+		c->loose++;
+		return check_loose(c, pfn);
+	case HF_FRAME_ZERO:
+		if (c->phys->zero[f->order != 0].v != pfn.v)
+			return violated(c, "no-frame-leaked", 0, pfn);
+		/* fallthrough */
+	case HF_FRAME_HOST:
+		*frames = 1u << f->order;
+		return check_uncounted(c, pfn);
+	case HF_FRAME_SPARE:
+		c->spares++;
+		return check_uncounted(c, pfn);
+	case HF_FRAME_PAGE:
+		c->pages--;
+		/* fallthrough */
+	case HF_FRAME_PLAIN:
+		if (!hf_pins_locked(c->phys, pfn) && !leaves_to(c->phys, pfn))
+			return violated(c, "no-frame-leaked", 0, pfn);
+		return true;
+	case HF_FRAME_CACHED:
+		return check_cached(c, pfn);
+	case HF_FRAME_OBJECT:
+		c->objects--;
+		break;
+	case HF_FRAME_TABLE:
+	case HF_FRAME_NODE:
+		if (!f->refs)
+			return violated(c, "no-frame-leaked", 0, pfn);
+		break;
+	default:
+		break;
+	}
+	if (hf_pins_locked(c->phys, pfn) || leaves_to(c->phys, pfn))
+		return violated(c, "tables-are-not-data", 0, pfn);
+	return true;
+}
+
 static bool check_frames(struct check *c, const struct hf_ram *ram, uint64_t *free)
 {
-	uint32_t pfn = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
+	uint32_t pfn = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT), frames;
 	uint32_t end = pfn + (uint32_t)(ram->len >> HF_PAGE_SHIFT);
 
 	for (uint32_t i = pfn; i < end; i++)
 		if (!check_block_pins(c, (hf_pfn){ i }, 1) ||
 		    !check_block_pins(c, (hf_pfn){ i }, 2))
 			return false;
-	while (pfn < end) {
-		const struct hf_frame *f = hf_frame_at(c->phys, (hf_pfn){ pfn });
-		uint32_t frames = 1;
-
-		switch (hf_frame_get_kind(f)) {
-		case HF_FRAME_FREE:
-			if (!check_free(c, ram, (hf_pfn){ pfn }))
-				return false;
-			frames = 1u << f->order;
-			*free += frames;
-			c->free_blocks[f->order]++;
-			break;
-		case HF_FRAME_ZERO:
-			if (c->phys->zero[f->order != 0].v != pfn)
-				return violated(c, "no-frame-leaked", 0, (hf_pfn){ pfn });
-			/* fallthrough */
-		case HF_FRAME_HOST:
-			if (!check_uncounted(c, (hf_pfn){ pfn }))
-				return false;
-			frames = 1u << f->order;
-			break;
-		case HF_FRAME_LOOSE:
-			if (!check_loose(c, (hf_pfn){ pfn }))
-				return false;
-			*free += 1;
-			c->loose++;
-			break;
-		case HF_FRAME_PAGE:
-			c->pages--;
-			/* fallthrough */
-		case HF_FRAME_PLAIN:
-			if (!hf_pins_locked(c->phys, (hf_pfn){ pfn }) &&
-			    !leaves_to(c->phys, (hf_pfn){ pfn }))
-				return violated(c, "no-frame-leaked", 0, (hf_pfn){ pfn });
-			break;
-		case HF_FRAME_CACHED:
-			if (!check_cached(c, (hf_pfn){ pfn }))
-				return false;
-			break;
-		case HF_FRAME_SPARE:
-			if (!check_uncounted(c, (hf_pfn){ pfn }))
-				return false;
-			c->spares++;
-			break;
-		case HF_FRAME_OBJECT:
-		case HF_FRAME_TABLE:
-		case HF_FRAME_NODE:
-			if (hf_frame_get_kind(f) == HF_FRAME_OBJECT)
-				c->objects--;
-			else if (!f->refs)
-				return violated(c, "no-frame-leaked", 0, (hf_pfn){ pfn });
-			/* fallthrough */
-		default:
-			if (hf_pins_locked(c->phys, (hf_pfn){ pfn }) ||
-			    leaves_to(c->phys, (hf_pfn){ pfn }))
-				return violated(c, "tables-are-not-data", 0, (hf_pfn){ pfn });
-		}
-		pfn += frames;
-	}
+	for (; pfn < end; pfn += frames)
+		if (!check_frame(c, ram, (hf_pfn){ pfn }, &frames, free))
+			return false;
 	return true;
 }
 
@@ -687,3 +684,7 @@ enum hf_status hf_mm_check(struct hf_phys *phys, struct hf_violation *out)
 		return HF_ERR_CORRUPT;
 	return check_counts(&c) ? HF_OK : HF_ERR_CORRUPT;
 }
+
+#ifdef __clang__
+#pragma clang diagnostic pop
+#endif

@@ -133,7 +133,7 @@ static void describe(struct hf_mm *mm, const struct hf_vma *vma, struct hf_smaps
 	hf_phys_lock(mm->phys);
 	hf_visit_locked(mm, vma->start, vma->end, &visitor);
 	hf_phys_unlock(mm->phys);
-	if (hf_vma_is_locked(mm, vma))
+	if (hf_vma_is_mlocked(mm, vma))
 		out->locked = out->resident;
 }
 

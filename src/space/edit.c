@@ -131,7 +131,7 @@ enum hf_status hf_edit_map(struct hf_edit *e, const struct hf_vma *vma)
 	HF_ASSERT_MM_EXCLUSIVE(e->mm);
 	/* Beside a mapping that fork does not share, a new one may be a new border. */
 	bool cut = hf_occupied(e->mm, vma->start, vma->end) ||
-		   hf_any_with(e->mm, e->mm->va_lo, e->mm->va_hi, HF_VMA_LOOK);
+		   hf_any_with(e->mm, e->mm->va_lo, e->mm->va_hi, HF_VMA_UNSHARED);
 	enum hf_status st = HF_ERR_SEALED;
 
 	if (!hf_any_with(e->mm, vma->start, vma->end, HF_VMA_SEALED))

@@ -248,12 +248,12 @@ enum hf_status hf_vma_next(struct hf_mm *mm, hf_va va, struct hf_vma_info *out)
 	return HF_OK;
 }
 
-bool hf_any_locked(const struct hf_mm *mm, hf_va lo, hf_va hi)
+bool hf_any_mlocked(const struct hf_mm *mm, hf_va lo, hf_va hi)
 {
 	return !mm->locks_stale && hf_any_with(mm, lo, hi, HF_VMA_LOCKED);
 }
 
-bool hf_vma_is_locked(const struct hf_mm *mm, const struct hf_vma *vma)
+bool hf_vma_is_mlocked(const struct hf_mm *mm, const struct hf_vma *vma)
 {
 	return (vma->flags & HF_VMA_LOCKED) && !mm->locks_stale;
 }

@@ -96,11 +96,11 @@ HF_HOLDS_SHARED(mm)
 bool hf_any_with(const struct hf_mm *mm, hf_va lo, hf_va hi, uint32_t flags);
 /* Some mapping in [lo, hi) is locked. mm lock held. */
 HF_HOLDS_SHARED(mm)
-bool hf_any_locked(const struct hf_mm *mm, hf_va lo, hf_va hi);
+bool hf_any_mlocked(const struct hf_mm *mm, hf_va lo, hf_va hi);
 
 /* The mapping is locked. mm lock held. */
 HF_HOLDS_SHARED(mm)
-bool hf_vma_is_locked(const struct hf_mm *mm, const struct hf_vma *vma);
+bool hf_vma_is_mlocked(const struct hf_mm *mm, const struct hf_vma *vma);
 
 /* A mapping in the words of the public headers. */
 struct hf_vma_info hf_vma_describe(const struct hf_vma *vma);

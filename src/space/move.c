@@ -162,7 +162,7 @@ static void put_moved(struct hf_move *m, hf_pte e, hf_va va, unsigned level, boo
 	table = table_for(m, va, level, look);
 	hf_table_fill(phys, table, hf_table_index(va, level), e);
 	if (level == HF_LEVEL_PTE && hf_pte_leaf(e, level))
-		hf_place_note_locked(phys, table, va); /* nobody else comes to the table */
+		hf_place_note(phys, table, va); /* nobody else comes to the table */
 }
 
 HF_HOLDS_SHARED(mm)
@@ -187,7 +187,7 @@ void hf_move_tables(struct hf_move *m)
 	struct hf_mm *mm = m->from.mm;
 	struct hf_vma v;
 
-	m->unshared = hf_vmas_next_with(mm->phys, mm->vmas, m->to, HF_VMA_LOOK, &v);
+	m->unshared = hf_vmas_next_with(mm->phys, mm->vmas, m->to, HF_VMA_UNSHARED, &v);
 	hf_range_hide(&m->from);
 	move_table(m, mm->root, 0, HF_TOP_LEVEL, true);
 }

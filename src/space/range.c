@@ -59,7 +59,7 @@ uint64_t hf_isolate_need(const struct hf_range *r)
 
 bool hf_unshared_in(const struct hf_mm *mm, hf_va va, unsigned level)
 {
-	return hf_any_with(mm, va, va + hf_level_size(level), HF_VMA_LOOK);
+	return hf_any_with(mm, va, va + hf_level_size(level), HF_VMA_UNSHARED);
 }
 
 /*

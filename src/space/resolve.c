@@ -60,7 +60,7 @@ static bool writes(const struct hf_resolution *f)
 /* Fork will have to inspect what is being made: the way to it needs LOOK. */
 static bool looks(const struct hf_resolution *f)
 {
-	return f->unshare || (f->vma.flags & HF_VMA_LOOK);
+	return f->unshare || (f->vma.flags & HF_VMA_UNSHARED);
 }
 
 /* Phase 1. mm lock held. */

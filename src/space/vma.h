@@ -31,7 +31,7 @@ enum hf_vma_flags {
 	HF_VMA_OBJECT = 1 << 12, /* has an object, for searches */
 };
 /* Fork must inspect what such a mapping maps: it does not share it with the child. */
-#define HF_VMA_LOOK (HF_VMA_DONTFORK | HF_VMA_WIPE | HF_VMA_SHARED)
+#define HF_VMA_UNSHARED (HF_VMA_DONTFORK | HF_VMA_WIPE | HF_VMA_SHARED)
 
 struct hf_vma {
 	hf_va start, end; /* [start, end) */

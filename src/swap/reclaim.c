@@ -350,7 +350,7 @@ static bool advance(struct reclaim *r)
 		phys->hand = mm->next;
 		phys->hand_va = 0;
 		phys->rounds += !mm->next;
-	} else if (hf_vma_is_locked(mm, &v) || !hf_vma_is_cow(&v)) {
+	} else if (hf_vma_is_mlocked(mm, &v) || !hf_vma_is_cow(&v)) {
 		phys->hand_va = v.end;
 	} else {
 		hf_walk_to(&w, mm, hf_max_va(phys->hand_va, v.start));
@@ -402,7 +402,7 @@ static enum hf_status check_advice(const struct hf_mm *mm, hf_va lo, hf_va hi, b
 	if (!st && out && !hf_load_relaxed32(&mm->phys->swapping))
 		st = HF_ERR_INVAL;
 
-	if (!st && (hf_any_locked(mm, lo, hi) || hf_any_with(mm, lo, hi, HF_VMA_SHARED)))
+	if (!st && (hf_any_mlocked(mm, lo, hi) || hf_any_with(mm, lo, hi, HF_VMA_SHARED)))
 		st = HF_ERR_INVAL;
 	return st;
 }
@@ -427,7 +427,7 @@ enum hf_status hf_advise_unused(struct hf_mm *mm, hf_va va, uint64_t len, bool o
 			st = HF_ERR_INVAL; /* the store has gone since */
 		if (!hf_vmas_next(phys, mm->vmas, at, &v) || v.start >= va + len) {
 			at = va + len;
-		} else if (hf_vma_is_locked(mm, &v) || !hf_vma_is_cow(&v)) {
+		} else if (hf_vma_is_mlocked(mm, &v) || !hf_vma_is_cow(&v)) {
 			at = v.end;
 		} else if (!st) {
 			hf_walk_to(&w, mm, hf_max_va(at, v.start));

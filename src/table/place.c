@@ -32,7 +32,7 @@
 /* A table notes which four of its entries got the last new page, in fields that it has no other use for. */
 #define GROUP 4
 
-void hf_place_note_locked(const struct hf_phys *phys, hf_pfn table, hf_va va)
+void hf_place_note(const struct hf_phys *phys, hf_pfn table, hf_va va)
 {
 	struct hf_frame *f = hf_frame_at(phys, table);
 
@@ -233,6 +233,6 @@ bool hf_place_alloc_locked(struct hf_phys *phys, const struct hf_place *p, hf_pf
 	    !hf_block_alloc_locked(phys, hf_level_order(p->level), out, clean))
 		return false;
 	if (small)
-		hf_place_note_locked(phys, p->table, p->va);
+		hf_place_note(phys, p->table, p->va);
 	return true;
 }

@@ -30,6 +30,6 @@ bool hf_place_alloc_locked(struct hf_phys *phys, const struct hf_place *p, hf_pf
  * `table`, at level 0, has got a page at `va` in another way: so neighbours go by it. phys->lock
  * held, or the table is exclusive and its mm locked exclusively.
  */
-void hf_place_note_locked(const struct hf_phys *phys, hf_pfn table, hf_va va);
+void hf_place_note(const struct hf_phys *phys, hf_pfn table, hf_va va);
 
 #endif

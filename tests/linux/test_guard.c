@@ -553,7 +553,7 @@ static void only_used_memory_is_dumped(void **state)
 	assert_int_equal(flagged(map_of_ram, ram, " dc"), ram);
 	OK(hf_linux_dump(lin, HF_LINUX_DUMP_WINDOWS));
 	assert_int_equal(flagged(map_of_ram, ram, " dd"), ram);
-	assert_int_equal(hf_linux_dump(lin, (enum hf_linux_dump)7), HF_ERR_INVAL);
+	assert_int_equal(hf_linux_dump(lin, (enum hf_linux_dump_what)7), HF_ERR_INVAL);
 	destroy(&space);
 	end(lin);
 }

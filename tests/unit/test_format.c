@@ -41,7 +41,7 @@ struct golden {
  *   valid 0, table or page 1, AttrIndx 4:2 = 0, AP[1] (EL0) 6, AP[2] (read-only) 7,
  *   SH 9:8 = 0b11, AF 10, nG 11, OA 47:12, PXN 53, UXN 54, software 58:55,
  *   APTable[1] (no writing below) 62.
- * Software: dirty and LOOK 55, lazy 56, held 57, away 58.
+ * Software: dirty and LOOK 55, lazy 56, hidden 57, swapped 58.
  */
 static const struct golden golden = {
 	.branch = 0x0000000012345003,
@@ -78,7 +78,7 @@ static const struct golden golden = {
  * PRIV 10.4.1, figure "Sv39 page table entry" (10.5.1 and 10.6.1 say the same of theirs), and
  * 10.3.1 for the bits: V 0, R 1, W 2, X 3, U 4, G 5, A 6, D 7, RSW 9:8, PPN 53:10.
  * A pointer to the next level has R = W = X = 0, and A, D, U clear.
- * Software: LOOK and lazy 8, own 9; with V clear: unarmed 61, away 62, held 63.
+ * Software: LOOK and lazy 8, own 9; with V clear: unarmed 61, swapped 62, hidden 63.
  * Without Svadu what can be written is dirty at once.
  */
 #if HF_ARCH_SVADU
