@@ -2,7 +2,6 @@
 /* What went wrong in forks. */
 #include "bugs.h"
 
-
 static const enum hf_fork_policy policies[] = { HF_FORK_COPY, HF_FORK_SPLIT };
 
 /* fork-moves-pinned: pin, fork, the parent writes and moves away from its device. */
