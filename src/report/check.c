@@ -440,10 +440,12 @@ static bool check_frame(struct check *c, const struct hf_ram *ram, hf_pfn pfn, u
 	*frames = 1;
 	switch (hf_frame_get_kind(f)) {
 	case HF_FRAME_FREE:
+		if (!check_free(c, ram, pfn))
+			return false;
 		*frames = 1u << f->order;
 		*free += *frames;
 		c->free_blocks[f->order]++;
-		return check_free(c, ram, pfn);
+		return true;
 	case HF_FRAME_LOOSE:
 		*free += 1;
 		c->loose++;
