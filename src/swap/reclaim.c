@@ -209,23 +209,14 @@ static bool split_cold(struct reclaim *r, const struct hf_walk *w, const struct 
 {
 	struct hf_reserve frame = HF_RESERVE_EMPTY;
 	enum hf_status st = HF_ERR_NOMEM;
-	hf_pte *parts;
 
 	if (hf_reserve_fill(r->phys, &frame, 1) || hf_reserve_take_spare(r->phys, &frame))
-		st = hf_table_split(w->mm, h->entry, w->level, w->va, w->exclusive && w->look,
-				    &frame);
+		st = hf_table_split_hidden(w->mm, h->entry, w->level, w->va, h->leaf, w->exclusive,
+					   w->look, &frame);
 	hf_reserve_drain(r->phys, &frame);
-	if (st) {
+	if (st)
 		hf_pte_set(h->entry, h->leaf);
-		return false;
-	}
-	/* In a shared table, what is new must not allow what the way there denies. */
-	if (!w->exclusive)
-		hf_pte_disarm(h->entry, w->level);
-	parts = hf_table_entries(r->phys, hf_pte_pfn(hf_pte_get(h->entry)));
-	for (unsigned i = 0; i < HF_TABLE_ENTRIES && !hf_pte_hidden(h->leaf); i++)
-		hf_pte_set(&parts[i], hf_pte_mkshown(parts[i]));
-	return true;
+	return !st;
 }
 
 /*

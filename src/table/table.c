@@ -315,13 +315,13 @@ enum hf_status hf_table_make_exclusive(struct hf_mm *mm, hf_pte *branch, unsigne
 	return HF_OK;
 }
 
-enum hf_status hf_table_split(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va, bool look,
-			      struct hf_reserve *r)
+/*
+ * A table with the parts of `leaf`, which is at `level` and now counts as mapped by them. HF_NIL: a
+ * count is at its limit.
+ */
+static hf_pfn take_parts(struct hf_phys *phys, hf_pte leaf, unsigned level, struct hf_reserve *r)
 {
-	struct hf_phys *phys = mm->phys;
-	hf_pte leaf = hf_pte_get(entry), seen, branch;
 	hf_pfn table;
-	hf_pte *parts;
 	bool ok;
 
 	HF_ASSERT(phys, level > HF_LEVEL_PTE && hf_pte_leaf(leaf, level));
@@ -329,10 +329,35 @@ enum hf_status hf_table_split(struct hf_mm *mm, hf_pte *entry, unsigned level, h
 	ok = hf_map_split_locked(phys, hf_pte_pfn(leaf), level);
 	hf_phys_unlock(phys);
 	if (!ok)
-		return HF_ERR_OVERFLOW;
-	table = hf_table_new(phys, r);
+		return (hf_pfn){ HF_NIL };
+	table = take_table(phys, r);
 	hf_table_mark(phys, table, UINT64_MAX);
-	parts = hf_table_entries(phys, table);
+	return table;
+}
+
+static void write_parts(const struct hf_phys *phys, hf_pfn table, hf_pte leaf, unsigned level)
+{
+	hf_pte *parts = hf_table_entries(phys, table);
+
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
+		parts[i] = hf_leaf_part(leaf, level, i);
+}
+
+static void trace_split(struct hf_mm *mm, hf_va va, unsigned level)
+{
+	HF_TRACE(mm->phys, .what = HF_TRACE_SPLIT, .level = level, .mm = mm,
+		 .va = hf_level_base(va, level), .len = hf_level_size(level));
+}
+
+enum hf_status hf_table_split(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va, bool look,
+			      struct hf_reserve *r)
+{
+	struct hf_phys *phys = mm->phys;
+	hf_pte leaf = hf_pte_get(entry), seen, branch;
+	hf_pfn table = take_parts(phys, leaf, level, r);
+
+	if (table.v == HF_NIL)
+		return HF_ERR_OVERFLOW;
 	branch = hf_branch_make(table);
 	if (look)
 		branch = hf_branch_mklook(branch);
@@ -344,13 +369,32 @@ enum hf_status hf_table_split(struct hf_mm *mm, hf_pte *entry, unsigned level, h
 	}
 	/* A CPU may mark the leaf dirty until the moment that the branch is there. */
 	for (;;) {
-		for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++)
-			parts[i] = hf_leaf_part(leaf, level, i);
+		write_parts(phys, table, leaf, level);
 		if (hf_cas64(&entry->v, &seen.v, branch.v))
 			break;
 		leaf = seen;
 	}
-	HF_TRACE(phys, .what = HF_TRACE_SPLIT, .level = level, .mm = mm,
-		 .va = hf_level_base(va, level), .len = hf_level_size(level));
+	trace_split(mm, va, level);
+	return HF_OK;
+}
+
+enum hf_status hf_table_split_hidden(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va,
+				     hf_pte leaf, bool exclusive, bool look, struct hf_reserve *r)
+{
+	struct hf_phys *phys = mm->phys;
+	hf_pfn table = take_parts(phys, leaf, level, r);
+	hf_pte branch;
+
+	HF_ASSERT(phys, !hf_pte_present(hf_pte_get(entry)));
+	if (table.v == HF_NIL)
+		return HF_ERR_OVERFLOW;
+	write_parts(phys, table, leaf, level);
+	branch = hf_branch_make(table);
+	if (!exclusive)
+		branch = hf_branch_wrprotect(branch);
+	else if (look)
+		branch = hf_branch_mklook(branch);
+	hf_pte_set(entry, branch);
+	trace_split(mm, va, level);
 	return HF_OK;
 }

@@ -241,12 +241,22 @@ enum hf_status hf_table_make_exclusive(struct hf_mm *mm, hf_pte *branch, unsigne
  * `level`, in which `va` lies. Addresses and permissions stay as they are, so there is
  * nothing to flush, unless the format wants entries broken first.
  * `look`: the new branch gets LOOK; it must if the branch above has it.
- * => the table that *entry is in is exclusive, and locked or its mm locked exclusively; or
- *    it is locked, and the leaf hidden and flushed in every space.
+ * => the table that *entry is in is exclusive, and locked or its mm locked exclusively.
  * HF_ERR_OVERFLOW: nothing changed.
  */
 HF_HOLDS_SHARED(mm)
 enum hf_status hf_table_split(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va, bool look,
 			      struct hf_reserve *r);
+
+/*
+ * The same for a leaf that has been hidden, and flushed in every space: the parts are those of
+ * `leaf`, which is what it was before. Whoever passes the branch finds them as they stay.
+ * `exclusive`: all above *entry allows writing; if not, neither does the new branch.
+ * => the table that *entry is in is locked; it may be shared.
+ * HF_ERR_OVERFLOW: nothing changed.
+ */
+HF_HOLDS_SHARED(mm)
+enum hf_status hf_table_split_hidden(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va,
+				     hf_pte leaf, bool exclusive, bool look, struct hf_reserve *r);
 
 #endif
