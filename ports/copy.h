@@ -12,6 +12,14 @@
 /* From here on copies go past the caches; smaller ones are likely to be used at once. */
 #define HF_STREAM_MIN ((size_t)256 << 10)
 
+static inline void hf_copy_line(__m128i *to, const __m128i *from)
+{
+	_mm_store_si128(to, _mm_load_si128(from));
+	_mm_store_si128(to + 1, _mm_load_si128(from + 1));
+	_mm_store_si128(to + 2, _mm_load_si128(from + 2));
+	_mm_store_si128(to + 3, _mm_load_si128(from + 3));
+}
+
 /*
  * memcpy (glibc 2.36, AVX-512, on a Zen 5) takes twice as long for 4 KiB pages that are in no
  * cache, and half as long again for 2 MiB, which then have pushed everything else out of the
@@ -24,8 +32,10 @@ static inline void hf_copy_pages(void *host, void *dst, const void *src, size_t 
 
 	(void)host;
 	if (len < HF_STREAM_MIN) {
-		while (from < end)
-			_mm_store_si128(to++, _mm_load_si128(from++));
+		for (; from < end; from += 8, to += 8) {
+			hf_copy_line(to, from);
+			hf_copy_line(to + 4, from + 4);
+		}
 		return;
 	}
 	while (from < end)
