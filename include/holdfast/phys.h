@@ -65,8 +65,8 @@ struct hf_phys {
 	struct hf_lock lock;	   /* guards all that follows and every descriptor's counts */
 	uint32_t free_head[HF_MAX_ORDER + 1], free_count[HF_MAX_ORDER + 1];
 	uint32_t next_frame;	      /* taken next for what may lie anywhere, if it is free */
-	uint32_t loose[HF_LOOSE_MAX]; /* free frames outside of the lists, the last freed last */
-	uint32_t loose_count;
+	uint32_t loose[HF_LOOSE_MAX]; /* free frames outside of the lists: used, then clean ones */
+	uint32_t loose_count, loose_used;
 	uint64_t free_frames;
 	uint64_t total_frames;
 	uint64_t index_frames; /* of the tree */

@@ -24,4 +24,22 @@ static inline unsigned hf_lowest_bit(uint64_t word)
 #endif
 }
 
+/* The number of the highest bit that is set; there is one. */
+static inline unsigned hf_highest_bit(uint64_t word)
+{
+#if defined(__riscv) && !defined(__riscv_zbb)
+	unsigned n = 0;
+
+	for (unsigned step = 32; step; step /= 2) {
+		if (!(word >> step))
+			continue;
+		word >>= step;
+		n += step;
+	}
+	return n;
+#else
+	return 63 - (unsigned)__builtin_clzll(word);
+#endif
+}
+
 #endif

@@ -22,10 +22,9 @@
 /* Blocks above this order say of each 2 MiB by itself whether they read as zeros. */
 #define HUGE HF_TABLE_BITS
 
-/* phys->lock held. */
-static void push(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean)
+/* `f` is the descriptor of `pfn`. phys->lock held. */
+static void push(struct hf_phys *phys, hf_pfn pfn, struct hf_frame *f, unsigned order, bool clean)
 {
-	struct hf_frame *f = hf_frame_at(phys, pfn);
 	uint32_t next = phys->free_head[order];
 
 	hf_frame_set_kind(f, HF_FRAME_FREE);
@@ -56,16 +55,24 @@ static void unlink_free(struct hf_phys *phys, struct hf_frame *f)
 /* The free block that holds all of [pfn, pfn + 2^order), or false. phys->lock held. */
 static bool find_free(struct hf_phys *phys, hf_pfn pfn, unsigned order, hf_pfn *out)
 {
+	const struct hf_ram *ram = hf_ram_of(phys, pfn);
+	const struct hf_frame *frames;
+	uint32_t start;
+
+	if (!ram)
+		return false;
+	frames = ram->meta;
+	start = (uint32_t)(ram->base.v >> HF_PAGE_SHIFT);
 	/* Mostly it is the original, mapped, that a copy would like to lie at. Or it is a table. */
-	if (!hf_ram_of(phys, pfn) || hf_load32(&hf_frame_at(phys, pfn)->maps))
+	if (hf_load32(&frames[pfn.v - start].maps))
 		return false;
 	for (unsigned o = order; o <= HF_MAX_ORDER; o++) {
 		hf_pfn base = { pfn.v & ~((1u << o) - 1) };
-		struct hf_frame *f;
+		const struct hf_frame *f;
 
-		if (!hf_ram_of(phys, base))
+		if (base.v < start)
 			return false;
-		f = hf_frame_at(phys, base);
+		f = &frames[base.v - start];
 		if (hf_frame_get_kind(f) == HF_FRAME_FREE) {
 			*out = base;
 			return f->order >= o;
@@ -100,18 +107,19 @@ static void carve(struct hf_phys *phys, hf_pfn base, hf_pfn pfn, unsigned order)
 		hf_pfn upper;
 
 		if (o == HUGE)
-			clean = hf_frame_at(phys, base)->clean;
+			clean = f->clean;
 		o--;
 		upper.v = base.v + (1u << o);
 		if (pfn.v >= upper.v) {
-			push(phys, base, o, clean);
+			push(phys, base, f, o, clean);
 			base = upper;
+			f += 1u << o;
 		} else {
-			push(phys, upper, o, clean);
+			push(phys, upper, f + (1u << o), o, clean);
 		}
 	}
 	if (order < HUGE)
-		hf_frame_at(phys, base)->clean = clean;
+		f->clean = clean;
 }
 
 /* A block of 2^order, about to be free or just taken, reads as zeros or does not. phys->lock held. */
@@ -125,9 +133,9 @@ static void set_clean(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool cle
 HF_HOLDS(phys)
 static bool is_clean(const struct hf_phys *phys, hf_pfn pfn, unsigned order)
 {
-	bool clean = true;
+	bool clean = hf_frame_at(phys, pfn)->clean;
 
-	for (uint32_t i = 0; i < 1u << order && clean; i += 1u << HUGE)
+	for (uint32_t i = 1u << HUGE; i < 1u << order && clean; i += 1u << HUGE)
 		clean = hf_frame_at(phys, (hf_pfn){ pfn.v + i })->clean;
 	return clean;
 }
@@ -166,11 +174,12 @@ static void join_free(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool cle
 	}
 	if (order == HUGE)
 		hf_frame_at(phys, pfn)->clean = clean;
-	push(phys, pfn, order, clean);
+	push(phys, pfn, hf_frame_at(phys, pfn), order, clean);
 }
 
 void hf_loose_join_locked(struct hf_phys *phys)
 {
+	phys->loose_used = 0;
 	while (phys->loose_count) {
 		hf_pfn pfn = { phys->loose[--phys->loose_count] };
 
@@ -199,17 +208,43 @@ uint64_t hf_blocks_free_locked(struct hf_phys *phys, unsigned order, uint64_t mo
 	return n < most ? n : most;
 }
 
+/* The loose frame `pfn` is the one at `index`. phys->lock held. */
+HF_HOLDS(phys)
+static void put_loose(struct hf_phys *phys, uint32_t index, uint32_t pfn)
+{
+	phys->loose[index] = pfn;
+	hf_frame_at(phys, (hf_pfn){ pfn })->next = index;
+}
+
+/* Those that read as zeros stand behind the others, so they go first. phys->lock held. */
+HF_HOLDS(phys)
+static void push_loose(struct hf_phys *phys, hf_pfn pfn, struct hf_frame *f)
+{
+	uint32_t index = phys->loose_count++;
+
+	hf_frame_set_kind(f, HF_FRAME_LOOSE);
+	if (!f->clean) {
+		if (index > phys->loose_used)
+			put_loose(phys, index, phys->loose[phys->loose_used]);
+		index = phys->loose_used++;
+	}
+	put_loose(phys, index, pfn.v);
+}
+
 /* Take a loose frame. phys->lock held. */
 HF_HOLDS(phys)
 static void take_loose(struct hf_phys *phys, hf_pfn pfn)
 {
 	struct hf_frame *f = hf_frame_at(phys, pfn);
-	uint32_t last = phys->loose[--phys->loose_count];
+	uint32_t index = f->next;
 
-	phys->loose[f->next] = last;
-	hf_frame_at(phys, (hf_pfn){ last })->next = f->next;
+	if (index < phys->loose_used) {
+		put_loose(phys, index, phys->loose[--phys->loose_used]);
+		index = phys->loose_used;
+	}
+	if (index < --phys->loose_count)
+		put_loose(phys, index, phys->loose[phys->loose_count]);
 	hf_frame_set_kind(f, HF_FRAME_PLAIN);
-	f->clean = false;
 }
 
 /* Take a frame that may lie anywhere, but not a loose one. phys->lock held. */
@@ -234,7 +269,7 @@ HF_HOLDS(phys)
 static bool take_free_block(struct hf_phys *phys, unsigned order, hf_pfn *out)
 {
 	if (order == 0 && phys->loose_count) {
-		out->v = phys->loose[phys->loose_count - 1]; /* the one that was freed last */
+		out->v = phys->loose[phys->loose_count - 1]; /* freed last, if all are alike */
 		take_loose(phys, *out);
 		return true;
 	}
@@ -268,6 +303,27 @@ bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, hf_pfn *out, bo
 	return true;
 }
 
+/* The block at `pfn` has been taken. phys->lock held. */
+HF_HOLDS(phys)
+static void took(struct hf_phys *phys, unsigned order, hf_pfn pfn, bool *clean)
+{
+	if (phys->fail_after)
+		phys->fail_after--;
+	*clean = is_clean(phys, pfn, order);
+	count_alloc(phys, order);
+}
+
+bool hf_block_alloc_part_locked(struct hf_phys *phys, hf_pfn block, unsigned order, hf_pfn pfn,
+				bool *clean)
+{
+	HF_ASSERT_PHYS(phys);
+	if (phys->fail_after == 1)
+		return false;
+	carve(phys, block, pfn, order);
+	took(phys, order, pfn, clean);
+	return true;
+}
+
 bool hf_block_alloc_at_locked(struct hf_phys *phys, unsigned order, hf_pfn pfn, unsigned most,
 			      bool *clean)
 {
@@ -287,10 +343,7 @@ bool hf_block_alloc_at_locked(struct hf_phys *phys, unsigned order, hf_pfn pfn, 
 	} else {
 		return false;
 	}
-	if (phys->fail_after)
-		phys->fail_after--;
-	*clean = is_clean(phys, pfn, order);
-	count_alloc(phys, order);
+	took(phys, order, pfn, clean);
 	return true;
 }
 
@@ -363,16 +416,32 @@ void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order)
 {
 	HF_ASSERT_PHYS(phys);
 	HF_ASSERT(phys, order <= HF_MAX_ORDER && !(pfn.v & ((1u << order) - 1)));
-	if (!order && phys->spares_astray && !is_astray(phys, pfn))
-		pfn = come_home(phys, pfn);
+	if (!order) {
+		hf_frame_free_locked(phys, pfn, false);
+		return;
+	}
 	phys->free_frames += (uint64_t)1 << order;
-	if (order == 0 && phys->loose_count < HF_LOOSE_MAX) {
-		hf_frame_set_kind(hf_frame_at(phys, pfn), HF_FRAME_LOOSE);
-		hf_frame_at(phys, pfn)->next = phys->loose_count;
-		phys->loose[phys->loose_count++] = pfn.v;
+	set_clean(phys, pfn, order, false);
+	join_free(phys, pfn, order, false);
+	if (phys->spares < phys->spare_target)
+		hf_spare_fill_locked(phys);
+}
+
+void hf_frame_free_locked(struct hf_phys *phys, hf_pfn pfn, bool clean)
+{
+	struct hf_frame *f = hf_frame_at(phys, pfn);
+
+	HF_ASSERT_PHYS(phys);
+	f->clean = clean;
+	if (phys->spares_astray && !is_astray(phys, pfn)) {
+		pfn = come_home(phys, pfn);
+		f = hf_frame_at(phys, pfn);
+	}
+	phys->free_frames++;
+	if (phys->loose_count < HF_LOOSE_MAX) {
+		push_loose(phys, pfn, f);
 	} else {
-		set_clean(phys, pfn, order, false);
-		join_free(phys, pfn, order, false);
+		join_free(phys, pfn, 0, false);
 	}
 	if (phys->spares < phys->spare_target)
 		hf_spare_fill_locked(phys);

@@ -20,8 +20,18 @@ bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, hf_pfn *out, bo
 HF_HOLDS(phys)
 bool hf_block_alloc_at_locked(struct hf_phys *phys, unsigned order, hf_pfn pfn, unsigned most,
 			      bool *clean);
+/*
+ * The one at `pfn`, a multiple of 2^order, out of the free block that begins at `block` and holds it
+ * whole. False: fault injection.
+ */
+HF_HOLDS(phys)
+bool hf_block_alloc_part_locked(struct hf_phys *phys, hf_pfn block, unsigned order, hf_pfn pfn,
+				bool *clean);
 HF_HOLDS(phys)
 void hf_block_free_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order);
+/* One frame; `clean`: it reads as zeros, and whoever has it next need not clear it. */
+HF_HOLDS(phys)
+void hf_frame_free_locked(struct hf_phys *phys, hf_pfn pfn, bool clean);
 /* Make the spare frames (reserve.h) as many as they should be, as far as memory is free. */
 HF_HOLDS(phys)
 void hf_spare_fill_locked(struct hf_phys *phys);

@@ -78,7 +78,7 @@ struct hf_frame {
 	uint16_t block_inner;
 	uint8_t kind;	   /* by hf_frame_kind and hf_frame_set_kind */
 	uint8_t order : 7; /* of a FREE, HOST, PAGE, ZERO or SPARE block */
-	bool clean : 1;	   /* FREE: the block reads as zeros */
+	bool clean : 1;	   /* FREE, LOOSE, SPARE: reads as zeros */
 };
 #define HF_ORDER_MASK 0x7f
 _Static_assert(sizeof(struct hf_frame) == HF_FRAME_META, "a frame's descriptor has 32 bytes");

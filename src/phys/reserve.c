@@ -9,7 +9,7 @@
 
 #include <holdfast/phys.h>
 
-/* Put a frame in. phys->lock held. */
+/* Put a frame in, behind the others: those that read as zeros are free first. phys->lock held. */
 HF_HOLDS(phys)
 static void put_in(struct hf_phys *phys, struct hf_reserve *r, hf_pfn pfn)
 {
@@ -17,9 +17,11 @@ static void put_in(struct hf_phys *phys, struct hf_reserve *r, hf_pfn pfn)
 
 	hf_frame_set_kind(f, HF_FRAME_SPARE);
 	f->order = 0;
-	f->next = r->head;
-	r->head = pfn.v;
-	r->count++;
+	if (r->count++)
+		hf_frame_at(phys, (hf_pfn){ r->tail })->next = pfn.v;
+	else
+		r->head = pfn.v;
+	r->tail = pfn.v;
 }
 
 /* Free frames, up to `count`. phys->lock held. */
@@ -43,7 +45,9 @@ static void take_out_down_to(struct hf_phys *phys, struct hf_reserve *r, uint64_
 
 	hf_phys_lock(phys);
 	while (r->count > count) {
-		hf_block_free_locked(phys, hf_reserve_take(phys, r), 0);
+		hf_pfn pfn = hf_reserve_take(phys, r);
+
+		hf_frame_free_locked(phys, pfn, hf_frame_at(phys, pfn)->clean);
 		hf_phys_batch(phys, &done, 1);
 	}
 	hf_phys_unlock(phys);

@@ -20,13 +20,13 @@
  * table locks and phys->lock. Who holds it waits for no pager and for no space.
  */
 struct hf_reserve {
-	uint32_t head; /* HF_NIL when empty */
+	uint32_t head, tail; /* if not empty */
 	uint64_t count;
 	bool gives;    /* for a call that gives back: spare frames will do */
 	bool has_lock; /* phys->spare_lock is held */
 };
-#define HF_RESERVE_EMPTY ((struct hf_reserve){ .head = HF_NIL })
-#define HF_RESERVE_GIVING ((struct hf_reserve){ .head = HF_NIL, .gives = true })
+#define HF_RESERVE_EMPTY ((struct hf_reserve){ 0 })
+#define HF_RESERVE_GIVING ((struct hf_reserve){ .gives = true })
 
 /*
  * What one call may need: own tables or split leaves on the way to both ends of a range, 4 levels
@@ -38,7 +38,10 @@ struct hf_reserve {
 
 /* Have at least `count` frames, or fail and leave the reserve as it was. Takes phys->lock. */
 bool hf_reserve_fill(struct hf_phys *phys, struct hf_reserve *r, uint64_t count);
-/* One frame out of it; panics when empty, for then the reckoning was wrong. No lock. */
+/*
+ * One frame out of it, which reads as zeros if its descriptor says `clean`; panics when empty, for
+ * then the reckoning was wrong. No lock.
+ */
 hf_pfn hf_reserve_take(struct hf_phys *phys, struct hf_reserve *r);
 /* Give what is left back. Takes phys->lock. */
 void hf_reserve_drain(struct hf_phys *phys, struct hf_reserve *r);

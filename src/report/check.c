@@ -30,7 +30,7 @@ struct check {
 	struct hf_mm *mm;			/* the space being walked */
 	uint64_t pages;				/* of objects, not yet found among the frames */
 	uint64_t objects;			/* likewise */
-	uint64_t spares, loose;			/* frames of these kinds */
+	uint64_t spares, loose, index;		/* frames of these kinds */
 	uint32_t free_blocks[HF_MAX_ORDER + 1]; /* of each order, found among the frames */
 	struct hf_violation *out;
 };
@@ -362,15 +362,31 @@ static bool check_block_pins(struct check *c, hf_pfn base, unsigned level)
 	return pinned == b->block_pinned || violated(c, "pin-counts", 0, base);
 }
 
-/* A loose frame is used by nobody, and listed once. */
+/* The frame reads as zeros, if its descriptor says so. */
+static bool reads_as_zeros(const struct check *c, hf_pfn pfn)
+{
+	const uint64_t *word = hf_frame_ptr(c->phys, pfn);
+
+	if (!hf_frame_at(c->phys, pfn)->clean)
+		return true;
+	for (unsigned i = 0; i < HF_PAGE_SIZE / sizeof(*word); i++)
+		if (word[i])
+			return false;
+	return true;
+}
+
+/* A loose frame is used by nobody, and listed once: those that read as zeros behind the others. */
 static bool check_loose(struct check *c, hf_pfn pfn)
 {
 	unsigned listed = 0;
 
 	for (uint32_t i = 0; i < c->phys->loose_count; i++)
-		listed += c->phys->loose[i] == pfn.v;
+		listed += c->phys->loose[i] == pfn.v &&
+			  hf_frame_at(c->phys, pfn)->clean == (i >= c->phys->loose_used);
 	if (listed != 1)
 		return violated(c, "free-list-linked", 0, pfn);
+	if (!reads_as_zeros(c, pfn))
+		return violated(c, "clean-reads-as-zeros", 0, pfn);
 	if (hf_pins_locked(c->phys, pfn) || leaves_to(c->phys, pfn))
 		return violated(c, "free-means-unused", 0, pfn);
 	return true;
@@ -459,6 +475,8 @@ static bool check_frame(struct check *c, const struct hf_ram *ram, hf_pfn pfn, u
 		return check_uncounted(c, pfn);
 	case HF_FRAME_SPARE:
 		c->spares++;
+		if (!reads_as_zeros(c, pfn))
+			return violated(c, "clean-reads-as-zeros", 0, pfn);
 		return check_uncounted(c, pfn);
 	case HF_FRAME_PAGE:
 		c->pages--;
@@ -471,6 +489,9 @@ static bool check_frame(struct check *c, const struct hf_ram *ram, hf_pfn pfn, u
 		return check_cached(c, pfn);
 	case HF_FRAME_OBJECT:
 		c->objects--;
+		break;
+	case HF_FRAME_INDEX:
+		c->index++;
 		break;
 	case HF_FRAME_TABLE:
 	case HF_FRAME_NODE:
@@ -665,6 +686,10 @@ enum hf_status hf_mm_check(struct hf_phys *phys, struct hf_violation *out)
 			return HF_ERR_CORRUPT;
 	if (c.pages) {
 		violated(&c, "page-marked", 0, (hf_pfn){ 0 });
+		return HF_ERR_CORRUPT;
+	}
+	if (c.index != phys->index_frames) {
+		violated(&c, "no-frame-leaked", 0, (hf_pfn){ 0 });
 		return HF_ERR_CORRUPT;
 	}
 	if (c.loose != phys->loose_count) {

@@ -100,7 +100,7 @@ static enum step go_down(struct hf_resolution *f)
 	if (f->exclusive && !hf_branch_writable(e)) {
 		enum hf_status st = HF_OK;
 
-		if (hf_table_shared(f->mm->phys, hf_pte_pfn(e)))
+		if (!f->reserved && hf_table_shared(f->mm->phys, hf_pte_pfn(e)))
 			st = reserve_for_walk(f);
 		if (!st)
 			st = hf_table_make_exclusive(f->mm, w->entry, w->level - 1, f->va,

@@ -117,7 +117,7 @@ static bool in_table(struct search *s)
 	return last_leaf(s, s->p->table, &leaf, &last) && take(s, hf_pte_pfn(leaf).v + i - last);
 }
 
-/* Entry `e`, at `base`, is what the page goes by, if it says anything. */
+/* The entry `e` at `level`, at `base`, is what the page goes by, if it says anything. */
 HF_HOLDS(phys)
 static void ask_entry(struct search *s, hf_pte e, unsigned level, hf_va base)
 {
@@ -125,7 +125,7 @@ static void ask_entry(struct search *s, hf_pte e, unsigned level, hf_va base)
 		(uint32_t)((hf_level_base(s->p->va, s->p->level) - base) >> HF_PAGE_SHIFT);
 	unsigned last;
 
-	if (hf_pte_none(e) || s->got || !s->tries)
+	if (hf_pte_none(e))
 		return;
 	if (level == HF_LEVEL_PMD && hf_pte_branch(e, level) &&
 	    (hf_pte_writable(e, level) || !s->p->copy)) {
@@ -142,26 +142,30 @@ static bool in_table_above(struct search *s)
 {
 	const struct hf_place *p = s->p;
 	unsigned level = p->level < HF_LEVEL_PMD ? HF_LEVEL_PMD : p->level;
-	hf_va base = hf_level_base(p->va, level), size = hf_level_size(level);
 	hf_va start = hf_level_base(p->va, level + 1);
-	unsigned at = hf_table_index(p->va, level), below, above;
+	unsigned first = hf_first_index(p->lo, start, level);
+	unsigned end = hf_end_index(p->hi, start, level);
+	unsigned at = hf_table_index(p->va, level), below = at, above = at + 1, i;
 	struct hf_found found;
-	const hf_pte *e;
+	uint64_t marks;
 
-	if (p->root.v == HF_NIL || p->top < level)
+	if (p->root.v == HF_NIL || p->top < level || end - first == 1)
 		return false;
 	found = hf_table_find(s->phys, p->root, p->top, p->va, level);
 	if (found.level != level)
 		return false;
-	e = found.entry;
-	below = at - hf_first_index(p->lo, start, level);
-	above = hf_end_index(p->hi, start, level) - at - 1;
-	s->tries = 2;
-	for (unsigned d = 1; (d <= below || d <= above) && s->tries && !s->got; d++) {
-		if (d <= below)
-			ask_entry(s, hf_pte_get(e - d), level, base - d * size);
-		if (d <= above)
-			ask_entry(s, hf_pte_get(e + d), level, base + d * size);
+	marks = hf_table_marks(s->phys, found.table);
+	for (s->tries = 2; s->tries && !s->got;) {
+		below = hf_end_marked(marks, first, below);
+		above = hf_next_marked(marks, above, end);
+		if (below == first && above == end)
+			break;
+		if (above == end || (below > first && at - (below - 1) <= above - at))
+			i = --below;
+		else
+			i = above++;
+		ask_entry(s, hf_pte_get(found.entry - at + i), level,
+			  start + i * hf_level_size(level));
 	}
 	return s->got;
 }
@@ -190,7 +194,7 @@ static bool anew(struct search *s)
 	uint64_t page = hf_level_base(s->p->va, s->p->level) >> HF_PAGE_SHIFT, size;
 	uint64_t lo = (s->p->lo >> HF_PAGE_SHIFT) & ~(uint64_t)(huge - 1);
 	uint64_t hi = ((s->p->hi - 1) >> HF_PAGE_SHIFT | (huge - 1)) + 1;
-	unsigned order;
+	unsigned own = hf_level_order(s->p->level), order;
 	hf_pfn block;
 
 	if (!find_block(s, hi - lo, &block, &order))
@@ -198,8 +202,10 @@ static bool anew(struct search *s)
 	size = (uint64_t)1 << order;
 	if (hi - lo > size || size < huge)
 		lo = page & ~(size - 1);
-	s->tries = 1;
-	return take(s, block.v + (uint32_t)(page - lo));
+	s->out->v = block.v + (uint32_t)(page - lo);
+	if (order < own || (s->out->v & ((1u << own) - 1)))
+		return false;
+	return hf_block_alloc_part_locked(s->phys, block, own, *s->out, s->clean);
 }
 
 /* The largest order below that of a huge page: what is broken already. */

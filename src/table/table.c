@@ -17,13 +17,35 @@
 #include <holdfast/mm.h>
 #include <holdfast/trace.h>
 
-/* A table with one reference and no marks, whose entries are still to be written. */
-static hf_pfn take_table(struct hf_phys *phys, struct hf_reserve *r)
+/* Up to so many marks of 64, a table is cleared when it is let go, not when the next one begins. */
+#define FEW_LINES 16
+
+/* Fill the entries that are not in `marks` with zeros. */
+static void clear_unmarked(hf_pte *e, uint64_t marks)
+{
+	unsigned i, end;
+
+	for (i = hf_next_marked(~marks, 0, HF_TABLE_ENTRIES); i < HF_TABLE_ENTRIES;
+	     i = hf_next_marked(~marks, end, HF_TABLE_ENTRIES)) {
+		end = hf_next_marked(marks, i, HF_TABLE_ENTRIES);
+		for (; i < end; i += HF_MARK_ENTRIES)
+			memset(e + i, 0, HF_MARK_ENTRIES * sizeof(*e));
+	}
+}
+
+/*
+ * A table with one reference and these marks, whose marked entries are still to be written; the others
+ * are empty.
+ */
+static hf_pfn take_table(struct hf_phys *phys, uint64_t marks, struct hf_reserve *r)
 {
 	hf_pfn table = hf_reserve_take(phys, r);
 	struct hf_frame *f = hf_frame_at(phys, table);
 
+	if (!f->clean)
+		clear_unmarked(hf_table_entries(phys, table), marks);
 	hf_frame_set_kind(f, HF_FRAME_TABLE);
+	hf_table_mark(phys, table, marks);
 	f->refs = 1;
 	f->lock.word = 0;
 	f->clean = false; /* see place.c */
@@ -32,10 +54,7 @@ static hf_pfn take_table(struct hf_phys *phys, struct hf_reserve *r)
 
 hf_pfn hf_table_new(struct hf_phys *phys, struct hf_reserve *r)
 {
-	hf_pfn table = take_table(phys, r);
-
-	hf_block_clear(phys, table, 0);
-	return table;
+	return take_table(phys, 0, r);
 }
 
 bool hf_table_shared(struct hf_phys *phys, hf_pfn table)
@@ -75,12 +94,26 @@ void hf_target_count_locked(struct hf_phys *phys, hf_pte e, unsigned level, bool
 		*count_of(phys, e) += more ? 1u : -1u;
 }
 
+/* See hf_target_get_locked. */
+HF_HOLDS(phys)
+static inline bool get_target(struct hf_phys *phys, hf_pte e, unsigned level)
+{
+	uint32_t *count;
+
+	if (hf_pte_none(e))
+		return true;
+	if (hf_pte_leaf(e, level))
+		return hf_map_get_locked(phys, hf_pte_pfn(e), level);
+	count = count_of(phys, e);
+	if (*count >= phys->count_limit)
+		return false;
+	++*count;
+	return true;
+}
+
 bool hf_target_get_locked(struct hf_phys *phys, hf_pte e, unsigned level)
 {
-	if (!hf_target_room_locked(phys, e, level, 1))
-		return false;
-	hf_target_count_locked(phys, e, level, true);
-	return true;
+	return get_target(phys, e, level);
 }
 
 /* One entry less, no branch, leads to its target. phys->lock held. */
@@ -108,15 +141,30 @@ void hf_target_put(struct hf_phys *phys, hf_pte e, unsigned level)
 	hf_phys_unlock(phys);
 }
 
+/*
+ * Empty the marked entries, of tables of which little is used: the frame will most likely be a table
+ * again. True: it reads as zeros.
+ */
+static bool clear_few(hf_pte *e, uint64_t marks)
+{
+	for (unsigned lines = 0; marks; marks &= marks - 1) {
+		if (++lines > FEW_LINES)
+			return false;
+		memset(e + hf_lowest_bit(marks) * HF_MARK_ENTRIES, 0, HF_MARK_ENTRIES * sizeof(*e));
+	}
+	return true;
+}
+
 /* A table that leads to nothing any more is a free frame. phys->lock held. */
 HF_HOLDS(phys)
 static void free_table(struct hf_phys *phys, hf_pfn table)
 {
 	struct hf_frame *f = hf_frame_at(phys, table);
+	bool clean = clear_few(hf_table_entries(phys, table), hf_table_marks(phys, table));
 
 	hf_store64(&f->marks, 0);
 	hf_frame_set_kind(f, HF_FRAME_PLAIN);
-	hf_block_free_locked(phys, table, 0);
+	hf_frame_free_locked(phys, table, clean);
 }
 
 /*
@@ -167,10 +215,7 @@ static bool copy_entry(struct hf_phys *phys, hf_pte *src, unsigned level, hf_pte
 {
 	hf_pte e = hf_pte_get(src);
 
-	*out = e;
-	if (hf_pte_none(e))
-		return true;
-	if (!hf_target_get_locked(phys, e, level))
+	if (!get_target(phys, e, level))
 		return false;
 	*out = hf_pte_wrprotect(e, level);
 	hf_pte_set(src, *out);
@@ -210,12 +255,27 @@ static unsigned copy_run(const struct hf_phys *phys, hf_pte *src, hf_pte *dst, u
 	return i;
 }
 
-/* Entries that a copy has none of. */
-static void clear_unmarked(hf_pte *e, uint64_t marks)
+/* Copy `count` entries as copy_marked says, up to one that is at a limit. Returns how many. */
+HF_HOLDS(phys)
+static unsigned copy_entries(struct hf_phys *phys, hf_pte *src, hf_pte *dst, unsigned count,
+			     unsigned level)
 {
-	for (const hf_pte *end = e + HF_TABLE_ENTRIES; e < end; e += HF_MARK_ENTRIES, marks >>= 1)
-		if (!(marks & 1))
-			memset(e, 0, HF_MARK_ENTRIES * sizeof(*e));
+	hf_pte *const first = src, *const end = src + count;
+	unsigned run;
+
+	for (; src < end; src += run, dst += run) {
+		for (; src < end && hf_pte_none(hf_pte_get(src)); src++, dst++)
+			*dst = (hf_pte){ 0 };
+		if (src == end)
+			break;
+		run = 0;
+		if (level == HF_LEVEL_PTE)
+			run = copy_run(phys, src, dst, (unsigned)(end - src));
+		if (!run && !copy_entry(phys, src, level, dst))
+			break;
+		run = run ? run : 1;
+	}
+	return (unsigned)(src - first);
 }
 
 /*
@@ -227,19 +287,17 @@ HF_HOLDS(phys)
 static bool copy_marked(struct hf_phys *phys, hf_pte *src, hf_pte *dst, uint64_t marks,
 			unsigned level)
 {
-	unsigned i, end, run;
+	unsigned i, end;
 
 	for (i = hf_next_marked(marks, 0, HF_TABLE_ENTRIES); i < HF_TABLE_ENTRIES;
 	     i = hf_next_marked(marks, end, HF_TABLE_ENTRIES)) {
 		end = hf_next_marked(~marks, i, HF_TABLE_ENTRIES);
-		for (; i < end; i += run ? run : 1) {
-			run = level == HF_LEVEL_PTE ? copy_run(phys, src + i, dst + i, end - i) : 0;
-			if (run || copy_entry(phys, src + i, level, dst + i))
-				continue;
-			hf_each_marked(j, marks, 0, i)
-				hf_target_count_locked(phys, dst[j], level, false);
-			return false;
-		}
+		i += copy_entries(phys, src + i, dst + i, end - i, level);
+		if (i == end)
+			continue;
+		hf_each_marked(j, marks, 0, i)
+			hf_target_count_locked(phys, dst[j], level, false);
+		return false;
 	}
 	return true;
 }
@@ -249,14 +307,11 @@ HF_HOLDS(phys)
 static hf_pfn copy_table(struct hf_phys *phys, hf_pfn old, unsigned level, struct hf_reserve *r)
 {
 	const uint64_t marks = hf_table_marks(phys, old);
-	hf_pfn copy = take_table(phys, r);
-	hf_pte *dst = hf_table_entries(phys, copy);
+	hf_pfn copy = take_table(phys, marks, r);
 
-	clear_unmarked(dst, marks);
-	if (copy_marked(phys, hf_table_entries(phys, old), dst, marks, level)) {
-		hf_table_mark(phys, copy, marks);
+	if (copy_marked(phys, hf_table_entries(phys, old), hf_table_entries(phys, copy), marks,
+			level))
 		return copy;
-	}
 	free_table(phys, copy);
 	return (hf_pfn){ HF_NIL };
 }
@@ -321,7 +376,6 @@ enum hf_status hf_table_make_exclusive(struct hf_mm *mm, hf_pte *branch, unsigne
  */
 static hf_pfn take_parts(struct hf_phys *phys, hf_pte leaf, unsigned level, struct hf_reserve *r)
 {
-	hf_pfn table;
 	bool ok;
 
 	HF_ASSERT(phys, level > HF_LEVEL_PTE && hf_pte_leaf(leaf, level));
@@ -330,9 +384,7 @@ static hf_pfn take_parts(struct hf_phys *phys, hf_pte leaf, unsigned level, stru
 	hf_phys_unlock(phys);
 	if (!ok)
 		return (hf_pfn){ HF_NIL };
-	table = take_table(phys, r);
-	hf_table_mark(phys, table, UINT64_MAX);
-	return table;
+	return take_table(phys, UINT64_MAX, r);
 }
 
 static void write_parts(const struct hf_phys *phys, hf_pfn table, hf_pte leaf, unsigned level)

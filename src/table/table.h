@@ -141,6 +141,23 @@ static inline unsigned hf_next_marked(uint64_t marks, unsigned i, unsigned end)
 	return i < end ? i : end;
 }
 
+/* The index after the last one in [first, end) that has its mark; or `first`. */
+static inline unsigned hf_end_marked(uint64_t marks, unsigned first, unsigned end)
+{
+	uint64_t rest;
+	unsigned last;
+
+	if (end <= first)
+		return first;
+	rest = marks & (UINT64_MAX >> (63 - (end - 1) / HF_MARK_ENTRIES));
+	if (!rest)
+		return first;
+	last = (hf_highest_bit(rest) + 1) * HF_MARK_ENTRIES;
+	if (last > end)
+		return end;
+	return last > first ? last : first;
+}
+
 /* For each index in [first, end) that may not be empty, in rising order. */
 #define hf_each_marked(i, marks, first, end)                            \
 	for (unsigned i = hf_next_marked(marks, first, end); i < (end); \

@@ -422,6 +422,26 @@ static struct hf_violation mapped_loose_frame(struct world *w)
 	return of_frame("free-means-unused", hf_pfn_pa(pfn));
 }
 
+static struct hf_violation used_frame_called_clean(struct world *w)
+{
+	hf_pfn pfn = loose_frame(w);
+
+	hf_frame_at(&w->m->phys, pfn)->clean = true;
+	w->m->phys.loose_used--;
+	memset(hf_frame_ptr(&w->m->phys, pfn), 1, PAGE);
+	return of_frame("clean-reads-as-zeros", hf_pfn_pa(pfn));
+}
+
+static struct hf_violation frame_that_is_no_index(struct world *w)
+{
+	hf_pa pa;
+
+	OK(hf_phys_alloc(&w->m->phys, 0, &pa));
+	hf_frame_set_kind(hf_frame_at(&w->m->phys, (hf_pfn){ (uint32_t)(pa.v / PAGE) }),
+			  HF_FRAME_INDEX);
+	return of_frame("no-frame-leaked", (hf_pa){ 0 });
+}
+
 static struct hf_violation leaked_frame(struct world *w)
 {
 	hf_pa pa;
@@ -869,6 +889,8 @@ static void nothing_is_found_where_nothing_is_wrong(void **state)
 	X(mapped_free_block)         \
 	X(free_block_with_table)     \
 	X(mapped_loose_frame)        \
+	X(used_frame_called_clean)   \
+	X(frame_that_is_no_index)    \
 	X(leaked_frame)              \
 	X(freed_page_in_use)         \
 	X(too_large_free_block)      \
@@ -1082,6 +1104,8 @@ int main(int argc, char **argv)
 		TEST(finds_mapped_free_block),
 		TEST(finds_free_block_with_table),
 		TEST(finds_mapped_loose_frame),
+		TEST(finds_used_frame_called_clean),
+		TEST(finds_frame_that_is_no_index),
 		TEST(finds_leaked_frame),
 		TEST(finds_freed_page_in_use),
 		TEST(finds_too_large_free_block),
