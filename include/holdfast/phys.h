@@ -30,6 +30,7 @@ struct hf_frame; /* one frame's descriptor, HF_FRAME_META bytes, the core's own 
 struct hf_mm;
 struct hf_object;
 struct hf_store; /* swap.h */
+struct hf_store_call;
 
 /* One range of RAM, lent by the host until hf_phys_fini(). */
 struct hf_ram {
@@ -87,10 +88,15 @@ struct hf_phys {
 	uint32_t slot_free;   /* the first free slot of those that have been used */
 	uint32_t slots_begun; /* those from here on have not */
 	uint64_t slots_used, slots_cached, swap_outs, swap_ins;
+	uint32_t store_calls;	     /* reads and writes under way, */
+	struct hf_store_call *calls; /* each of them; */
+	bool store_closed;	     /* no page goes there: hf_swap_off is at work, */
+	struct hf_lock store_lock;   /* one at a time, before any other lock; */
+	struct hf_mm *off; /* it has come to this space; under spaces_lock, as the hand; */
+	uint64_t off_va;   /* and in it to this address; under its lock */
 	/* Where reclaim goes on; under spaces_lock. */
 	struct hf_mm *hand; /* NULL: at the first space */
 	uint64_t hand_va;
-	uint32_t rounds; /* how often the hand has passed the last space */
 };
 
 struct hf_phys_stats {

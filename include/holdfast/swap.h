@@ -31,9 +31,11 @@ struct hf_store {
 	 * Move one page between a slot and memory: `page` is a direct-map address, 4 KiB.
 	 * False: it failed; what `page` or the slot then holds does not matter, for what was
 	 * there before is kept elsewhere. A slot is read only after it was written.
-	 * May sleep. Like the functions of the port (port.h), whose rules hold here too, they
-	 * are called with locks held, from several threads at once, and must not call
-	 * Holdfast; on the Linux port `read` runs in the handler of SIGSEGV.
+	 * May sleep, for as long as they like: `write` is called without any lock of Holdfast's, and
+	 * holds up nobody but who called hf_reclaim, HF_ADV_PAGEOUT or hf_swap_off. Several may
+	 * run at once, of different slots; several reads of one slot as well, but no read of a
+	 * slot beside a write to it. They must not call Holdfast (but for hf_phys_ptr); on the
+	 * Linux port `read` runs in the handler of SIGSEGV.
 	 */
 	bool (*read)(void *host, uint64_t slot, void *page);
 	bool (*write)(void *host, uint64_t slot, const void *page);
@@ -57,13 +59,15 @@ enum hf_status hf_swap_on(struct hf_phys *phys, const struct hf_store *store);
  * HF_ERR_NOMEM: not all of it has room in memory. HF_ERR_STORE: a page could not be read.
  * HF_ERR_OVERFLOW: a page's mapping count is at its limit. On an error the store stays in
  * use, what has been read back stays in memory, and nothing is lost.
- * Waits for calls that change mappings; takes every space's lock, one at a time.
+ * From its beginning on no page goes to the store any more. All other calls go on meanwhile: it
+ * takes phys->spaces_lock exclusively for moments, and each space's lock for one table at a time.
+ * A second call of it waits for the first.
  */
 enum hf_status hf_swap_off(struct hf_phys *phys);
 
 struct hf_swap_stats {
 	uint64_t slots;	 /* of the store */
-	uint64_t used;	 /* of these, holding a page */
+	uint64_t used;	 /* of these, holding a page, or being written */
 	uint64_t cached; /* of these, those whose page is in memory as well */
 	uint64_t outs;	 /* pages written, since hf_swap_on */
 	uint64_t ins;	 /* pages read */
@@ -84,13 +88,16 @@ void hf_swap_stats(struct hf_phys *phys, struct hf_swap_stats *out);
  * more; call again.
  *
  * HF_ERR_AGAIN: *done < want, and all memory has been visited: what remains is in use, pinned,
- * locked or shared; or hf_swap_off has taken the store away meanwhile. HF_ERR_STORE: a page
+ * locked or shared; or hf_swap_off takes the store away. HF_ERR_STORE: a page
  * could not be written, or needed a slot and there was none; it stays in memory. Pages that
  * need none may have gone. HF_ERR_INVAL: hf_swap_on was
  * not called. HF_ERR_EMPTY: want is 0.
  *
- * Runs beside faults and pins. Takes phys->spaces_lock exclusively for a few dozen pages at a
- * time: calls that change mappings, forks and copies wait that long.
+ * Runs beside faults and pins, and beside everything while the store writes. Takes
+ * phys->spaces_lock exclusively to choose a few dozen pages, and again to take those that have been
+ * written: calls that change mappings, forks and copies wait that long. A page that is being
+ * written stays mapped. Who reads it, reads it, and it stays; who writes to it, or pins it, gets a copy,
+ * and HF_ERR_NOMEM if there is no frame for one.
  */
 enum hf_status hf_reclaim(struct hf_phys *phys, uint64_t want, uint64_t *done);
 

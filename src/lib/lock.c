@@ -8,8 +8,7 @@
 /* Polite spins before sleeping: about the time that the short critical sections take. */
 #define SPINS 64
 
-/* Wait until *word may have changed from `value`. Holds no lock of its own. */
-static void wait_for(const struct hf_phys *phys, const uint32_t *word, uint32_t value)
+void hf_wait_for(const struct hf_phys *phys, const uint32_t *word, uint32_t value)
 {
 	const struct hf_port *port = phys->port;
 
@@ -19,7 +18,7 @@ static void wait_for(const struct hf_phys *phys, const uint32_t *word, uint32_t 
 		port->pause(phys->host);
 }
 
-static void wake_all(const struct hf_phys *phys, const uint32_t *word)
+void hf_wake_all(const struct hf_phys *phys, const uint32_t *word)
 {
 	if (phys->port->wake)
 		phys->port->wake(phys->host, word);
@@ -41,12 +40,12 @@ void hf_acquire_slow(const struct hf_phys *phys, struct hf_lock *lock)
 	if (hf_cas32(&lock->word, &seen, 1))
 		return;
 	while (hf_exchange32(&lock->word, 2) != 0)
-		wait_for(phys, &lock->word, 2);
+		hf_wait_for(phys, &lock->word, 2);
 }
 
 void hf_release_slow(const struct hf_phys *phys, struct hf_lock *lock)
 {
-	wake_all(phys, &lock->word);
+	hf_wake_all(phys, &lock->word);
 }
 
 /* How long a lock is left to those who sleep for it: about what waking takes. */
@@ -100,7 +99,7 @@ void hf_release_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
 {
 	hf_lock_tell(phys, -1);
 	if (hf_sub32(&rw->state, 1) == WRITER)
-		wake_all(phys, &rw->state);
+		hf_wake_all(phys, &rw->state);
 }
 
 void hf_acquire_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw)
@@ -111,7 +110,7 @@ void hf_acquire_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw)
 	hf_acquire(phys, &rw->writers);
 	readers = hf_add32(&rw->state, WRITER);
 	while (readers != WRITER) {
-		wait_for(phys, &rw->state, readers);
+		hf_wait_for(phys, &rw->state, readers);
 		readers = hf_add32(&rw->state, 0);
 	}
 }

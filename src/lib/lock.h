@@ -52,6 +52,10 @@ static inline bool hf_rwlock_held_exclusive(const struct hf_rwlock *rw)
 extern struct hf_rwlock hf_spaces_class, hf_mm_class;
 extern struct hf_lock hf_change_class, hf_object_class, hf_table_class, hf_phys_class;
 
+/* Wait until *word may have changed from `value`; wake those who wait so. */
+void hf_wait_for(const struct hf_phys *phys, const uint32_t *word, uint32_t value);
+void hf_wake_all(const struct hf_phys *phys, const uint32_t *word);
+
 /* What follows the uncontended case. */
 void hf_acquire_slow(const struct hf_phys *phys, struct hf_lock *lock);
 void hf_release_slow(const struct hf_phys *phys, struct hf_lock *lock);

@@ -68,7 +68,7 @@ void hf_map_count_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, bool 
 bool hf_map_room_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, uint64_t more)
 {
 	return hf_is_zero_locked(phys, pfn) ||
-	       more <= phys->count_limit - *maps_of(hf_block(phys, pfn, level), level);
+	       *maps_of(hf_block(phys, pfn, level), level) + more <= phys->count_limit;
 }
 
 bool hf_map_get_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level)

@@ -2,7 +2,9 @@
 /* Slots of the swap store: who names them, which are free, which are cached. */
 #include "slot.h"
 
+#include "../lib/atomic.h"
 #include "../lib/panic.h"
+#include "count.h"
 #include "frame.h"
 
 #include <holdfast/phys.h>
@@ -24,6 +26,13 @@ static void uncache(struct hf_phys *phys, struct hf_slot *s)
 	phys->slots_cached--;
 }
 
+static void free_slot(struct hf_phys *phys, uint32_t slot)
+{
+	hf_slot_at(phys, slot)->link = phys->slot_free;
+	phys->slot_free = slot;
+	phys->slots_used--;
+}
+
 void hf_slot_put_locked(struct hf_phys *phys, uint32_t slot)
 {
 	struct hf_slot *s = hf_slot_at(phys, slot);
@@ -35,7 +44,7 @@ void hf_slot_put_locked(struct hf_phys *phys, uint32_t slot)
 		return;
 	if (s->link != HF_NIL)
 		uncache(phys, s);
-	hf_slot_free_locked(phys, slot);
+	free_slot(phys, slot);
 }
 
 void hf_slot_forget_locked(struct hf_phys *phys, hf_pfn pfn)
@@ -47,11 +56,12 @@ void hf_slot_forget_locked(struct hf_phys *phys, hf_pfn pfn)
 		uncache(phys, hf_slot_at(phys, f->slot));
 }
 
-bool hf_slot_alloc_locked(struct hf_phys *phys, uint32_t *out)
+/* A slot that is free until now. */
+HF_HOLDS(phys)
+static bool take_slot(struct hf_phys *phys, uint32_t *out)
 {
-	struct hf_slot *s;
-
-	HF_ASSERT_PHYS(phys);
+	if (!phys->store || phys->store_closed)
+		return false;
 	if (phys->slot_free != HF_NIL) {
 		*out = phys->slot_free;
 		phys->slot_free = hf_slot_at(phys, *out)->link;
@@ -60,18 +70,63 @@ bool hf_slot_alloc_locked(struct hf_phys *phys, uint32_t *out)
 	} else {
 		return false;
 	}
-	s = hf_slot_at(phys, *out);
+	*hf_slot_at(phys, *out) = (struct hf_slot){ .link = HF_NIL };
 	phys->slots_used++;
-	*s = (struct hf_slot){ .link = HF_NIL };
 	return true;
 }
 
-void hf_slot_free_locked(struct hf_phys *phys, uint32_t slot)
+/* The call begins. */
+HF_HOLDS(phys)
+static void enlist(struct hf_phys *phys, struct hf_store_call *call, uint32_t slot, hf_pfn pfn)
+{
+	*call = (struct hf_store_call){ .next = phys->calls, .slot = slot, .pfn = pfn };
+	if (call->next)
+		call->next->prev = call;
+	phys->calls = call;
+	hf_add32(&phys->store_calls, 1);
+	hf_slot_at(phys, slot)->refs++;
+}
+
+bool hf_store_write_locked(struct hf_phys *phys, struct hf_store_call *call, hf_pfn pfn)
+{
+	uint32_t slot;
+
+	HF_ASSERT_PHYS(phys);
+	if (!take_slot(phys, &slot))
+		return false;
+	hf_map_count_locked(phys, pfn, HF_LEVEL_PTE, true);
+	enlist(phys, call, slot, pfn);
+	return true;
+}
+
+void hf_store_read_locked(struct hf_phys *phys, struct hf_store_call *call, uint32_t slot,
+			  hf_pfn pfn)
 {
 	HF_ASSERT_PHYS(phys);
-	hf_slot_at(phys, slot)->link = phys->slot_free;
-	phys->slot_free = slot;
-	phys->slots_used--;
+	enlist(phys, call, slot, pfn);
+}
+
+void hf_store_end_locked(struct hf_phys *phys, struct hf_store_call *call)
+{
+	HF_ASSERT_PHYS(phys);
+	if (call->next)
+		call->next->prev = call->prev;
+	if (call->prev)
+		call->prev->next = call->next;
+	else
+		phys->calls = call->next;
+	hf_slot_put_locked(phys, call->slot);
+	hf_sub32(&phys->store_calls, 1);
+	if (phys->store_closed)
+		hf_wake_all(phys, &phys->store_calls);
+}
+
+void hf_store_wait(struct hf_phys *phys)
+{
+	uint32_t calls;
+
+	while ((calls = hf_load32(&phys->store_calls)))
+		hf_wait_for(phys, &phys->store_calls, calls);
 }
 
 void hf_slot_cache_locked(struct hf_phys *phys, uint32_t slot, hf_pfn pfn)

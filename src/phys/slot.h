@@ -48,12 +48,32 @@ void hf_slot_put_locked(struct hf_phys *phys, uint32_t slot);
 HF_HOLDS(phys)
 void hf_slot_forget_locked(struct hf_phys *phys, hf_pfn pfn);
 
-/* Going out. A slot that no entry names yet; false: none is free. phys->lock held. */
+/*
+ * A call of the store, under way without any lock. It is counted in its slot as an entry would be,
+ * and in the frame as a leaf would be: so both stay, and nobody writes to the frame.
+ */
+struct hf_store_call {
+	struct hf_store_call *next, *prev; /* of all, for hf_mm_check */
+	uint32_t slot;
+	hf_pfn pfn;
+};
+
+/*
+ * write: of the frame to a slot of its own. False, and no change: none is free, or hf_swap_off is at
+ * work.
+ * read: of a slot that an entry names, into a frame that is mapped once, by this call.
+ * end: of either; the frame's count is the caller's.
+ * Counts may pass their limit: that is for entries, and a call is over soon.
+ */
 HF_HOLDS(phys)
-bool hf_slot_alloc_locked(struct hf_phys *phys, uint32_t *out);
-/* Give it back, still without entries. phys->lock held. */
+bool hf_store_write_locked(struct hf_phys *phys, struct hf_store_call *call, hf_pfn pfn);
 HF_HOLDS(phys)
-void hf_slot_free_locked(struct hf_phys *phys, uint32_t slot);
+void hf_store_read_locked(struct hf_phys *phys, struct hf_store_call *call, uint32_t slot,
+			  hf_pfn pfn);
+HF_HOLDS(phys)
+void hf_store_end_locked(struct hf_phys *phys, struct hf_store_call *call);
+/* Until no call is under way. No lock held. */
+void hf_store_wait(struct hf_phys *phys);
 /* The frame, which still has leaves, has the same page as the slot. phys->lock held. */
 HF_HOLDS(phys)
 void hf_slot_cache_locked(struct hf_phys *phys, uint32_t slot, hf_pfn pfn);

@@ -636,6 +636,15 @@ static void recount_objects(struct hf_phys *phys)
 	}
 }
 
+/* Calls of the store that are under way have a page and a slot as an entry would have them. */
+static void count_calls(struct hf_phys *phys, bool more)
+{
+	for (const struct hf_store_call *call = phys->calls; call; call = call->next) {
+		hf_map_count_locked(phys, call->pfn, HF_LEVEL_PTE, more);
+		hf_slot_at(phys, call->slot)->refs += more ? 1u : -1u;
+	}
+}
+
 static bool no_entry_left(struct check *c)
 {
 	uint64_t slots = c->phys->store ? c->phys->slots_begun : 0;
@@ -652,6 +661,7 @@ static bool check_counts(struct check *c)
 	bool ok = true;
 
 	c->mm = NULL;
+	count_calls(phys, false);
 	uncount_objects(phys);
 	for (struct hf_mm *mm = phys->spaces; mm; mm = mm->next) {
 		uncount(phys, mm->root, HF_TOP_LEVEL);
@@ -662,6 +672,7 @@ static bool check_counts(struct check *c)
 	for (size_t i = 0; i < phys->ram_count && ok; i++)
 		ok = no_mapping_left(c, &phys->ram[i]);
 	ok = ok && no_entry_left(c);
+	count_calls(phys, true);
 	recount_objects(phys);
 	for (struct hf_mm *mm = phys->spaces; mm; mm = mm->next) {
 		recount(phys, mm->root, HF_TOP_LEVEL);

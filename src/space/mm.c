@@ -114,6 +114,10 @@ static void delist(struct hf_mm *mm)
 		phys->hand = mm->next;
 		phys->hand_va = 0;
 	}
+	if (phys->off == mm) {
+		phys->off = mm->next;
+		phys->off_va = 0;
+	}
 	hf_phys_unlock(phys);
 }
 

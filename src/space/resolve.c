@@ -332,21 +332,23 @@ enum hf_status hf_resolve_swapped(struct hf_resolution *f)
 	struct hf_walk *w = &f->walk;
 	struct hf_phys *phys = f->mm->phys;
 	uint32_t slot = hf_swapped_slot(hf_pte_get(w->entry));
+	bool exclusive, clean;
 	enum hf_status st;
 	hf_pte e;
 	hf_pfn pfn;
-	bool clean;
 
-	st = hf_slot_map(phys, slot, &pfn);
+	st = hf_slot_return(phys, slot, &f->in, &pfn, &exclusive);
 	if (!st && pfn.v == HF_NIL) {
+		hf_swapin_drop(phys, &f->in); /* of another slot */
 		if (!new_block(f, false, &pfn, &clean))
 			return HF_ERR_NOMEM;
-		st = hf_slot_read(phys, slot, pfn);
+		hf_swapin_want(phys, &f->in, slot, pfn);
+		return HF_OK;
 	}
 	if (st)
 		return st;
 	e = hf_leaf_make(pfn, w->level, hf_vma_prot(&f->vma));
-	if (hf_slot_leave(phys, slot, pfn)) {
+	if (exclusive) {
 		e = hf_leaf_mkdirty(e); /* it is nowhere else */
 		if (w->exclusive && (f->vma.flags & HF_PROT_WRITE))
 			e = hf_leaf_mkwrite(e);
@@ -360,7 +362,11 @@ enum hf_status hf_resolve_swapped(struct hf_resolution *f)
 HF_HOLDS_SHARED(mm)
 static enum step at_swapped(struct hf_resolution *f)
 {
-	return unless(f, hf_resolve_swapped(f), DOWN);
+	enum hf_status st = hf_resolve_swapped(f);
+
+	if (!st && f->in.state == HF_SWAPIN_WANTED)
+		st = hf_swapin_read(f->mm->phys, &f->in);
+	return unless(f, st, DOWN);
 }
 
 /*
@@ -545,6 +551,7 @@ enum hf_status hf_resolve_begin(struct hf_resolution *f)
 		else if (step == ASK)
 			step = unless(f, ask_object(f), AGAIN);
 	} while (step == AGAIN);
+	hf_swapin_drop(f->mm->phys, &f->in);
 	hf_reserve_drain(f->mm->phys, &f->reserve);
 	if (step == DONE)
 		trace(f);

@@ -6,6 +6,7 @@
 #include "../lib/lock.h"
 #include "../object/object.h"
 #include "../phys/reserve.h"
+#include "../phys/swapio.h"
 #include "../table/walk.h"
 #include "vma.h"
 
@@ -31,6 +32,7 @@ struct hf_resolution {
 	bool from_zero; /* the leaf leads to a zero page */
 	enum hf_trace_fault did;
 	struct hf_object_page page; /* what the object has here, pfn HF_NIL: not asked yet */
+	struct hf_swapin in;	    /* a page on its way back from the swap store */
 };
 
 /*
@@ -44,7 +46,8 @@ HF_HOLDS_SHARED(mm)
 void hf_resolve_end(struct hf_resolution *f);
 /*
  * The walk stands at a swap entry: bring the page back, as a leaf there. In a shared
- * table that is for all who share it. HF_ERR_NOMEM, HF_ERR_STORE, HF_ERR_OVERFLOW: it stays there.
+ * table that is for all who share it. If f->in is then wanted, nothing has changed yet: let the
+ * locks go, read it (hf_swapin_read), and look again. HF_ERR_NOMEM, HF_ERR_OVERFLOW: it stays there.
  */
 HF_HOLDS_SHARED(mm)
 enum hf_status hf_resolve_swapped(struct hf_resolution *f);

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reclaim: which pages go, and how. A clock's hand goes from table to table, over all
- * mappings of all spaces. At each table it chooses (age what was accessed, hide what was not),
- * flushes once, and lets go of what it has hidden: to the store, or, with HF_ADV_FREE, to nothing.
+ * mappings of all spaces. At each table it chooses: what was accessed grows old; of what was not,
+ * pages that the store has, or that HF_ADV_FREE gave up, are hidden; others are to be written.
+ * One flush, and what is hidden goes. Then the locks are let go, the store writes, and a second
+ * visit takes those of the written pages that nobody has used meanwhile.
  * A huge leaf is split instead, and its parts are next.
  *
  * Held at a visit: phys->spaces_lock exclusively, so no mapping changes and no space forks or
  * ends; the lock of the space visited, shared, and those of all others if the table is shared; and
  * the table's. Faults of others run on. What is
- * hidden cannot gain a leaf, a pin or a writer, for all of them need the table's lock.
+ * hidden cannot gain a leaf, a pin or a writer, for all of them need the table's lock. While the
+ * store writes nothing is held and nothing hidden (writeout.h).
  */
 #include "../arch/entry.h"
 #include "../lib/atomic.h"
@@ -19,20 +22,20 @@
 #include "../phys/frame.h"
 #include "../phys/reserve.h"
 #include "../phys/slot.h"
-#include "../phys/swapio.h"
 #include "../phys/zero.h"
 #include "../space/mm.h"
 #include "../space/vma.h"
 #include "../table/table.h"
 #include "../table/walk.h"
 #include "swap.h"
+#include "writeout.h"
 
 #include <holdfast/mm.h>
 #include <holdfast/swap.h>
 #include <holdfast/trace.h>
 
-/* Pages hidden at once: they share one flush, and wait for so many writes. */
-#define RECLAIM_BATCH 32
+/* Pages hidden at once: they share one flush. */
+#define RECLAIM_BATCH HF_WRITEOUT_MAX
 #define INSPECT_MIN 8192
 #define INSPECT_PER_PAGE 64
 
@@ -47,16 +50,21 @@ struct reclaim {
 	enum reclaim_way way;
 	uint64_t want, done;
 	uint64_t inspected; /* entries */
+	uint32_t rounds;    /* how often this call's hand has passed the last space */
 	bool failed;	    /* the store refused a page: try no other */
 	bool full;	    /* a page needed a slot, and there was none */
+	/* What the last visit has found to be written, and where. */
+	struct hf_writeout out;
+	struct hf_mm *mm;
 };
 
 /* What one visit has hidden, of one table. */
 struct reclaim_batch {
 	struct hf_walk *walk;
 	const struct hf_vma *vma;
-	hf_va lo, hi; /* what to flush; hi is 0: nothing */
-	bool split;   /* the last one hidden is a huge leaf that is to be split */
+	hf_va lo, hi;  /* what to flush; hi is 0: nothing */
+	unsigned what; /* HF_FLUSH_* */
+	bool split;    /* the last one hidden is a huge leaf that is to be split */
 	unsigned count;
 	struct hidden {
 		hf_pte *entry;
@@ -91,29 +99,74 @@ static bool goes(const struct reclaim *r, hf_pte e)
 	return r->way == PAGEOUT || (r->way == CLOCK && (hf_leaf_lazy(e) || !hf_leaf_accessed(e)));
 }
 
-/* Inspect one leaf: age it, hide it, or leave it as it is. The table is locked. */
-static void inspect_leaf(const struct reclaim *r, struct reclaim_batch *b, hf_pte *entry, hf_va va)
-{
-	hf_pte e = hf_pte_get(entry);
-	bool yes;
+/* What becomes of a leaf. */
+enum fate {
+	STAYS,
+	AGES,
+	HIDES, /* and goes after the flush */
+	CLEANS /* and goes when it has been written */
+};
 
-	hf_phys_lock(r->phys);
-	yes = concerns(r, b, e);
-	hf_phys_unlock(r->phys);
-	if (!yes)
-		return;
-	if (!b->hi)
-		b->lo = va;
-	b->hi = va + hf_level_size(b->walk->level);
-	if (!goes(r, e)) {
-		hf_pte_update(entry, hf_leaf_mkold);
-		return;
-	}
-	b->hidden[b->count++] = (struct hidden){ entry, hf_pte_update(entry, hf_pte_mkhidden) };
-	b->split = b->walk->level > HF_LEVEL_PTE && !hf_leaf_lazy(e);
+/* phys->lock held; a page to be written is noted. */
+HF_HOLDS(phys)
+static enum fate fate_of(struct reclaim *r, const struct reclaim_batch *b, hf_pte e, hf_va va)
+{
+	const struct hf_frame *f = hf_frame_at(r->phys, hf_pte_pfn(e));
+	bool ok;
+
+	if (!concerns(r, b, e))
+		return STAYS;
+	if (!goes(r, e))
+		return AGES;
+	if (b->walk->level > HF_LEVEL_PTE || hf_leaf_lazy(e) ||
+	    hf_frame_get_kind(f) == HF_FRAME_CACHED)
+		return HIDES;
+	if (r->failed)
+		return STAYS;
+	ok = hf_writeout_add_locked(r->phys, &r->out, va, hf_pte_pfn(e));
+	r->full |= !ok && !r->phys->store_closed;
+	return ok ? CLEANS : STAYS;
 }
 
-/* No CPU may use what has been hidden or aged, in whichever space. */
+/* [va, va+len) is to be flushed, too. */
+static void add_flush(struct reclaim_batch *b, hf_va va, uint64_t len, unsigned what)
+{
+	if (!b->hi)
+		b->lo = va;
+	b->hi = va + len;
+	b->what |= what;
+}
+
+static void hide(struct reclaim_batch *b, hf_pte *entry, hf_va va)
+{
+	b->hidden[b->count++] = (struct hidden){ entry, hf_pte_update(entry, hf_pte_mkhidden) };
+	add_flush(b, va, hf_level_size(b->walk->level), HF_FLUSH_LEAVES);
+}
+
+/* Inspect one leaf: age it, hide it, clean it, or leave it as it is. The table is locked. */
+static void inspect_leaf(struct reclaim *r, struct reclaim_batch *b, hf_pte *entry, hf_va va)
+{
+	hf_pte e = hf_pte_get(entry);
+	enum fate fate;
+
+	hf_phys_lock(r->phys);
+	fate = fate_of(r, b, e, va);
+	hf_phys_unlock(r->phys);
+	if (fate == HIDES) {
+		hide(b, entry, va);
+		b->split = b->walk->level > HF_LEVEL_PTE && !hf_leaf_lazy(e);
+	} else if (fate == AGES) {
+		hf_pte_update(entry, hf_leaf_mkold);
+		add_flush(b, va, hf_level_size(b->walk->level), HF_FLUSH_LEAVES);
+	} else if (fate == CLEANS && hf_leaf_writable(e)) {
+		hf_pte_update(entry, hf_leaf_wrprotect);
+		/* The way to a shared table denies writing already. */
+		if (b->walk->exclusive)
+			add_flush(b, va, HF_PAGE_SIZE, HF_FLUSH_WRITE);
+	}
+}
+
+/* No CPU may use what has been hidden, aged or cleaned as it was, in whichever space. */
 HF_HOLDS_SHARED(mm)
 static void flush(const struct reclaim *r, const struct reclaim_batch *b)
 {
@@ -123,7 +176,7 @@ static void flush(const struct reclaim *r, const struct reclaim_batch *b)
 	if (!b->hi)
 		return;
 	if (b->walk->exclusive) {
-		hf_flush_tlb(mm, b->lo, b->hi - b->lo, HF_FLUSH_LEAVES);
+		hf_flush_tlb(mm, b->lo, b->hi - b->lo, b->what);
 		return;
 	}
 	/* Others lead to this table, at the same addresses unless one has moved its. */
@@ -134,42 +187,21 @@ static void flush(const struct reclaim *r, const struct reclaim_batch *b)
 		hf_va hi = moved ? mm->va_hi : hf_min_va(b->hi, mm->va_hi);
 
 		if (lo < hi)
-			hf_flush_tlb(mm, lo, hi - lo, HF_FLUSH_LEAVES);
+			hf_flush_tlb(mm, lo, hi - lo, b->what);
 	}
 }
 
-/*
- * The slot that is to hold the page, which counts one entry more already and has the
- * page's contents. False: the page stays. The page is hidden.
- */
-static bool to_slot(struct reclaim *r, hf_pfn pfn, uint32_t *slot)
+/* The slot of a cached page, which counts one entry more now. False: the page stays. */
+static bool to_slot(struct hf_phys *phys, hf_pfn pfn, uint32_t *slot)
 {
-	struct hf_phys *phys = r->phys;
-	struct hf_frame *f = hf_frame_at(phys, pfn);
-	bool cached, ok;
+	const struct hf_frame *f = hf_frame_at(phys, pfn);
+	bool ok;
 
 	hf_phys_lock(phys);
-	cached = hf_frame_get_kind(f) == HF_FRAME_CACHED;
-	if (cached) {
+	ok = hf_frame_get_kind(f) == HF_FRAME_CACHED && !phys->store_closed;
+	if (ok) {
 		*slot = f->slot;
 		ok = hf_slot_get_locked(phys, *slot);
-	} else {
-		ok = !r->failed && hf_slot_alloc_locked(phys, slot);
-		r->full |= !ok;
-	}
-	hf_phys_unlock(phys);
-	if (cached || !ok)
-		return ok;
-	/* It cannot change: one with several leaves is not writable, and of one the leaf is hidden. */
-	ok = hf_slot_write(phys, *slot, pfn);
-	r->failed |= !ok;
-	hf_phys_lock(phys);
-	if (ok) {
-		phys->swap_outs++;
-		hf_slot_get_locked(phys, *slot);
-		hf_slot_cache_locked(phys, *slot, pfn);
-	} else {
-		hf_slot_free_locked(phys, *slot);
 	}
 	hf_phys_unlock(phys);
 	return ok;
@@ -185,7 +217,7 @@ static void let_go(struct reclaim *r, unsigned level, const struct hidden *h)
 	uint32_t slot;
 
 	if (!hf_leaf_lazy(h->leaf)) {
-		if (!to_slot(r, pfn, &slot)) {
+		if (!to_slot(phys, pfn, &slot)) {
 			hf_pte_set(h->entry, h->leaf);
 			return;
 		}
@@ -197,6 +229,18 @@ static void let_go(struct reclaim *r, unsigned level, const struct hidden *h)
 	hf_map_put_locked(phys, pfn, level); /* with the last leaf it is no longer cached */
 	r->done += phys->free_frames - free;
 	hf_phys_unlock(phys);
+}
+
+/* All of those that are hidden. */
+static void let_all_go(struct reclaim *r, const struct reclaim_batch *b)
+{
+	uint64_t before = r->done;
+
+	for (unsigned i = 0; i < b->count; i++)
+		let_go(r, b->walk->level, &b->hidden[i]);
+	if (r->done != before)
+		HF_TRACE(r->phys, .what = HF_TRACE_RECLAIM, .mm = b->walk->mm, .va = b->lo,
+			 .len = (r->done - before) * HF_PAGE_SIZE);
 }
 
 /*
@@ -282,10 +326,11 @@ static hf_va reclaim_table(struct reclaim *r, struct hf_walk *w, const struct hf
 	struct reclaim_batch b = { .walk = w, .vma = vma };
 	const hf_va from = w->va;
 	hf_pte *entry = w->entry;
-	uint64_t before = r->done;
 
 	for (; va < stop && !hf_pte_branch(hf_pte_get(entry), w->level); va += size, entry++) {
-		if (b.split || b.count == RECLAIM_BATCH || r->done + b.count >= r->want)
+		const unsigned chosen = b.count + r->out.count;
+
+		if (b.split || chosen == RECLAIM_BATCH || r->done + chosen >= r->want)
 			break;
 		r->inspected++;
 		if (hf_pte_leaf(hf_pte_get(entry), w->level))
@@ -295,11 +340,8 @@ static hf_va reclaim_table(struct reclaim *r, struct hf_walk *w, const struct hf
 	w->va = va - size;
 	if (b.split && split_cold(r, w, &b.hidden[--b.count]))
 		va -= size; /* its parts are next */
-	for (unsigned i = 0; i < b.count; i++)
-		let_go(r, w->level, &b.hidden[i]);
-	if (r->done != before)
-		HF_TRACE(r->phys, .what = HF_TRACE_RECLAIM, .mm = w->mm, .va = b.lo,
-			 .len = (r->done - before) * HF_PAGE_SIZE);
+	let_all_go(r, &b);
+	r->mm = w->mm;
 	return hf_max_va(va, from);
 }
 
@@ -324,6 +366,87 @@ static hf_va visit(struct reclaim *r, struct hf_walk *w, const struct hf_vma *vm
 	return next;
 }
 
+/* A page that was written goes: its leaf is still there, and nobody has used it meanwhile. */
+HF_HOLDS_SHARED(mm)
+static bool still_goes(const struct reclaim *r, const struct hf_mm *mm,
+		       const struct hf_written *page, hf_pte e)
+{
+	struct hf_vma v;
+
+	if (!page->good || !hf_pte_leaf(e, HF_LEVEL_PTE) || hf_pte_pfn(e).v != page->call.pfn.v ||
+	    !goes(r, e))
+		return false;
+	return hf_vmas_next(r->phys, mm->vmas, page->va, &v) && v.start <= page->va &&
+	       hf_vma_is_cow(&v) && !hf_vma_is_mlocked(mm, &v);
+}
+
+/* Those of the written pages go that still lie in the walk's table. */
+HF_HOLDS_SHARED(mm)
+static void take_written(struct reclaim *r, struct hf_walk *w)
+{
+	struct reclaim_batch b = { .walk = w };
+
+	for (unsigned i = 0; i < r->out.count; i++) {
+		const struct hf_written *page = &r->out.page[i];
+		hf_pte *entry = hf_table_entries(r->phys, w->table) +
+				hf_table_index(page->va, HF_LEVEL_PTE);
+
+		if (!still_goes(r, w->mm, page, hf_pte_get(entry)))
+			continue;
+		hide(&b, entry, page->va);
+		hf_writeout_cache(r->phys, page);
+	}
+	flush(r, &b);
+	let_all_go(r, &b);
+}
+
+/*
+ * The second visit. The space may have ended meanwhile, and be another: which page it is that a leaf
+ * leads to says the frame, and that one is still the same.
+ */
+HF_HOLDS(spaces)
+static void visit_written(struct reclaim *r)
+{
+	const hf_va va = hf_level_base(r->out.page[0].va, HF_LEVEL_PMD);
+	struct hf_mm *mm = r->phys->spaces;
+	struct hf_walk w;
+
+	while (mm && mm != r->mm)
+		mm = mm->next;
+	if (!mm)
+		return;
+	hf_mm_lock_shared(mm);
+	hf_walk_to(&w, mm, r->out.page[0].va);
+	if (w.level == HF_LEVEL_PTE && w.exclusive) {
+		take_written(r, &w);
+	} else if (w.level == HF_LEVEL_PTE && r->way == CLOCK && lock_others(r, mm)) {
+		if (!locked_by_any(r, va, va + hf_level_size(HF_LEVEL_PMD)))
+			take_written(r, &w);
+		unlock_others(r, mm, NULL);
+	}
+	hf_walk_end(&w);
+	hf_mm_unlock_shared(mm);
+}
+
+/* Write what the visit has found, and take it if it still may go. No lock held. */
+static void write_out(struct reclaim *r)
+{
+	const hf_va va = r->out.page[0].va;
+	uint64_t freed;
+
+	if (!r->out.count)
+		return;
+	r->failed |= !hf_writeout_write(r->phys, &r->out);
+	hf_spaces_lock_exclusive(r->phys);
+	visit_written(r);
+	hf_spaces_unlock_exclusive(r->phys);
+	freed = hf_writeout_end(r->phys, &r->out);
+	r->done += freed;
+	if (freed)
+		HF_TRACE(r->phys, .what = HF_TRACE_RECLAIM, .mm = r->mm, .va = va,
+			 .len = freed * HF_PAGE_SIZE);
+}
+
 /* One table further. False: there is no space. */
 static bool advance(struct reclaim *r)
 {
@@ -340,7 +463,7 @@ static bool advance(struct reclaim *r)
 	if (!hf_vmas_next(phys, mm->vmas, phys->hand_va, &v)) {
 		phys->hand = mm->next;
 		phys->hand_va = 0;
-		phys->rounds += !mm->next;
+		r->rounds += !mm->next;
 	} else if (hf_vma_is_mlocked(mm, &v) || !hf_vma_is_cow(&v)) {
 		phys->hand_va = v.end;
 	} else {
@@ -357,7 +480,6 @@ enum hf_status hf_reclaim(struct hf_phys *phys, uint64_t want, uint64_t *done)
 	struct reclaim r = { .phys = phys, .way = CLOCK, .want = want };
 	uint64_t most =
 		INSPECT_MIN + (want < UINT32_MAX ? INSPECT_PER_PAGE * want : UINT64_MAX / 2);
-	uint32_t first = 0, passed = 0;
 	bool any = true;
 
 	*done = 0;
@@ -365,23 +487,20 @@ enum hf_status hf_reclaim(struct hf_phys *phys, uint64_t want, uint64_t *done)
 		return HF_ERR_INVAL;
 	if (!want)
 		return HF_ERR_EMPTY;
-	for (bool begin = true; any && passed < 3; begin = false) {
-		if (r.done >= want || r.failed || r.inspected >= most)
-			break;
+	/* The first time it is only what was left of a round. */
+	while (any && r.rounds < 3 && r.done < want && !r.failed && r.inspected < most) {
 		hf_spaces_lock_exclusive(phys);
-		if (begin)
-			first = phys->rounds;
 		/* The store may have gone since. */
 		any = hf_load_relaxed32(&phys->swapping) && advance(&r);
-		passed = phys->rounds - first; /* the first time only what was left of a round */
 		hf_spaces_unlock_exclusive(phys);
+		write_out(&r);
 	}
 	*done = r.done;
 	if (r.done >= want)
 		return HF_OK;
 	if (r.failed || r.full)
 		return HF_ERR_STORE;
-	return any && passed < 3 ? HF_OK : HF_ERR_AGAIN;
+	return any && r.rounds < 3 ? HF_OK : HF_ERR_AGAIN;
 }
 
 /* Mappings that reclaim would visit, and for PAGEOUT a store. mm lock held. */
@@ -427,6 +546,7 @@ enum hf_status hf_advise_unused(struct hf_mm *mm, hf_va va, uint64_t len, bool o
 		}
 		hf_mm_unlock_shared(mm);
 		hf_spaces_unlock_exclusive(phys);
+		write_out(&r);
 	}
 	return !st && (r.failed || r.full) ? HF_ERR_STORE : st;
 }

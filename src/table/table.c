@@ -81,7 +81,7 @@ bool hf_target_room_locked(struct hf_phys *phys, hf_pte e, unsigned level, uint6
 		return true;
 	if (hf_pte_leaf(e, level))
 		return hf_map_room_locked(phys, hf_pte_pfn(e), level, more);
-	return more <= phys->count_limit - *count_of(phys, e);
+	return *count_of(phys, e) + more <= phys->count_limit;
 }
 
 void hf_target_count_locked(struct hf_phys *phys, hf_pte e, unsigned level, bool more)

@@ -6,8 +6,8 @@
  * A table is *shared* while it has more than one reference. Shared tables change in these
  * ways only: entries are marked accessed; hf_table_make_exclusive and hf_table_arm take W out of them,
  * and branches in them that are unarmed become armed;
- * pages go to the swap store and come back; reclaim takes accessed marks off and splits huge
- * leaves. All but what the hardware does is under the table's lock.
+ * pages go to the swap store and come back; reclaim takes accessed marks and W off and splits
+ * huge leaves. All but what the hardware does is under the table's lock.
  *
  * Lock order: mm lock, table locks from parent to child, phys->lock. Reference counts are
  * guarded by phys->lock.

@@ -6,11 +6,21 @@ static bool bad(uint64_t count, uint64_t limit, bool once)
 	return limit && (once ? count == limit : count >= limit);
 }
 
+static void others(struct disk *d)
+{
+	void (*run)(void *arg) = d->meanwhile;
+
+	d->meanwhile = NULL;
+	if (run)
+		run(d->arg);
+}
+
 bool disk_read(void *host, uint64_t slot, void *page)
 {
 	struct disk *d = host;
 
 	assert_true(slot < d->store.slots);
+	others(d);
 	if (bad(++d->reads, d->bad_read, d->once)) {
 		memset(page, 0xee, PAGE);
 		return false;
@@ -24,6 +34,7 @@ bool disk_write(void *host, uint64_t slot, const void *page)
 	struct disk *d = host;
 
 	assert_true(slot < d->store.slots);
+	others(d);
 	if (bad(++d->writes, d->bad_write, d->once)) {
 		memset(d->pages + slot * PAGE, 0xdd, PAGE);
 		return false;

@@ -13,6 +13,9 @@ struct disk {
 	uint64_t writes, reads;
 	uint64_t bad_write, bad_read; /* the n-th from the start fails, and all after it; 0: none */
 	bool once;		      /* only the n-th */
+	/* What others do meanwhile: called once, in the next read or write, before it. */
+	void (*meanwhile)(void *arg);
+	void *arg;
 };
 
 /* The store's functions; `host` is a disk. */

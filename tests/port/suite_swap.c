@@ -1159,6 +1159,41 @@ static void a_slots_count_has_a_limit(void **state)
 	machine_end(m);
 }
 
+/* A slot that three entries name takes no fourth: that leaf is as it was. */
+static void a_leaf_that_its_slot_has_no_room_for_stays(void **state)
+{
+	struct machine_config config = { .ram_bytes = RAM_BYTES, .count_limit = 3 };
+	struct machine *m = machine_new(&config);
+	struct disk *d = disk_on(m, SLOTS);
+	struct space *s[4];
+	struct pin pin;
+	hf_va va;
+
+	(void)state;
+	s[0] = space_new(m);
+	va = map_filled(s[0], HF_LEVEL_PTE, 2, 1);
+	for (unsigned i = 1; i < 4; i++) {
+		pin_range(s[0], va + PAGE, PAGE, HF_PIN_READ, &pin);
+		if (i == 3) {
+			reclaim_all(m);
+			FILLED(s[0], va, PAGE, 1); /* two entries, and this leaf */
+		}
+		s[i] = fork_space(s[0], HF_FORK_COPY);
+		unpin(m, &pin);
+	}
+	reclaim_all(m);
+	SAME(pages_swapped(s[0]) + pages_swapped(s[3]), 1 + 2);
+	SAME(present(s[0], va) + present(s[3], va), 1);
+	for (unsigned i = 0; i < 4; i++) {
+		FILLED(s[i], va, 2 * PAGE, 1);
+		put(s[i], va, 5 + i); /* four leaves would be too many */
+	}
+	for (unsigned i = 0; i < 4; i++)
+		SAME(get(s[i], va), 5 + i);
+	disk_off(m, d);
+	machine_end(m);
+}
+
 /* Locks */
 
 static void locked_memory_stays(void **state)
@@ -1273,5 +1308,6 @@ static const struct CMUnitTest tests[] = {
 	TEST(locked_memory_stays),
 	TEST(what_is_away_moves_with_mremap),
 	cmocka_unit_test(a_slots_count_has_a_limit),
+	cmocka_unit_test(a_leaf_that_its_slot_has_no_room_for_stays),
 };
 SUITE(suite_swap, tests);
