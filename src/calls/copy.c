@@ -15,6 +15,7 @@
 #include "../space/populate.h"
 #include "../space/resolve.h"
 #include "../space/vma.h"
+#include "../space/wait.h"
 #include "../table/table.h"
 #include "../table/walk.h"
 
@@ -55,28 +56,39 @@ static char *copy_chunk_at(struct hf_walk *w, struct hf_mm *mm, hf_va va, uint64
 	return (char *)hf_frame_ptr(mm->phys, hf_pte_pfn(e)) + (lo - base);
 }
 
-/* Bring back what of [va, va+len), which may be read, is in the swap store. mm lock held. */
-HF_HOLDS_SHARED(mm)
-static enum hf_status fetch(struct hf_mm *mm, hf_va va, uint64_t len)
-{
-	const hf_va end = va + len;
+/*
+ * A range that is made ready for a copy, in one hold of its space's lock. Where that has to
+ * wait, and so to let go, it goes on from there: `at`; and then, as anything may have happened to
+ * what is before, once more from the beginning.
+ */
+struct ready {
+	struct hf_mm *mm;
+	hf_va va, end, at;
+	unsigned access;
+};
 
-	while (va < end) {
+/* Bring back what from *va on, below `end`, may be read and is in the swap store. mm lock held. */
+HF_HOLDS_SHARED(mm)
+static enum hf_status fetch(struct hf_mm *mm, hf_va *va, hf_va end, struct hf_wait *wait)
+{
+	while (*va < end) {
 		struct hf_walk w;
 		bool swapped;
 
-		hf_walk_to(&w, mm, va);
+		hf_walk_to(&w, mm, *va);
 		swapped = hf_pte_swapped(hf_pte_get(w.entry));
 		hf_walk_end(&w);
 		if (swapped) {
-			struct hf_resolution f = { .mm = mm, .va = va, .access = HF_ACCESS_READ };
+			struct hf_resolution f = { .mm = mm, .va = *va, .access = HF_ACCESS_READ };
 			enum hf_status st = hf_resolve_begin(&f);
 
-			if (st)
+			if (st) {
+				*wait = f.wait;
 				return st;
+			}
 			hf_resolve_end(&f);
 		}
-		va = hf_level_base(va, w.level) + hf_level_size(w.level);
+		*va = hf_level_base(*va, w.level) + hf_level_size(w.level);
 	}
 	return HF_OK;
 }
@@ -108,62 +120,79 @@ static void read_range(struct hf_mm *mm, hf_va va, char *buf, uint64_t len, enum
 }
 
 /*
- * Reading what is absent gives zeros only in anonymous memory: bring in the pages of objects. They
- * stay while the mm lock is held.
+ * Reading what is absent gives zeros only in anonymous memory: bring in the pages of objects, which
+ * stay while the mm lock is held, and what is in the swap store.
  */
 HF_HOLDS_SHARED(mm)
-static enum hf_status prepare_read(struct hf_mm *mm, hf_va va, uint64_t len)
+static enum hf_status ready_to_read(struct ready *r, bool swapping, struct hf_wait *wait)
 {
-	enum hf_status st = hf_check_mapped(mm, va, va + len, HF_ACCESS_READ);
-	struct hf_vma v = { .end = va };
+	enum hf_status st = HF_OK;
+	struct hf_vma v;
 
-	while (!st && hf_vmas_next_with(mm->phys, mm->vmas, v.end, HF_VMA_OBJECT, &v) &&
-	       v.start < va + len)
-		st = hf_resolve_range(mm, hf_max_va(va, v.start), hf_min_va(va + len, v.end),
-				      HF_ACCESS_READ);
+	while (!st && r->at < r->end && hf_vmas_next(r->mm->phys, r->mm->vmas, r->at, &v)) {
+		hf_va end = hf_min_va(r->end, v.end);
+
+		if (v.object)
+			st = hf_resolve_range(r->mm, &r->at, end, HF_ACCESS_READ, wait);
+		else if (swapping)
+			st = fetch(r->mm, &r->at, end, wait);
+		else
+			r->at = end;
+	}
+	return st;
+}
+
+/* From `at` to the end. Writing wants every page present and writable. mm lock held. */
+HF_HOLDS_SHARED(mm)
+static enum hf_status ready_from(struct ready *r, bool swapping, struct hf_wait *wait)
+{
+	if (r->access == HF_ACCESS_READ)
+		return ready_to_read(r, swapping, wait);
+	return hf_resolve_range(r->mm, &r->at, r->end, HF_ACCESS_WRITE, wait);
+}
+
+/* HF_ERR_PENDING: let all locks go, wait for *wait, and call this again. mm lock held. */
+HF_HOLDS_SHARED(mm)
+static enum hf_status make_ready(struct ready *r, bool swapping, struct hf_wait *wait)
+{
+	const bool waited = r->at != r->va;
+	enum hf_status st = hf_check_mapped(r->mm, r->va, r->end, r->access);
+
+	if (!st)
+		st = ready_from(r, swapping, wait);
+	if (!st && waited) {
+		r->at = r->va;
+		st = ready_from(r, swapping, wait);
+	}
 	return st;
 }
 
 enum hf_status hf_read(struct hf_mm *mm, hf_va va, void *buf, uint64_t len)
 {
+	struct ready r = { mm, va, va + len, va, HF_ACCESS_READ };
 	enum hf_status st = hf_check_bytes(mm, va, len);
+	struct hf_wait wait;
 	bool blocked;
 
 	if (st)
 		return st;
-	blocked = hf_reclaim_block(mm->phys);
-	hf_mm_lock_shared(mm);
-	st = prepare_read(mm, va, len);
-	if (!st && blocked)
-		st = fetch(mm, va, len);
-	if (!st)
-		read_range(mm, va, buf, len, FORWARD);
-	hf_mm_unlock_shared(mm);
-	hf_reclaim_unblock(mm->phys, blocked);
+	do {
+		blocked = hf_reclaim_block(mm->phys);
+		hf_mm_lock_shared(mm);
+		st = make_ready(&r, blocked, &wait);
+		if (!st)
+			read_range(mm, va, buf, len, FORWARD);
+		hf_mm_unlock_shared(mm);
+		hf_reclaim_unblock(mm->phys, blocked);
+	} while (hf_wait(mm->phys, &wait, &st));
 	return st;
 }
 
-/* Make [va, va+len) present and writable, or find why not. mm lock held. */
+/* Write to [va, va+len), which is ready. mm lock held. */
 HF_HOLDS_SHARED(mm)
-static enum hf_status prepare_copy(struct hf_mm *mm, hf_va va, uint64_t len)
+static void write_range(struct hf_mm *mm, hf_va va, const char *from, uint64_t len)
 {
-	enum hf_status st = hf_check_mapped(mm, va, va + len, HF_ACCESS_WRITE);
-
-	return st ? st : hf_resolve_range(mm, va, va + len, HF_ACCESS_WRITE);
-}
-
-enum hf_status hf_write(struct hf_mm *mm, hf_va va, const void *buf, uint64_t len)
-{
-	enum hf_status st = hf_check_bytes(mm, va, len);
-	const char *from = buf;
-	bool blocked;
-
-	if (st)
-		return st;
-	blocked = hf_reclaim_block(mm->phys);
-	hf_mm_lock_shared(mm);
-	st = prepare_copy(mm, va, len);
-	while (len && !st) {
+	while (len) {
 		uint64_t n = len;
 		struct hf_walk w;
 		char *to = copy_chunk_at(&w, mm, va, &n, FORWARD);
@@ -174,8 +203,26 @@ enum hf_status hf_write(struct hf_mm *mm, hf_va va, const void *buf, uint64_t le
 		from += n;
 		len -= n;
 	}
-	hf_mm_unlock_shared(mm);
-	hf_reclaim_unblock(mm->phys, blocked);
+}
+
+enum hf_status hf_write(struct hf_mm *mm, hf_va va, const void *buf, uint64_t len)
+{
+	struct ready r = { mm, va, va + len, va, HF_ACCESS_WRITE };
+	enum hf_status st = hf_check_bytes(mm, va, len);
+	struct hf_wait wait;
+	bool blocked;
+
+	if (st)
+		return st;
+	do {
+		blocked = hf_reclaim_block(mm->phys);
+		hf_mm_lock_shared(mm);
+		st = make_ready(&r, blocked, &wait);
+		if (!st)
+			write_range(mm, va, buf, len);
+		hf_mm_unlock_shared(mm);
+		hf_reclaim_unblock(mm->phys, blocked);
+	} while (hf_wait(mm->phys, &wait, &st));
 	return st;
 }
 
@@ -262,6 +309,9 @@ static void copy_range(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va
 enum hf_status hf_copy(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va src_va,
 		       uint64_t len)
 {
+	struct ready from = { src, src_va, src_va + len, src_va, HF_ACCESS_READ };
+	struct ready to = { dst, dst_va, dst_va + len, dst_va, HF_ACCESS_WRITE };
+	struct hf_wait wait;
 	enum hf_status st;
 	bool blocked;
 
@@ -275,16 +325,16 @@ enum hf_status hf_copy(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va
 	if (st)
 		return st;
 
-	blocked = hf_reclaim_block(dst->phys);
-	lock_both(dst, src);
-	st = prepare_read(src, src_va, len);
-	if (!st && blocked)
-		st = fetch(src, src_va, len);
-	if (!st)
-		st = prepare_copy(dst, dst_va, len);
-	if (!st)
-		copy_range(dst, dst_va, src, src_va, len);
-	unlock_both(dst, src);
-	hf_reclaim_unblock(dst->phys, blocked);
+	do {
+		blocked = hf_reclaim_block(dst->phys);
+		lock_both(dst, src);
+		st = make_ready(&from, blocked, &wait);
+		if (!st)
+			st = make_ready(&to, blocked, &wait);
+		if (!st)
+			copy_range(dst, dst_va, src, src_va, len);
+		unlock_both(dst, src);
+		hf_reclaim_unblock(dst->phys, blocked);
+	} while (hf_wait(dst->phys, &wait, &st));
 	return st;
 }

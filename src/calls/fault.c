@@ -3,6 +3,7 @@
 #include "../space/fill.h"
 #include "../space/mm.h"
 #include "../space/resolve.h"
+#include "../space/wait.h"
 #include "../table/walk.h"
 #include "stack.h"
 
@@ -27,6 +28,8 @@ again:
 	}
 	stack = f.hole && hf_below_stack(mm, va);
 	hf_mm_unlock_shared(mm);
+	if (hf_wait(mm->phys, &f.wait, &st))
+		goto again;
 	if (stack) {
 		st = hf_stack_grow(mm, va);
 		if (!st)

@@ -6,6 +6,7 @@
 #include "../space/populate.h"
 #include "../space/range.h"
 #include "../space/vma.h"
+#include "../space/wait.h"
 #include "../swap/swap.h"
 #include "collapse.h"
 
@@ -49,15 +50,19 @@ static enum hf_status give_contents_up(struct hf_mm *mm, hf_va va, uint64_t len,
 
 static enum hf_status populate(struct hf_mm *mm, hf_va va, uint64_t len, unsigned access)
 {
+	struct hf_wait wait;
 	enum hf_status st;
+	hf_va at = va;
 
-	hf_mm_lock_shared(mm);
-	st = hf_check_mapped(mm, va, va + len, access);
-	if (!st)
-		st = hf_resolve_range(mm, va, va + len, access);
-	if (!st)
-		hf_fill_range(mm, va, va + len);
-	hf_mm_unlock_shared(mm);
+	do {
+		hf_mm_lock_shared(mm);
+		st = hf_check_mapped(mm, va, va + len, access);
+		if (!st)
+			st = hf_resolve_range(mm, &at, va + len, access, &wait);
+		if (!st)
+			hf_fill_range(mm, va, va + len);
+		hf_mm_unlock_shared(mm);
+	} while (hf_wait(mm->phys, &wait, &st));
 	return st;
 }
 

@@ -13,15 +13,21 @@
 #include "../space/mm.h"
 #include "../space/populate.h"
 #include "../space/vma.h"
+#include "../space/wait.h"
 
 #include <holdfast/mm.h>
 
 #define LOCKS (uint32_t)(HF_VMA_LOCKED | HF_VMA_LOCKONFAULT)
 
-/* The same for what is about to be locked, before anybody is kept waiting for it. */
+/*
+ * The same for what is about to be locked, from *at on, before anybody is kept waiting for it.
+ * HF_ERR_PENDING: *at is what `wait` has to wait for.
+ */
 HF_HOLDS_SHARED(mm)
-static enum hf_status prepare_lock(struct hf_mm *mm, hf_va lo, hf_va hi, uint32_t locks)
+static enum hf_status prepare_lock(struct hf_mm *mm, hf_va *at, hf_va hi, uint32_t locks,
+				   struct hf_wait *wait)
 {
+	const hf_va lo = *at;
 	struct hf_vma v = { .end = lo };
 	enum hf_status st = HF_OK;
 
@@ -29,7 +35,7 @@ static enum hf_status prepare_lock(struct hf_mm *mm, hf_va lo, hf_va hi, uint32_
 		struct hf_vma part = hf_vma_part(&v, lo, hi);
 
 		part.flags |= locks;
-		st = hf_lock_mapping(mm, &part);
+		st = hf_lock_mapping(mm, &part, at, wait);
 	}
 	return st;
 }
@@ -54,8 +60,9 @@ static enum hf_status set_locks(struct hf_edit *e, hf_va lo, hf_va hi, uint32_t 
 	return st ? st : hf_edit_count(e, lo, hi);
 }
 
-/* Lock or unlock what is mapped in [lo, hi). `whole`: there must be no hole. */
-static enum hf_status change_locks(struct hf_mm *mm, hf_va lo, hf_va hi, uint32_t locks, bool whole)
+/* Lock or unlock what is mapped in [lo, hi), once. `whole`: there must be no hole. */
+static enum hf_status try_locks(struct hf_mm *mm, hf_va lo, hf_va hi, uint32_t locks, bool whole,
+				hf_va *at, struct hf_wait *wait)
 {
 	struct hf_edit e = hf_edit_begin(mm);
 	enum hf_status st = whole ? hf_check_mapped(mm, lo, hi, 0) : HF_OK;
@@ -65,7 +72,7 @@ static enum hf_status change_locks(struct hf_mm *mm, hf_va lo, hf_va hi, uint32_
 	if (!st)
 		st = set_locks(&e, lo, hi, locks);
 	if (!st && locks)
-		st = hf_lock_pages(mm, lo, hi);
+		st = hf_lock_pages(mm, lo, hi, at, wait);
 	if (!st && hf_edit_changed(&e))
 		st = hf_edit_cut(&e, lo, hi, false);
 	st = hf_edit_end(&e, st);
@@ -74,6 +81,19 @@ static enum hf_status change_locks(struct hf_mm *mm, hf_va lo, hf_va hi, uint32_
 		hf_fill_range(mm, lo, hi);
 		hf_mm_unlock_shared(mm);
 	}
+	return st;
+}
+
+/* The same, and wait for pagers. What lies below `at` has been waited for already. */
+static enum hf_status change_locks(struct hf_mm *mm, hf_va lo, hf_va hi, uint32_t locks, bool whole,
+				   hf_va at)
+{
+	struct hf_wait wait;
+	enum hf_status st;
+
+	do
+		st = try_locks(mm, lo, hi, locks, whole, &at, &wait);
+	while (hf_lock_wait(mm->phys, &wait, &at, &st));
 	return st;
 }
 
@@ -94,20 +114,24 @@ static enum hf_status check_limit(const struct hf_mm *mm, hf_va lo, hf_va hi)
 static enum hf_status lock(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned flags, bool whole)
 {
 	uint32_t locks = HF_VMA_LOCKED;
+	struct hf_wait wait;
 	enum hf_status st;
+	hf_va at = lo;
 
 	if (flags & ~(unsigned)HF_MLOCK_ONFAULT)
 		return HF_ERR_FLAGS;
 	if (flags)
 		locks |= HF_VMA_LOCKONFAULT;
-	hf_mm_lock_shared(mm);
-	st = whole ? hf_check_mapped(mm, lo, hi, 0) : HF_OK;
-	if (!st)
-		st = check_limit(mm, lo, hi);
-	if (!st)
-		st = prepare_lock(mm, lo, hi, locks);
-	hf_mm_unlock_shared(mm);
-	return st ? st : change_locks(mm, lo, hi, locks, whole);
+	do {
+		hf_mm_lock_shared(mm);
+		st = whole ? hf_check_mapped(mm, lo, hi, 0) : HF_OK;
+		if (!st)
+			st = check_limit(mm, lo, hi);
+		if (!st)
+			st = prepare_lock(mm, &at, hi, locks, &wait);
+		hf_mm_unlock_shared(mm);
+	} while (hf_lock_wait(mm->phys, &wait, &at, &st));
+	return st ? st : change_locks(mm, lo, hi, locks, whole, at);
 }
 
 /* Widen [*va, *va + *len) to whole pages. */
@@ -137,7 +161,7 @@ enum hf_status hf_munlock(struct hf_mm *mm, hf_va va, uint64_t len)
 {
 	enum hf_status st = widen(mm, &va, &len);
 
-	return st ? st : change_locks(mm, va, va + len, 0, true);
+	return st ? st : change_locks(mm, va, va + len, 0, true, va);
 }
 
 enum hf_status hf_mlock_all(struct hf_mm *mm, unsigned flags)
@@ -147,7 +171,7 @@ enum hf_status hf_mlock_all(struct hf_mm *mm, unsigned flags)
 
 enum hf_status hf_munlock_all(struct hf_mm *mm)
 {
-	return change_locks(mm, mm->va_lo, mm->va_hi, 0, false);
+	return change_locks(mm, mm->va_lo, mm->va_hi, 0, false, mm->va_lo);
 }
 
 enum hf_status hf_lock_future(struct hf_mm *mm, enum hf_lock_policy how)

@@ -7,6 +7,7 @@
 #include "../phys/frame.h"
 #include "../space/mm.h"
 #include "../space/resolve.h"
+#include "../space/wait.h"
 #include "../table/walk.h"
 
 #include <holdfast/mm.h>
@@ -79,18 +80,20 @@ static enum hf_status pin_leaf(const struct hf_resolution *f, hf_va end, struct 
 	return HF_ERR_SPANS;
 }
 
-/* mm lock held, shared. */
+/* From *va on, which comes to where the next pin would be. mm lock held. */
 HF_HOLDS_SHARED(mm)
-static enum hf_status pin_range(struct hf_mm *mm, hf_va va, hf_va end, unsigned access,
-				struct list *l)
+static enum hf_status pin_range(struct hf_mm *mm, hf_va *va, hf_va end, unsigned access,
+				struct list *l, struct hf_wait *wait)
 {
-	while (va < end) {
-		struct hf_resolution f = { .mm = mm, .va = va, .access = access, .unshare = true };
+	while (*va < end) {
+		struct hf_resolution f = { .mm = mm, .va = *va, .access = access, .unshare = true };
 		enum hf_status st = hf_resolve_begin(&f);
 
-		if (st)
+		if (st) {
+			*wait = f.wait;
 			return st;
-		st = pin_leaf(&f, end, l, &va);
+		}
+		st = pin_leaf(&f, end, l, va);
 		hf_resolve_end(&f);
 		if (st)
 			return st;
@@ -129,7 +132,9 @@ enum hf_status hf_pin(struct hf_mm *mm, hf_va va, uint64_t len, unsigned flags,
 {
 	struct list l = { mm->phys, spans, cap, 0 };
 	unsigned access = flags & HF_PIN_WRITE ? HF_ACCESS_WRITE : HF_ACCESS_READ;
+	struct hf_wait wait;
 	enum hf_status st;
+	hf_va at = va;
 
 	if (!flags || (flags & ~(unsigned)(HF_PIN_READ | HF_PIN_WRITE)))
 		return HF_ERR_FLAGS;
@@ -138,11 +143,13 @@ enum hf_status hf_pin(struct hf_mm *mm, hf_va va, uint64_t len, unsigned flags,
 	st = hf_check_bytes(mm, va, len);
 	if (st)
 		return st;
-	hf_mm_lock_shared(mm);
-	st = hf_check_mapped(mm, va, va + len, access);
-	if (!st)
-		st = pin_range(mm, va, va + len, access, &l);
-	hf_mm_unlock_shared(mm);
+	do {
+		hf_mm_lock_shared(mm);
+		st = hf_check_mapped(mm, va, va + len, access);
+		if (!st)
+			st = pin_range(mm, &at, va + len, access, &l, &wait);
+		hf_mm_unlock_shared(mm);
+	} while (hf_wait(mm->phys, &wait, &st)); /* what is pinned stays */
 	if (st) {
 		unpin(mm->phys, l.spans, l.count);
 		return st;

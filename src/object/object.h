@@ -123,9 +123,18 @@ HF_HOLDS(object)
 enum hf_status hf_pages_get(struct hf_object *object, uint64_t offset, unsigned want, bool write,
 			    struct hf_object_page *out);
 
-/* The same; takes object->lock. mm lock held, or the object's `change`: the page stays. */
+/*
+ * The same; takes object->lock. mm lock held, or the object's `change`: the page stays.
+ * HF_ERR_PENDING: it is for the pager to supply it (hf_object_fetch).
+ */
 enum hf_status hf_object_get_page(struct hf_object *object, uint64_t offset, unsigned want,
 				  bool write, struct hf_object_page *out);
+
+/*
+ * Have the pager supply the page that `offset` lies in, of level `want` if possible, unless the
+ * object has it. No lock held. HF_OK: it is there, or was a moment ago. HF_ERR_BUS, HF_ERR_NOMEM.
+ */
+enum hf_status hf_object_fetch(struct hf_object *object, uint64_t offset, unsigned want);
 
 /* Some frame of the page holds a pin. object->lock held. */
 HF_HOLDS(object)

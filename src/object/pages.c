@@ -254,9 +254,23 @@ enum hf_status hf_object_get_page(struct hf_object *o, uint64_t offset, unsigned
 	enum hf_status st;
 
 	hf_object_lock(o);
-	st = hf_pages_get(o, offset, want, write, out);
+	if (o->pager && offset < hf_object_end(o) && !hf_pages_find(o, offset, out))
+		st = HF_ERR_PENDING;
+	else
+		st = hf_pages_get(o, offset, want, write, out);
 	if (!st)
 		stay_before_end(o, offset, out);
+	hf_object_unlock(o);
+	return st;
+}
+
+enum hf_status hf_object_fetch(struct hf_object *o, uint64_t offset, unsigned want)
+{
+	struct hf_object_page page;
+	enum hf_status st;
+
+	hf_object_lock(o);
+	st = hf_pages_get(o, offset, want, false, &page);
 	hf_object_unlock(o);
 	return st;
 }

@@ -9,6 +9,7 @@
 #include "populate.h"
 #include "range.h"
 #include "vma.h"
+#include "wait.h"
 
 #include <holdfast/mm.h>
 
@@ -32,12 +33,19 @@ struct hf_edit hf_edit_begin(struct hf_mm *mm)
 /* Best effort, as Linux does it: what is not present will be when it is touched. */
 static void fill_range(struct hf_mm *mm, hf_va lo, hf_va hi)
 {
-	hf_mm_lock_shared(mm);
-	if (!mm->locks_stale) {
-		hf_lock_pages(mm, lo, hi);
-		hf_fill_range(mm, lo, hi);
-	}
-	hf_mm_unlock_shared(mm);
+	enum hf_status st;
+	struct hf_wait wait;
+	hf_va at = lo;
+
+	do {
+		st = HF_OK;
+		hf_mm_lock_shared(mm);
+		if (!mm->locks_stale) {
+			st = hf_lock_pages(mm, at, hi, &at, &wait);
+			hf_fill_range(mm, lo, st == HF_ERR_PENDING ? lo : hi);
+		}
+		hf_mm_unlock_shared(mm);
+	} while (hf_lock_wait(mm->phys, &wait, &at, &st));
 }
 
 enum hf_status hf_edit_end(struct hf_edit *e, enum hf_status st)

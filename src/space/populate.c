@@ -9,17 +9,18 @@
 
 #include <holdfast/mm.h>
 
-enum hf_status hf_resolve_range(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned access)
+enum hf_status hf_resolve_range(struct hf_mm *mm, hf_va *va, hf_va hi, unsigned access,
+				struct hf_wait *wait)
 {
-	hf_va va = lo;
-
-	while (va < hi) {
-		struct hf_resolution f = { .mm = mm, .va = va, .access = access };
+	while (*va < hi) {
+		struct hf_resolution f = { .mm = mm, .va = *va, .access = access };
 		enum hf_status st = hf_resolve_begin(&f);
 
-		if (st)
+		if (st) {
+			*wait = f.wait;
 			return st;
-		va = hf_level_base(va, f.walk.level) + hf_level_size(f.walk.level);
+		}
+		*va = hf_level_base(*va, f.walk.level) + hf_level_size(f.walk.level);
 		hf_resolve_end(&f);
 	}
 	return HF_OK;
@@ -27,12 +28,21 @@ enum hf_status hf_resolve_range(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned a
 
 /* One page; *next is where the next one begins. */
 HF_HOLDS_SHARED(mm)
-static enum hf_status lock_page(struct hf_mm *mm, hf_va va, unsigned access, hf_va *next)
+static enum hf_status lock_page(struct hf_mm *mm, hf_va va, unsigned access, hf_va *next, hf_va *at,
+				struct hf_wait *wait)
 {
 	struct hf_resolution f = { .mm = mm, .va = va, .access = access };
 	enum hf_status st = hf_resolve_begin(&f);
 
 	*next = va + HF_PAGE_SIZE;
+	if (st == HF_ERR_PENDING && va < *at) {
+		hf_wait_cancel(&f.wait);
+		return HF_OK;
+	}
+	if (st == HF_ERR_PENDING) {
+		*at = va;
+		*wait = f.wait;
+	}
 	if (st)
 		return st == HF_ERR_BUS ? HF_OK : st;
 	*next = hf_level_base(va, f.walk.level) + hf_level_size(f.walk.level);
@@ -40,19 +50,21 @@ static enum hf_status lock_page(struct hf_mm *mm, hf_va va, unsigned access, hf_
 	return HF_OK;
 }
 
-enum hf_status hf_lock_mapping(struct hf_mm *mm, const struct hf_vma *vma)
+enum hf_status hf_lock_mapping(struct hf_mm *mm, const struct hf_vma *vma, hf_va *at,
+			       struct hf_wait *wait)
 {
 	bool write = hf_vma_is_cow(vma) && (vma->flags & HF_PROT_WRITE);
+	unsigned access = write ? HF_ACCESS_WRITE : HF_ACCESS_READ;
 	enum hf_status st = HF_OK;
 
 	if (hf_vma_prot(vma) == HF_PROT_NONE || (vma->flags & HF_VMA_LOCKONFAULT))
 		return HF_OK;
 	for (hf_va va = vma->start; va < vma->end && !st;)
-		st = lock_page(mm, va, write ? HF_ACCESS_WRITE : HF_ACCESS_READ, &va);
+		st = lock_page(mm, va, access, &va, at, wait);
 	return st;
 }
 
-enum hf_status hf_lock_pages(struct hf_mm *mm, hf_va lo, hf_va hi)
+enum hf_status hf_lock_pages(struct hf_mm *mm, hf_va lo, hf_va hi, hf_va *at, struct hf_wait *wait)
 {
 	struct hf_vma v = { .end = lo };
 	enum hf_status st = HF_OK;
@@ -61,7 +73,18 @@ enum hf_status hf_lock_pages(struct hf_mm *mm, hf_va lo, hf_va hi)
 	       v.start < hi) {
 		struct hf_vma part = hf_vma_part(&v, lo, hi);
 
-		st = hf_lock_mapping(mm, &part);
+		st = hf_lock_mapping(mm, &part, at, wait);
 	}
 	return st;
+}
+
+bool hf_lock_wait(struct hf_phys *phys, const struct hf_wait *wait, hf_va *at, enum hf_status *st)
+{
+	bool waited = *st == HF_ERR_PENDING, again = hf_wait(phys, wait, st);
+
+	if (!waited || *st != HF_ERR_BUS)
+		return again;
+	*at += HF_PAGE_SIZE;
+	*st = HF_OK;
+	return true;
 }

@@ -275,7 +275,10 @@ static enum step map_page(struct hf_resolution *f)
 	return DOWN;
 }
 
-/* Without any table's lock: the object's page for the fault, dirty if it will be written to. */
+/*
+ * Without any table's lock: the object's page for the fault, dirty if it will be written to.
+ * HF_ERR_PENDING: f->wait names it.
+ */
 static enum hf_status ask_object(struct hf_resolution *f)
 {
 	unsigned want = HF_LEAF_LEVELS - 1;
@@ -291,6 +294,11 @@ static enum hf_status ask_object(struct hf_resolution *f)
 				&f->page);
 	if (st)
 		f->page.pfn.v = HF_NIL;
+	if (st == HF_ERR_PENDING) {
+		hf_object_ref(f->vma.object);
+		f->wait = (struct hf_wait){ f->va, f->vma.object, hf_vma_offset(&f->vma, f->va),
+					    want };
+	}
 	return st;
 }
 

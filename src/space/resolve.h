@@ -9,6 +9,7 @@
 #include "../phys/swapio.h"
 #include "../table/walk.h"
 #include "vma.h"
+#include "wait.h"
 
 #include <holdfast/mm.h>
 #include <holdfast/trace.h>
@@ -32,13 +33,15 @@ struct hf_resolution {
 	bool from_zero; /* the leaf leads to a zero page */
 	enum hf_trace_fault did;
 	struct hf_object_page page; /* what the object has here, pfn HF_NIL: not asked yet */
+	struct hf_wait wait;	    /* with HF_ERR_PENDING: for what */
 	struct hf_swapin in;	    /* a page on its way back from the swap store */
 };
 
 /*
  * Resolve the fault. On HF_OK the walk stands at a present leaf that allows the access
  * (and leads to an exclusive page, if `unshare`), its table locked, until hf_resolve_end.
- * On an error everything is released. mm lock held, shared or exclusive.
+ * On an error everything is released. HF_ERR_PENDING: f->wait says what has to be waited for (wait.h).
+ * mm lock held, shared or exclusive.
  */
 HF_HOLDS_SHARED(mm)
 enum hf_status hf_resolve_begin(struct hf_resolution *f);
