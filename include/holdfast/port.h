@@ -45,11 +45,17 @@ struct hf_trace_event;
  *                  Cached read-only translations may stay, and so may branches
  *                  where they can deny writing themselves; fork asks for TABLES,
  *                  too, in formats where they cannot (RISC-V).
- * HF_FLUSH_TABLES  a table was replaced by a copy with the same leaves. Cached
- *                  leaves may stay, cached branches (paging-structure caches:
- *                  Intel SDM vol. 3A, 4.10.3; AMD APM vol. 2, 5.5) may not.
+ * HF_FLUSH_TABLES  tables were removed, or one was replaced by a copy with the same
+ *                  leaves (alone, TABLES means that: the range is what the one branch
+ *                  spans). Cached leaves may stay, cached branches (paging-structure
+ *                  caches: Intel SDM vol. 3A, 4.10.3; AMD APM vol. 2, 5.5) that
+ *                  translate an address of the range may not.
  * HF_FLUSH_LEAVES  leaves were removed, moved or lost more than the write
- *                  permission: nothing about the range may stay cached.
+ *                  permission: no leaf of the range may stay cached. Branches may:
+ *                  where one changed, too, TABLES comes along, or has come before.
+ *
+ * Several bits ask for what each of them asks for. The core lets nobody through a new branch
+ * before the flush of the old one has returned, whatever else that instruction flushes.
  */
 enum hf_flush {
 	HF_FLUSH_WRITE = 1,
@@ -66,7 +72,7 @@ struct hf_port {
 	 * what makes fork's arming an instant, and what lets pages be freed.
 	 *
 	 * A cached translation that only overlaps the range goes as well: a huge page's, if
-	 * 4 KiB of it are flushed. A huge leaf that is split leaves its translation cached
+	 * 4 KiB of it are flushed with WRITE or LEAVES. A huge leaf that is split leaves its translation cached
 	 * beside those of its parts (they say the same, so nothing was flushed then), until
 	 * one of the parts changes. Write permission may have gone from branches above.
 	 *

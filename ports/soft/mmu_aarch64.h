@@ -11,6 +11,7 @@
 #define MMU_USER_BITS 48
 #define MMU_BRANCH_DENIES_WRITE 1
 #define MMU_BREAK_FIRST 1
+#define MMU_KEEPS_UNLESS_DENIED 1
 
 #define DESC_BIT(n) ((uint64_t)1 << (n))
 #define DESC_VALID DESC_BIT(0)

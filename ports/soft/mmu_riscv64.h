@@ -19,6 +19,7 @@
 #endif
 #define MMU_BRANCH_DENIES_WRITE 0
 #define MMU_BREAK_FIRST 0
+#define MMU_KEEPS_UNLESS_DENIED 0
 
 #define PTE_V ((uint64_t)1 << 0)
 #define PTE_R ((uint64_t)1 << 1)

@@ -15,6 +15,7 @@
 #endif
 #define MMU_BRANCH_DENIES_WRITE 1
 #define MMU_BREAK_FIRST 0
+#define MMU_KEEPS_UNLESS_DENIED 0
 
 #define PTE_P ((uint64_t)1 << 0)
 #define PTE_W ((uint64_t)1 << 1)

@@ -63,15 +63,15 @@ static void forget_branches(struct hf_soft_cpu *cpu, unsigned level, hf_va va, u
 
 		if (b->base - r.first >= r.span)
 			continue;
-		if (what & (HF_FLUSH_TABLES | HF_FLUSH_LEAVES))
+		if (what & HF_FLUSH_TABLES)
 			b->table = NULL;
-		else if (MMU_BRANCH_DENIES_WRITE)
+		else if (MMU_BRANCH_DENIES_WRITE && what & HF_FLUSH_WRITE)
 			b->rights &= ~(unsigned)HF_ACCESS_WRITE;
 	}
 }
 
-/* All of one page, as each fault and each copy-on-write does: one slot at each level. */
-static void forget_page(struct hf_soft_cpu *cpu, hf_va va)
+/* The leaves of one page, as each copy-on-write does: one slot at each level. */
+static void forget_page_leaves(struct hf_soft_cpu *cpu, hf_va va)
 {
 	for (unsigned level = 0; level < HF_LEAF_LEVELS; level++) {
 		uint64_t *tag = tlb_slot(cpu, va, level)->tag;
@@ -80,6 +80,11 @@ static void forget_page(struct hf_soft_cpu *cpu, hf_va va)
 		if ((tags & ~(TAG_GENS - 1)) == level_base(va, level))
 			tag[KIND_READ] = tag[KIND_WRITE] = tag[KIND_EXEC] = 0;
 	}
+}
+
+void hf_soft_forget_page(struct hf_soft_cpu *cpu, hf_va va)
+{
+	forget_page_leaves(cpu, va);
 	for (unsigned level = 1; level <= BRANCH_LEVELS; level++) {
 		struct branch *b = hf_soft_branch(cpu, va, level);
 
@@ -93,8 +98,8 @@ void hf_soft_forget(struct hf_soft_cpu *cpu, hf_va va, uint64_t len, unsigned wh
 	bool whole = va <= cpu->mm->va_lo && va + len >= cpu->mm->va_hi;
 	unsigned rights = 0;
 
-	if (len == HF_PAGE_SIZE && what & HF_FLUSH_LEAVES) {
-		forget_page(cpu, va);
+	if (len == HF_PAGE_SIZE && what == HF_FLUSH_LEAVES) {
+		forget_page_leaves(cpu, va);
 		return;
 	}
 	if (what & HF_FLUSH_WRITE)
@@ -106,8 +111,8 @@ void hf_soft_forget(struct hf_soft_cpu *cpu, hf_va va, uint64_t len, unsigned wh
 			forget_kind(cpu, kind);
 	for (unsigned level = 0; !whole && rights && level < HF_LEAF_LEVELS; level++)
 		forget_leaves(cpu, level, va, len, rights);
-	if (whole && what == HF_FLUSH_WRITE)
-		return; /* forget_kind did the branches, too */
+	if (what == HF_FLUSH_LEAVES || (whole && what == HF_FLUSH_WRITE))
+		return; /* branches stay; or forget_kind did them, too */
 	for (unsigned level = 1; level <= BRANCH_LEVELS; level++)
 		forget_branches(cpu, level, va, len, what);
 }

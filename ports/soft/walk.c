@@ -20,6 +20,7 @@ struct walk {
 	unsigned level;
 	unsigned rights; /* of the path so far */
 	uint64_t *table; /* the one of `level` */
+	bool denied;	 /* it ended at a leaf that is valid, and not for this kind of access */
 };
 
 static _Noreturn void bad_entry(const struct walk *w, uint64_t entry, const char *why)
@@ -54,8 +55,8 @@ static uint64_t use_entry(struct walk *w)
 		marked = entry;
 		if (mmu_is_leaf(entry, w->level)) {
 			rights = w->rights & mmu_leaf_rights(entry);
-			if (!(rights & 1u << w->kind) ||
-			    !mmu_mark_leaf(&marked, w->kind == KIND_WRITE))
+			w->denied = !(rights & 1u << w->kind);
+			if (w->denied || !mmu_mark_leaf(&marked, w->kind == KIND_WRITE))
 				return 0;
 		} else {
 			rights = w->rights & mmu_branch_rights(entry);
@@ -127,39 +128,39 @@ static void start(struct walk *w)
 		hf_soft_panic(cpu->soft, "a CPU runs in a space that has no tables");
 }
 
-static char *walk(struct hf_soft_cpu *cpu, hf_va va, enum kind kind)
+static char *walk(struct walk *w)
 {
-	struct walk w = { .cpu = cpu, .va = va, .kind = kind };
-
-	start(&w);
+	start(w);
 	for (;;) {
-		uint64_t entry = use_entry(&w);
+		uint64_t entry = use_entry(w);
 
 		if (!entry)
 			return NULL;
-		if (mmu_is_leaf(entry, w.level))
-			return take_leaf(&w, entry);
-		take_branch(&w, entry);
+		if (mmu_is_leaf(entry, w->level))
+			return take_leaf(w, entry);
+		take_branch(w, entry);
 	}
 }
 
 char *hf_soft_walk(struct hf_soft_cpu *cpu, hf_va va, enum kind kind)
 {
+	struct walk w = { .cpu = cpu, .va = va, .kind = kind };
 	char *host;
 
 	if (va >> MMU_USER_BITS)
 		return NULL;
 	if (MMU_BREAK_FIRST)
 		hf_soft_conflict(cpu, va & ~(HF_PAGE_SIZE - 1), HF_PAGE_SIZE);
-	host = walk(cpu, va, kind);
-	if (host)
+	host = walk(&w);
+	if (host || (MMU_KEEPS_UNLESS_DENIED && !w.denied))
 		return host;
 	/*
 	 * A page fault forgets what is cached for its address: an x86-64 CPU does so itself
-	 * (SDM, 4.10.4.1), on others the first instructions of the fault handler do (port.h).
-	 * An entry that has gained a right needs no flush for that reason: the fault that a
-	 * stale copy causes is spurious, and the second try does not see it.
+	 * (SDM, 4.10.4.1), on others the first instructions of the fault handler do (port.h), on
+	 * AArch64 after a permission fault alone. An entry that has gained a right needs no flush
+	 * for that reason: the fault that a stale copy causes is spurious, and the second try does
+	 * not see it.
 	 */
-	hf_soft_forget(cpu, va & ~(HF_PAGE_SIZE - 1), HF_PAGE_SIZE, HF_FLUSH_LEAVES);
-	return walk(cpu, va, kind);
+	hf_soft_forget_page(cpu, va);
+	return walk(&w);
 }

@@ -136,12 +136,12 @@ static inline uint32_t hf_swapped_slot(hf_pte e)
 
 /* ---- Branches ---- */
 
-/* To an exclusive table: everything is allowed, leaves decide. */
+/* It denies writing. Who lets a branch allow it is hf_publish alone (table.h). */
 static inline hf_pte hf_branch_make(hf_pfn table)
 {
 	return hf_right_set(&hf_format.branch_write,
 			    (hf_pte){ hf_pfn_bits(table.v) | hf_format.valid | hf_format.branch },
-			    true);
+			    false);
 }
 
 static inline bool hf_branch_writable(hf_pte e)
@@ -149,6 +149,7 @@ static inline bool hf_branch_writable(hf_pte e)
 	return hf_pte_present(e) && hf_right_given(&hf_format.branch_write, e);
 }
 
+/* Everything is allowed, leaves decide. For hf_publish (scripts/layout sees to it). */
 static inline hf_pte hf_branch_mkwrite(hf_pte e)
 {
 	return hf_right_set(&hf_format.branch_write, e, true);

@@ -224,36 +224,34 @@ static hf_pte own_leaf(struct fork *f, hf_pte e, hf_pfn pfn, unsigned level)
 }
 
 /*
- * The child's entry for a pinned leaf `e` of the parent, which keeps it. What has no pins of
+ * Fill the child's entry for a pinned leaf `e` of the parent, which keeps it. What has no pins of
  * a 1 GiB page is shared by 2 MiB parts. phys->lock held.
  */
 HF_HOLDS(phys)
-static hf_pte copied_leaf(struct fork *f, hf_pte e, unsigned level)
+static void fill_copied(struct fork *f, hf_pfn child, unsigned index, hf_pte e, unsigned level)
 {
-	hf_pfn pfn, table;
+	hf_pfn table;
 	uint32_t done = 0;
-	hf_pte *parts;
 
-	if (level == HF_LEVEL_PTE)
-		return own_leaf(f, e, hf_reserve_take(f->phys, &f->frames), level);
-	if (level == HF_LEVEL_PMD && f->huge_head != HF_NIL)
-		return own_leaf(f, e, next_huge(f), level);
+	if (level == HF_LEVEL_PTE || (level == HF_LEVEL_PMD && f->huge_head != HF_NIL)) {
+		hf_pfn own =
+			level == HF_LEVEL_PTE ? hf_reserve_take(f->phys, &f->frames) : next_huge(f);
+
+		hf_table_fill(f->phys, child, index, own_leaf(f, e, own, level));
+		return;
+	}
 	table = new_table(f);
-	hf_table_mark(f->phys, table, UINT64_MAX);
-	parts = hf_table_entries(f->phys, table);
 	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
 		hf_pte part = hf_leaf_part(e, level, i);
 
-		pfn = hf_pte_pfn(part);
-		if (level == HF_LEVEL_PMD || hf_pinned_locked(f->phys, pfn, level - 1)) {
-			parts[i] = copied_leaf(f, part, level - 1);
-		} else if (get_for_child(f, part, level - 1)) {
-			parts[i] = hf_leaf_wrprotect(part);
-		}
+		if (level == HF_LEVEL_PMD || hf_pinned_locked(f->phys, hf_pte_pfn(part), level - 1))
+			fill_copied(f, table, i, part, level - 1);
+		else if (get_for_child(f, part, level - 1))
+			hf_table_fill(f->phys, table, i, hf_leaf_wrprotect(part));
 		/* Each part of 1 GiB is decided by itself: pins may go in between. */
 		hf_phys_batch(f->phys, &done, level > HF_LEVEL_PMD ? HF_TABLE_ENTRIES : 0);
 	}
-	return hf_branch_make(table);
+	hf_table_publish(f->phys, child, index, level, hf_branch_make(table));
 }
 
 static void arm(struct fork *f, hf_pfn parent, hf_pfn child, hf_va base, unsigned level);
@@ -272,7 +270,7 @@ static void arm_entry(struct fork *f, hf_pte *parent, hf_pfn child, unsigned i, 
 		share(f, parent, child, i, level);
 	else if (what == HF_ACTION_COPY &&
 		 (f->survey.policy == HF_FORK_COPY || level == HF_LEVEL_PTE))
-		hf_table_fill(f->phys, child, i, copied_leaf(f, disarm(f, parent, level), level));
+		fill_copied(f, child, i, disarm(f, parent, level), level);
 	else
 		what = HF_ACTION_INSPECT;
 	hf_phys_unlock(f->phys);
@@ -287,8 +285,8 @@ static void arm_entry(struct fork *f, hf_pte *parent, hf_pfn child, unsigned i, 
 		f->cost.tables++;
 	}
 	table = new_table(f);
-	hf_table_fill(f->phys, child, i, hf_branch_make(table));
 	arm(f, hf_pte_pfn(hf_pte_get(parent)), table, va, level - 1);
+	hf_table_publish(f->phys, child, i, level, hf_branch_make(table));
 }
 
 /* Build the child's table beside the parent's: first what is only shared, then the rest. */

@@ -125,8 +125,8 @@ static hf_pfn table_for(struct hf_move *m, hf_va va, unsigned level, bool look)
 		hf_pte *entry = hf_table_entries(mm->phys, table) + hf_table_index(va, l);
 
 		if (hf_pte_none(hf_pte_get(entry)))
-			hf_table_fill(mm->phys, table, hf_table_index(va, l),
-				      hf_branch_make(hf_table_new(mm->phys, m->reserve)));
+			hf_table_publish(mm->phys, table, hf_table_index(va, l), l,
+					 hf_branch_make(hf_table_new(mm->phys, m->reserve)));
 		if (look && !hf_branch_look(hf_pte_get(entry)))
 			hf_pte_update(entry, hf_branch_mklook);
 		table = hf_pte_pfn(hf_pte_get(entry));
@@ -160,7 +160,11 @@ static void put_moved(struct hf_move *m, hf_pte e, hf_va va, unsigned level, boo
 	}
 	look |= m->unshared && hf_unshared_in(m->from.mm, va, level);
 	table = table_for(m, va, level, look);
-	hf_table_fill(phys, table, hf_table_index(va, level), e);
+	if (hf_pte_branch(e, level) && hf_branch_writable(e))
+		hf_table_publish(phys, table, hf_table_index(va, level), level,
+				 hf_branch_wrprotect(e));
+	else
+		hf_table_fill(phys, table, hf_table_index(va, level), e);
 	if (level == HF_LEVEL_PTE && hf_pte_leaf(e, level))
 		hf_place_note(phys, table, va); /* nobody else comes to the table */
 }

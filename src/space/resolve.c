@@ -331,7 +331,7 @@ static enum step at_nothing(struct hf_resolution *f)
 	branch = hf_branch_make(hf_table_new(f->mm->phys, &f->reserve));
 	if (looks(f))
 		branch = hf_branch_mklook(branch);
-	hf_walk_fill(w, branch);
+	hf_table_publish(f->mm->phys, w->table, hf_table_index(w->va, w->level), w->level, branch);
 	return DOWN;
 }
 
@@ -397,8 +397,7 @@ static bool copy_block(struct hf_resolution *f)
 		hf_block_copy(phys, pfn, old, hf_level_order(w->level));
 	else if (!clean)
 		hf_block_clear(phys, pfn, hf_level_order(w->level));
-	hf_entry_replace(f->mm, w->entry, w->level, f->va, private_leaf(f, pfn, w->level),
-			 HF_FLUSH_LEAVES, true);
+	hf_leaf_replace(f->mm, w->entry, w->level, f->va, private_leaf(f, pfn, w->level));
 	hf_phys_lock(phys);
 	hf_map_put_locked(phys, old, w->level);
 	hf_phys_unlock(phys);

@@ -316,6 +316,33 @@ static hf_pfn copy_table(struct hf_phys *phys, hf_pfn old, unsigned level, struc
 	return (hf_pfn){ HF_NIL };
 }
 
+#ifdef HF_DEBUG
+bool hf_publishable(const struct hf_phys *phys, hf_pte was, hf_pte branch, unsigned level)
+{
+	const hf_pte *e;
+	uint64_t marks;
+
+	if (!hf_pte_branch(branch, level) || hf_branch_writable(branch) || hf_pte_hidden(branch))
+		return false;
+	/* What was there has gone, and been flushed; or it led to the same table. */
+	if (hf_pte_present(was) &&
+	    !(hf_pte_branch(was, level) && hf_pte_pfn(was).v == hf_pte_pfn(branch).v))
+		return false;
+	if (hf_frame_at(phys, hf_pte_pfn(branch))->refs != 1)
+		return false;
+	e = hf_table_entries(phys, hf_pte_pfn(branch));
+	marks = hf_table_marks(phys, hf_pte_pfn(branch));
+	for (unsigned i = 0; i < HF_TABLE_ENTRIES; i++) {
+		hf_pte below = hf_pte_get(&e[i]);
+
+		if (!hf_pte_wellformed(below, level - 1) ||
+		    (!hf_pte_none(below) && !(marks >> (i / HF_MARK_ENTRIES) & 1)))
+			return false;
+	}
+	return true;
+}
+#endif
+
 void hf_table_arm(struct hf_phys *phys, hf_pte *branch, unsigned level, bool exclusive)
 {
 	hf_pfn table = hf_pte_pfn(hf_pte_get(branch));
@@ -323,7 +350,7 @@ void hf_table_arm(struct hf_phys *phys, hf_pte *branch, unsigned level, bool exc
 	uint64_t marks;
 
 	if (exclusive && !hf_table_shared(phys, table)) {
-		hf_pte_update(branch, hf_branch_mkwrite);
+		hf_publish(phys, branch, level + 1, hf_pte_get(branch));
 		return;
 	}
 	hf_table_lock(phys, table);
@@ -355,7 +382,8 @@ enum hf_status hf_table_make_exclusive(struct hf_mm *mm, hf_pte *branch, unsigne
 	hf_phys_unlock(phys);
 	hf_table_unlock(phys, old);
 	if (!shared) {
-		hf_pte_update(branch, hf_branch_mkwrite);
+		/* Who has let go of it, and whose flush came first, has left nothing cached. */
+		hf_publish(phys, branch, level + 1, before);
 		return HF_OK;
 	}
 	if (copy.v == HF_NIL)
@@ -363,10 +391,13 @@ enum hf_status hf_table_make_exclusive(struct hf_mm *mm, hf_pte *branch, unsigne
 
 	/*
 	 * This space's CPUs may still walk through the old table by their branch caches. Once
-	 * it is let go, its other owner may put pages of its own into it.
+	 * it is let go, its other owner may put pages of its own into it. And until then nobody may
+	 * change the copy: who flushes a leaf leaves cached branches alone.
 	 */
-	hf_entry_replace(mm, branch, level + 1, va, hf_branch_make(copy), HF_FLUSH_TABLES, false);
+	hf_pte_set(branch, hf_pte_mkhidden(hf_branch_make(copy)));
+	hf_flush_tlb(mm, hf_level_base(va, level + 1), hf_level_size(level + 1), HF_FLUSH_TABLES);
 	hf_table_put(phys, old, level);
+	hf_publish(phys, branch, level + 1, hf_branch_make(copy));
 	return HF_OK;
 }
 
@@ -395,8 +426,17 @@ static void write_parts(const struct hf_phys *phys, hf_pfn table, hf_pte leaf, u
 		parts[i] = hf_leaf_part(leaf, level, i);
 }
 
-static void trace_split(struct hf_mm *mm, hf_va va, unsigned level)
+/* Put the parts of `leaf`, written to `table`, in its place; `look` and `exclusive` as in table.h. */
+static void publish_parts(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va, hf_pfn table,
+			  hf_pte leaf, bool exclusive, bool look)
 {
+	hf_pte branch = hf_branch_make(table);
+
+	write_parts(mm->phys, table, leaf, level);
+	if (exclusive)
+		hf_publish(mm->phys, entry, level, look ? hf_branch_mklook(branch) : branch);
+	else
+		hf_pte_set(entry, branch);
 	HF_TRACE(mm->phys, .what = HF_TRACE_SPLIT, .level = level, .mm = mm,
 		 .va = hf_level_base(va, level), .len = hf_level_size(level));
 }
@@ -404,49 +444,26 @@ static void trace_split(struct hf_mm *mm, hf_va va, unsigned level)
 enum hf_status hf_table_split(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va, bool look,
 			      struct hf_reserve *r)
 {
-	struct hf_phys *phys = mm->phys;
-	hf_pte leaf = hf_pte_get(entry), seen, branch;
-	hf_pfn table = take_parts(phys, leaf, level, r);
+	hf_pfn table = take_parts(mm->phys, hf_pte_get(entry), level, r);
+	hf_pte leaf;
 
 	if (table.v == HF_NIL)
 		return HF_ERR_OVERFLOW;
-	branch = hf_branch_make(table);
-	if (look)
-		branch = hf_branch_mklook(branch);
-	seen = leaf;
-	if (hf_format.break_first && hf_pte_present(leaf)) {
-		seen = hf_pte_mkhidden(leaf);
-		hf_pte_set(entry, seen);
+	/* From here on no CPU marks it accessed or dirty. */
+	leaf = hf_pte_update(entry, hf_pte_mkhidden);
+	if (hf_format.break_first && hf_pte_present(leaf))
 		hf_flush_tlb(mm, hf_level_base(va, level), hf_level_size(level), HF_FLUSH_LEAVES);
-	}
-	/* A CPU may mark the leaf dirty until the moment that the branch is there. */
-	for (;;) {
-		write_parts(phys, table, leaf, level);
-		if (hf_cas64(&entry->v, &seen.v, branch.v))
-			break;
-		leaf = seen;
-	}
-	trace_split(mm, va, level);
+	publish_parts(mm, entry, level, va, table, leaf, true, look);
 	return HF_OK;
 }
 
 enum hf_status hf_table_split_hidden(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va,
 				     hf_pte leaf, bool exclusive, bool look, struct hf_reserve *r)
 {
-	struct hf_phys *phys = mm->phys;
-	hf_pfn table = take_parts(phys, leaf, level, r);
-	hf_pte branch;
+	hf_pfn table = take_parts(mm->phys, leaf, level, r);
 
-	HF_ASSERT(phys, !hf_pte_present(hf_pte_get(entry)));
 	if (table.v == HF_NIL)
 		return HF_ERR_OVERFLOW;
-	write_parts(phys, table, leaf, level);
-	branch = hf_branch_make(table);
-	if (!exclusive)
-		branch = hf_branch_wrprotect(branch);
-	else if (look)
-		branch = hf_branch_mklook(branch);
-	hf_pte_set(entry, branch);
-	trace_split(mm, va, level);
+	publish_parts(mm, entry, level, va, table, leaf, exclusive, look);
 	return HF_OK;
 }

@@ -19,6 +19,7 @@
 #include "../lib/atomic.h"
 #include "../lib/bits.h"
 #include "../lib/lock.h"
+#include "../lib/panic.h"
 #include "../lib/trace.h"
 #include "../lib/work.h"
 #include "../phys/frame.h"
@@ -88,6 +89,28 @@ static inline hf_pte hf_pte_disarm(hf_pte *p, unsigned level)
 								  : hf_branch_wrprotect);
 }
 
+/* As far as one can see, `branch` may be published where `was` is, at `level`. For HF_ASSERT. */
+bool hf_publishable(const struct hf_phys *phys, hf_pte was, hf_pte branch, unsigned level);
+
+/*
+ * Put `branch`, which denies writing, at *entry, in a table at `level`, and let it allow writing.
+ * From then on walkers pass it without a lock (hf_walk_start), so *first*
+ *  - all that is below is right, and stays so under the locks of the tables below;
+ *  - every flush is done that the change owes: no CPU uses what *entry led to before;
+ *  - what it led to before is not counted any more, so that "one leaf" and "one branch" mean
+ *    one that can be reached.
+ * Nothing else makes a branch allow writing (hf_branch_mkwrite); whoever needs one to deny it again, or
+ * takes it away, holds the mm lock exclusively.
+ * => the table behind it has one reference. The table that *entry is in is exclusive, and locked or
+ *    its mm locked exclusively; or nobody else can come to it yet.
+ */
+static inline void hf_publish(const struct hf_phys *phys, hf_pte *entry, unsigned level,
+			      hf_pte branch)
+{
+	HF_ASSERT(phys, hf_publishable(phys, hf_pte_get(entry), branch, level));
+	hf_pte_set(entry, hf_branch_mkwrite(branch));
+}
+
 /*
  * What forgets write permission that went from branches, too: where they stop being valid
  * for it, a cached one must not lead to leaves that are writable still.
@@ -123,6 +146,14 @@ static inline void hf_table_fill(struct hf_phys *phys, hf_pfn table, unsigned in
 {
 	hf_table_mark(phys, table, (uint64_t)1 << (index / HF_MARK_ENTRIES));
 	hf_pte_set(hf_table_entries(phys, table) + index, e);
+}
+
+/* Publish `branch` at the entry at `index`, which may be empty, of a table at `level`. */
+static inline void hf_table_publish(struct hf_phys *phys, hf_pfn table, unsigned index,
+				    unsigned level, hf_pte branch)
+{
+	hf_table_mark(phys, table, (uint64_t)1 << (index / HF_MARK_ENTRIES));
+	hf_publish(phys, hf_table_entries(phys, table) + index, level, branch);
 }
 
 /* The first index from `i` on, and below `end`, that has its mark; or `end`. */
@@ -213,24 +244,17 @@ void hf_target_put(struct hf_phys *phys, hf_pte e, unsigned level);
 void hf_table_put(struct hf_phys *phys, hf_pfn table, unsigned level);
 
 /*
- * Put `now` in the place of the valid entry at `level` that `va` lies in, and flush what
- * the old one gave (HF_FLUSH_*): on return no CPU uses it. `hide`: nobody may use the new
- * one while another CPU still uses the old; AArch64 wants it so of every entry that leads
- * elsewhere (break-before-make).
+ * Put leaf `now` in the place of the leaf at `level` that `va` lies in. No CPU uses it before all have
+ * forgotten the old one: on return none uses that.
  * => the table that *entry is in is exclusive, and locked or its mm locked exclusively.
  */
 HF_HOLDS_SHARED(mm)
-static inline void hf_entry_replace(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va,
-				    hf_pte now, unsigned what, bool hide)
+static inline void hf_leaf_replace(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va,
+				   hf_pte now)
 {
-	hide |= hf_format.break_first;
-	if (hide)
-		hf_pte_update(entry, hf_pte_mkhidden);
-	else
-		hf_pte_set(entry, now);
-	hf_flush_tlb(mm, hf_level_base(va, level), hf_level_size(level), what);
-	if (hide)
-		hf_pte_set(entry, now);
+	hf_pte_update(entry, hf_pte_mkhidden);
+	hf_flush_tlb(mm, hf_level_base(va, level), hf_level_size(level), HF_FLUSH_LEAVES);
+	hf_pte_set(entry, now);
 }
 
 /*

@@ -73,6 +73,16 @@ class Sources(unittest.TestCase):
             self.assertEqual({file: list(to) for file, to in layout.includes(top).items()}, {
                 "lib/a.h": [], "calls/b.h": ["lib/a.h"], "calls/b.c": ["calls/b.h", "lib/a.h"]})
 
+    def test_publishers(self):
+        with tempfile.TemporaryDirectory() as name:
+            top = pathlib.Path(name).resolve()
+            for folder, file in (("table", "table.h"), ("space", "move.c"), ("space", "edit.c")):
+                (top / folder).mkdir(exist_ok=True)
+                (top / folder / file).write_text("\nhf_pte_set(p, hf_branch_mkwrite(e));\n")
+            (top / "space/edit.c").write_text("hf_publish(phys, p, level, e);\n")
+            self.assertEqual([where.split()[0] for where in layout.publishers(top)],
+                             ["space/move.c:2"])
+
 
 if __name__ == "__main__":
     unittest.main()

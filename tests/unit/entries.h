@@ -20,6 +20,7 @@
  *   BRANCH_DENIES_WRITE  a branch can forbid writing to all that is below
  *   MARKS                the hardware marks what is accessed and dirty
  *   BREAK_FIRST          a valid entry may not simply become another valid one
+ *   FAULT_KEEPS          a fault at an entry that is not valid makes nobody forget anything
  *   leaf_bits            a user page, readable and executable; writable if said
  *   branch_bits          allows all
  *   BRANCH_READONLY      set in a branch that forbids writing, or BRANCH_WRITE is clear
@@ -32,6 +33,7 @@
 #define BRANCH_DENIES_WRITE 1
 #define MARKS 0
 #define BREAK_FIRST 1
+#define FAULT_KEEPS 1
 #define ADDR (BIT(48) - BIT(12))
 #define LEAF_WRITE 0
 #define LEAF_READONLY BIT(7)
@@ -73,6 +75,7 @@ static inline uint64_t marked(uint64_t entry)
 #define MARKS 0
 #endif
 #define BREAK_FIRST 0
+#define FAULT_KEEPS 0
 #define LEAF_WRITE BIT(2)
 #define LEAF_READONLY 0
 #define BRANCH_WRITE 0
@@ -108,6 +111,7 @@ static inline uint64_t marked(uint64_t entry)
 #define BRANCH_DENIES_WRITE 1
 #define MARKS 1
 #define BREAK_FIRST 0
+#define FAULT_KEEPS 0
 #define ADDR (BIT(52) - BIT(12))
 #define LEAF_WRITE BIT(1)
 #define LEAF_READONLY 0

@@ -45,13 +45,16 @@ static void check_leaf_flushes(struct rig *rig, unsigned level, bool whole)
 	OK(try_store(rig, va));
 	OK(try_fetch(rig, va));
 
-	/* Write: reads and fetches go on. The store faults, which forgets the leaf. */
+	/*
+	 * Write: reads and fetches go on. The store faults, which forgets the leaf; but on AArch64 a
+	 * fault handler forgets after a permission fault alone, and this is none.
+	 */
 	flush(rig, at, len, HF_FLUSH_WRITE);
 	OK(try_load(rig, va));
 	OK(try_fetch(rig, va));
 	assert_int_equal(try_store(rig, va), HF_ERR_UNMAPPED);
 	assert_int_equal(try_store(rig, va + size), whole ? HF_ERR_UNMAPPED : HF_OK);
-	assert_int_equal(try_load(rig, va), HF_ERR_UNMAPPED);
+	assert_int_equal(try_load(rig, va), FAULT_KEEPS ? HF_OK : HF_ERR_UNMAPPED);
 
 	/* Leaves: everything in the range, nothing next to it. */
 	*e = *next = was;
@@ -241,10 +244,10 @@ static void check_branch_flushes(struct rig *rig, unsigned level, bool whole)
 	flush(rig, whole ? 0 : base + span - PAGE, whole ? WHOLE : PAGE, HF_FLUSH_TABLES);
 	assert_int_equal(load8(rig, near(level, 3)), 13);
 	if (BREAK_FIRST) /* not beside others that are valid */
-		flush(rig, base, span, HF_FLUSH_LEAVES);
+		flush(rig, base, span, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
 	finish(branch);
 	assert_int_equal(load8(rig, near(level, 4)), 24);
-	flush(rig, near(level, 3), PAGE, HF_FLUSH_LEAVES);
+	flush(rig, near(level, 3), PAGE, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
 	assert_int_equal(load8(rig, near(level, 3)), 23);
 }
 
@@ -270,15 +273,21 @@ static void test_branch_whole_flush(void **state)
 }
 
 /* HF_FLUSH_LEAVES means: nothing of the range, so branches too. */
-static void test_branch_goes_with_leaves(void **state)
+/* Who removes tables asks for both. */
+static void test_branch_stays_when_leaves_go(void **state)
 {
 	struct rig *rig = *state;
 
-	uint64_t *branch = replace_table(rig, 1, 2);
+	uint64_t *branch = replace_table(rig, 1, 4);
 
 	flush(rig, VA, PAGE, HF_FLUSH_LEAVES);
+	assert_int_equal(load8(rig, near(1, 2)), 12);
+	flush(rig, 0, WHOLE, HF_FLUSH_LEAVES);
+	assert_int_equal(load8(rig, near(1, 3)), 13);
+	flush(rig, VA, PAGE, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
+	flush(rig, near(1, 2), 2 * PAGE, HF_FLUSH_LEAVES);
 	finish(branch);
-	assert_int_equal(load8(rig, near(1, 2)), 22);
+	assert_int_equal(load8(rig, near(1, 4)), 24);
 }
 
 /* The right to write goes from branches as it goes from leaves, by HF_FLUSH_WRITE alone. */
@@ -373,12 +382,13 @@ static void test_statistics(void **state)
 	OK(try_load(rig, VA + 8));	 /* a hit */
 	OK(try_load(rig, VA + PAGE));	 /* a walk from the cached branch */
 	(void)load8(rig, VA + PAGE - 4); /* two hits */
-	assert_int_equal(try_load(rig, VA + 2 * PAGE), HF_ERR_UNMAPPED); /* two walks, a fault */
+	assert_int_equal(try_load(rig, VA + 2 * PAGE), HF_ERR_UNMAPPED); /* a fault */
 	flush(rig, VA, PAGE, HF_FLUSH_WRITE);
 	s = stats_of(rig);
 	assert_int_equal(s.accesses, 6);
 	assert_int_equal(s.tlb_hits, 3);
-	assert_int_equal(s.walks, 4);
+	/* What faults walks again from the root, once it has forgotten the way. */
+	assert_int_equal(s.walks, FAULT_KEEPS ? 3 : 4);
 	assert_int_equal(s.branch_hits, 2);
 	assert_int_equal(s.faults, 1);
 	assert_int_equal(s.flushes, 1);
@@ -1475,7 +1485,7 @@ int main(int argc, char **argv)
 		TEST(test_branch_to_pmd_table, normal),
 		TEST(test_branch_to_pud_table, normal),
 		TEST(test_branch_whole_flush, normal),
-		TEST(test_branch_goes_with_leaves, normal),
+		TEST(test_branch_stays_when_leaves_go, normal),
 		TEST(test_branch_write, normal),
 		TEST(test_branch_write_of_pmd_table, normal),
 		TEST(test_branch_write_of_pud_table, normal),
