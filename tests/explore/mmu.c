@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * CPUs: their walks, what they cache, and the flush, in steps. Entries are read as the manuals say
+ * (ports/soft/mmu.h). A CPU keeps all that no flush has ordered away, and a flush orders away only what
+ * port.h and docs/porting.md promise for the format.
+ *
+ * An access takes two steps: a walk that fills the TLB, unless it is there, and the access itself by
+ * what is in the TLB. Between them others may do anything; if a flush takes the translation away, the
+ * CPU walks again. A walk is one step: one that reads its entries at different times gives nothing
+ * that a cached branch and a later walk would not.
+ */
+#include "explore.h"
+#include "shim.h"
+
+#include "mmu.h"
+
+#include <string.h>
+
+static unsigned shift(unsigned level)
+{
+	return HF_PAGE_SHIFT + level * HF_TABLE_BITS;
+}
+
+static hf_va base(hf_va va, unsigned level)
+{
+	return va >> shift(level) << shift(level);
+}
+
+/* What a table's frame has for `va`. */
+static uint64_t *entry_of(uint64_t table, hf_va va, unsigned level)
+{
+	uint64_t at = table - HFX_RAM_BASE;
+
+	if (at >= hfx_frames * PAGE)
+		hfx_fail("a CPU walks to a table that is no RAM: %#llx", (unsigned long long)table);
+	return (uint64_t *)(void *)(hfx_ram + at) + (va >> shift(level)) % HF_TABLE_ENTRIES;
+}
+
+static struct hfx_entry *look_up(struct hfx_entry *e, unsigned count, hf_va va, unsigned need)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (base(va, e[i].level) == e[i].base && (e[i].rights & need) == need)
+			return &e[i];
+	return NULL;
+}
+
+/* Keep one more, unless the very same is there; with the same base and another right, that. */
+static void keep(struct hfx_entry *e, unsigned *count, struct hfx_entry new)
+{
+	for (unsigned i = 0; i < *count; i++) {
+		if (e[i].base == new.base && e[i].level == new.level &&e[i].pa == new.pa) {
+			e[i].rights = new.rights;
+			return;
+		}
+	}
+	if (*count == HFX_CACHED)
+		hfx_fail("a CPU caches more than the explorer has room for");
+	e[(*count)++] = new;
+}
+
+/* Where a walk begins: below the lowest branch that is cached, or at the root. */
+static void start(const struct hfx_cpu *c, hf_va va, struct hfx_entry *at)
+{
+	*at = (struct hfx_entry){
+		.level = MMU_LEVELS,
+		.pa = (uint64_t)c->mm->root.v << HF_PAGE_SHIFT,
+		.rights = HF_ACCESS_READ | HF_ACCESS_WRITE | HF_ACCESS_EXEC,
+	};
+	for (unsigned i = 0; i < c->branches; i++)
+		if (c->branch[i].level < at->level &&
+		    base(va, c->branch[i].level) == c->branch[i].base)
+			*at = c->branch[i];
+}
+
+/* One walk, which caches what it finds. False: a page fault. */
+static bool walk(struct hfx_cpu *c, hf_va va, unsigned need, bool marks)
+{
+	struct hfx_entry at;
+
+	start(c, va, &at);
+	hfx_event(c, true);
+	for (;;) {
+		uint64_t *p = entry_of(at.pa, va, at.level - 1), e = *p, marked = e;
+		const char *why;
+
+		hfx_event(p, false);
+		at.level--;
+		if (!mmu_valid(e))
+			return false;
+		why = mmu_malformed(e, at.level);
+		if (why)
+			hfx_fail("a CPU finds an entry %#llx at level %u: %s",
+				 (unsigned long long)e, at.level, why);
+		at.base = base(va, at.level);
+		at.pa = mmu_pa(e);
+		if (mmu_is_leaf(e, at.level)) {
+			at.rights &= mmu_leaf_rights(e);
+			if ((at.rights & need) != need ||
+			    !mmu_mark_leaf(&marked, need & HF_ACCESS_WRITE && marks))
+				return false;
+			at.pa &= ~(hf_level_size(at.level) - 1);
+			if (!mmu_marked_dirty(marked))
+				at.rights &= ~(unsigned)HF_ACCESS_WRITE;
+		} else {
+			at.rights &= mmu_branch_rights(e);
+			marked = mmu_mark_branch(e);
+		}
+		if (marked != e) {
+			hfx_touch_range(p, 8);
+			hfx_event(p, true);
+			*p = marked;
+		}
+		if (mmu_is_leaf(e, at.level)) {
+			keep(c->leaf, &c->leaves, at);
+			return true;
+		}
+		keep(c->branch, &c->branches, at);
+	}
+}
+
+static void drop(struct hfx_entry *e, unsigned *count, unsigned i)
+{
+	for ((*count)--; i < *count; i++)
+		e[i] = e[i + 1];
+}
+
+static bool overlaps(const struct hfx_entry *e, hf_va va, uint64_t len)
+{
+	return e->base < va + len && va < e->base + hf_level_size(e->level);
+}
+
+/* What a fault forgets, by itself or by its handler: port.h. */
+static void forget_fault(struct hfx_cpu *c, hf_va va)
+{
+	hfx_event(c, true);
+	for (unsigned i = c->leaves; i--;)
+		if (!MMU_BRANCH_DENIES_WRITE || overlaps(&c->leaf[i], va, 1))
+			drop(c->leaf, &c->leaves, i);
+	for (unsigned i = c->branches; i--;)
+		if (!MMU_BRANCH_DENIES_WRITE || overlaps(&c->branch[i], va, 1))
+			drop(c->branch, &c->branches, i);
+}
+
+static void forget(struct hfx_cpu *c, hf_va va, uint64_t len, unsigned what)
+{
+	bool all = va <= c->mm->va_lo && va + len >= c->mm->va_hi;
+	/* sfence.vma with an address orders leaf entries only. */
+	bool branches = what & HF_FLUSH_TABLES ||
+			(what & HF_FLUSH_LEAVES && (all || MMU_BRANCH_DENIES_WRITE));
+
+	for (unsigned i = c->leaves; i--;) {
+		if (!overlaps(&c->leaf[i], va, len))
+			continue;
+		if (what & HF_FLUSH_LEAVES)
+			drop(c->leaf, &c->leaves, i);
+		else if (what & HF_FLUSH_WRITE)
+			c->leaf[i].rights &= ~(unsigned)HF_ACCESS_WRITE;
+	}
+	for (unsigned i = c->branches; i--;) {
+		if (!overlaps(&c->branch[i], va, len))
+			continue;
+		if (branches)
+			drop(c->branch, &c->branches, i);
+		else if (what & HF_FLUSH_WRITE && MMU_BRANCH_DENIES_WRITE)
+			c->branch[i].rights &= ~(unsigned)HF_ACCESS_WRITE;
+	}
+}
+
+void hfx_flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned what)
+{
+	(void)host;
+	hfx_drain();
+	for (unsigned i = 0; i < HFX_CPUS; i++) {
+		struct hfx_cpu *c = &w.cpu[i];
+
+		if (c->mm != mm)
+			continue;
+		hfx_point(HFX_FLUSH, c, true);
+		hfx_event(c, true);
+		forget(c, va, len, what);
+	}
+}
+
+/* The access goes to a frame that is somebody's data, or the core is wrong. */
+static char *memory_of(const struct hfx_entry *e, hf_va va)
+{
+	uint64_t pa = e->pa + (va - e->base);
+	hf_pfn pfn = { (uint32_t)(pa >> HF_PAGE_SHIFT) };
+	const struct hf_frame *f;
+
+	if (pa - HFX_RAM_BASE >= hfx_frames * PAGE)
+		hfx_fail("a CPU gets at what is no RAM: %#llx", (unsigned long long)pa);
+	f = hf_frame_at(&w.phys, pfn);
+	hfx_event((const void *)((uintptr_t)&f->kind & ~(uintptr_t)7), false);
+	switch (f->kind) {
+	case HF_FRAME_FREE:
+	case HF_FRAME_LOOSE:
+		hfx_fail("a CPU gets at a free frame, %u", pfn.v);
+	case HF_FRAME_TABLE:
+	case HF_FRAME_NODE:
+	case HF_FRAME_OBJECT:
+	case HF_FRAME_INDEX:
+	case HF_FRAME_SPARE:
+		hfx_fail("a CPU gets at a frame of the core's own, %u", pfn.v);
+	default:
+		return hfx_ram + (pa - HFX_RAM_BASE);
+	}
+}
+
+/* A page of a space, as a location: what user code loads and stores is in some order. */
+static const void *user_page(const struct hf_mm *mm, hf_va va)
+{
+	return (const char *)mm + (va >> HF_PAGE_SHIFT) * 64 + 3;
+}
+
+enum hf_status hfx_access(unsigned cpu, hf_va va, bool write, uint64_t *value)
+{
+	struct hfx_cpu *c = &w.cpu[cpu];
+	const unsigned need = write ? HF_ACCESS_WRITE : HF_ACCESS_READ;
+	enum hf_status st = HF_OK;
+
+	while (!st) {
+		const struct hfx_entry *e = look_up(c->leaf, c->leaves, va, need);
+
+		hfx_point(e ? HFX_ACCESS : HFX_WALK, c, true);
+		hfx_event(c, false);
+		e = look_up(c->leaf, c->leaves, va, need);
+		if (e) {
+			char *p = memory_of(e, va);
+
+			hfx_event((const void *)((uintptr_t)p / PAGE * PAGE + 1), write);
+			hfx_event(user_page(c->mm, va), write);
+			if (write) {
+				hfx_touch_range(p, 8);
+				memcpy(p, value, 8);
+			} else {
+				memcpy(value, p, 8);
+			}
+			return HF_OK;
+		}
+		if (walk(c, va, need, true))
+			continue;
+		forget_fault(c, va);
+		if (!walk(c, va, need, true))
+			st = hf_fault(c->mm, va, need, NULL);
+	}
+	return st;
+}
+
+void hfx_speculate(unsigned cpu, hf_va va)
+{
+	struct hfx_cpu *c = &w.cpu[cpu];
+
+	hfx_point(HFX_WALK, c, true);
+	if (c->mm)
+		walk(c, va, 0, false);
+}
+
+/* ---- After a schedule: all flushes are done, so what is cached is true ---- */
+
+/* The tables' entry for `va` at `level` or above; *at says where. */
+static uint64_t entry_now(const struct hf_mm *mm, hf_va va, unsigned level, unsigned *at,
+			  unsigned *rights)
+{
+	uint64_t pa = (uint64_t)mm->root.v << HF_PAGE_SHIFT, e = 0;
+
+	*rights = HF_ACCESS_READ | HF_ACCESS_WRITE | HF_ACCESS_EXEC;
+	for (*at = MMU_LEVELS; *at > level;) {
+		e = *entry_of(pa, va, --*at);
+		if (!mmu_valid(e))
+			return e;
+		if (mmu_is_leaf(e, *at)) {
+			*rights &= mmu_leaf_rights(e);
+			return e;
+		}
+		*rights &= mmu_branch_rights(e);
+		pa = mmu_pa(e);
+	}
+	return e;
+}
+
+static void check_leaf(unsigned cpu, const struct hf_mm *mm, const struct hfx_entry *e, hf_va va)
+{
+	unsigned at, rights;
+	uint64_t now = entry_now(mm, va, 0, &at, &rights);
+	uint64_t pa = (mmu_pa(now) & ~(hf_level_size(at) - 1)) + (va - base(va, at));
+
+	if (!mmu_valid(now) || pa != e->pa + (va - e->base) || e->rights & ~rights)
+		hfx_fail("CPU %u still has a translation of %#llx to %#llx, rights %u; the tables "
+			 "say %#llx, rights %u",
+			 cpu, (unsigned long long)va, (unsigned long long)(e->pa + (va - e->base)),
+			 e->rights, (unsigned long long)now, rights);
+}
+
+static void check_branch(unsigned cpu, const struct hf_mm *mm, const struct hfx_entry *e)
+{
+	unsigned at, rights;
+	uint64_t now = entry_now(mm, e->base, e->level, &at, &rights);
+
+	if (at != e->level || !mmu_valid(now) || mmu_is_leaf(now, at) || mmu_pa(now) != e->pa ||
+	    e->rights & ~rights)
+		hfx_fail("CPU %u still has a branch of %#llx, level %u, to %#llx; the tables say "
+			 "%#llx",
+			 cpu, (unsigned long long)e->base, e->level, (unsigned long long)e->pa,
+			 (unsigned long long)now);
+}
+
+void hfx_check_caches(void)
+{
+	for (unsigned i = 0; i < HFX_CPUS; i++) {
+		const struct hfx_cpu *c = &w.cpu[i];
+
+		if (!c->mm || c->mm->root.v == HF_NIL)
+			continue;
+		for (unsigned k = 0; k < c->leaves; k++) {
+			check_leaf(i, c->mm, &c->leaf[k], c->leaf[k].base);
+			for (unsigned n = 0; c->leaf[k].level && n < 8; n++)
+				check_leaf(i, c->mm, &c->leaf[k], c->leaf[k].base + n * PAGE);
+		}
+		for (unsigned k = 0; k < c->branches; k++)
+			check_branch(i, c->mm, &c->branch[k]);
+	}
+}
+
+/* ---- User code ---- */
+
+enum hf_status hfx_user_try(unsigned cpu, hf_va va, bool write, uint64_t *value)
+{
+	return hfx_access(cpu, va, write, value);
+}
+
+void hfx_user_store(unsigned cpu, hf_va va, uint64_t value)
+{
+	struct hfx_written *s = &w.written[w.writes++];
+
+	*s = (struct hfx_written){ w.cpu[cpu].mm, va, value, hfx_now, UINT64_MAX };
+	OK(hfx_access(cpu, va, true, &value));
+	s->end = hfx_now;
+}
+
+void hfx_inherit(const struct hf_mm *from, struct hf_mm *to)
+{
+	for (unsigned i = 0, n = w.writes; i < n; i++) {
+		if (w.written[i].mm != from)
+			continue;
+		w.written[w.writes] = w.written[i];
+		w.written[w.writes++].mm = to;
+	}
+}
+
+/* A load that was under way from `begin` to `end` may see the store: no other has come after it. */
+static bool may_see(const struct hfx_written *s, uint64_t begin, uint64_t end)
+{
+	if (s->begin > end)
+		return false;
+	for (unsigned i = 0; i < w.writes; i++) {
+		const struct hfx_written *o = &w.written[i];
+
+		if (o->mm == s->mm && o->va == s->va && o->begin >= s->end && o->end <= begin &&
+		    o != s && o > s)
+			return false;
+	}
+	return true;
+}
+
+uint64_t hfx_user_load(unsigned cpu, hf_va va)
+{
+	uint64_t begin = hfx_now, value = 0;
+
+	OK(hfx_access(cpu, va, false, &value));
+	for (unsigned i = 0; i < w.writes; i++) {
+		const struct hfx_written *s = &w.written[i];
+
+		if (s->mm == w.cpu[cpu].mm && s->va == va && s->value == value &&
+		    may_see(s, begin, hfx_now))
+			return value;
+	}
+	hfx_fail("CPU %u loads %#llx from page %lld, which is not what was stored there last", cpu,
+		 (unsigned long long)value, (long long)(va - w.va) / (long long)PAGE);
+}
