@@ -63,6 +63,7 @@ struct hf_phys {
 	uint32_t count_limit;
 	struct hf_rwlock spaces_lock; /* before any mm's: no space begins or ends */
 	struct hf_lock spare_lock; /* of the one call that uses the spare frames; before `lock` */
+	struct hf_lock unpin_lock; /* of the one call that gives pins back; before `lock` */
 	struct hf_lock lock;	   /* guards all that follows and every descriptor's counts */
 	uint32_t free_head[HF_MAX_ORDER + 1], free_count[HF_MAX_ORDER + 1];
 	uint32_t next_frame;	      /* taken next for what may lie anywhere, if it is free */

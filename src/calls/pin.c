@@ -5,6 +5,7 @@
 #include "../lib/trace.h"
 #include "../phys/count.h"
 #include "../phys/frame.h"
+#include "../phys/unpin.h"
 #include "../space/mm.h"
 #include "../space/resolve.h"
 #include "../space/wait.h"
@@ -21,38 +22,29 @@ struct list {
 	size_t cap, count;
 };
 
-static hf_pfn first_frame(const struct hf_span *s)
-{
-	return (hf_pfn){ (uint32_t)(s->pa.v >> HF_PAGE_SHIFT) };
-}
-
 /* `next` continues the span, and in the same range of RAM: spans do not cross ranges. */
 static bool span_continues(const struct list *l, const struct hf_span *s,
 			   const struct hf_span *next)
 {
 	return s->pa.v + s->len == next->pa.v &&
-	       hf_ram_of(l->phys, first_frame(s)) == hf_ram_of(l->phys, first_frame(next));
+	       hf_ram_of(l->phys, hf_span_frame(s)) == hf_ram_of(l->phys, hf_span_frame(next));
 }
 
-/* Add bytes to the list; they join the last span where they continue it. */
-static bool append(struct list *l, const struct hf_span *next)
+/* There is room for `next`. */
+static bool has_room(const struct list *l, const struct hf_span *next)
+{
+	return l->count < l->cap || (l->count && span_continues(l, &l->spans[l->count - 1], next));
+}
+
+/* Add bytes to the list, where there is room; they join the last span where they continue it. */
+static void append(struct list *l, const struct hf_span *next)
 {
 	struct hf_span *last = l->count ? &l->spans[l->count - 1] : NULL;
 
-	if (last && span_continues(l, last, next)) {
+	if (last && span_continues(l, last, next))
 		last->len += next->len;
-		return true;
-	}
-	if (l->count == l->cap)
-		return false;
-	l->spans[l->count++] = *next;
-	return true;
-}
-
-/* Frames that a span touches. */
-static uint64_t frames(const struct hf_span *s)
-{
-	return ((s->pa.v + s->len - 1) >> HF_PAGE_SHIFT) - (s->pa.v >> HF_PAGE_SHIFT) + 1;
+	else
+		l->spans[l->count++] = *next;
 }
 
 /* Pin what lies in [va, end) of the leaf that the fault stands at; *next is where it ends. */
@@ -67,17 +59,15 @@ static enum hf_status pin_leaf(const struct hf_resolution *f, hf_va end, struct 
 	*next = hf_min_va(end, t.va + t.len);
 	s.pa.v = t.pa.v + (f->va - t.va);
 	s.len = *next - f->va;
+	if (!has_room(l, &s))
+		return HF_ERR_SPANS;
 	hf_phys_lock(phys);
-	ok = hf_pin_get_locked(phys, first_frame(&s), frames(&s));
+	ok = hf_pin_get_locked(phys, hf_span_frame(&s), hf_span_frames(&s));
 	hf_phys_unlock(phys);
 	if (!ok)
 		return HF_ERR_OVERFLOW;
-	if (append(l, &s))
-		return HF_OK;
-	hf_phys_lock(phys);
-	hf_pin_put_locked(phys, first_frame(&s), frames(&s));
-	hf_phys_unlock(phys);
-	return HF_ERR_SPANS;
+	append(l, &s);
+	return HF_OK;
 }
 
 /* From *va on, which comes to where the next pin would be. mm lock held. */
@@ -99,32 +89,6 @@ static enum hf_status pin_range(struct hf_mm *mm, hf_va *va, hf_va end, unsigned
 			return st;
 	}
 	return HF_OK;
-}
-
-/* One pin less for all of the list, or none is given back. Spans are good. Takes phys->lock. */
-static enum hf_status unpin(struct hf_phys *phys, const struct hf_span *spans, size_t count)
-{
-	enum hf_status st = HF_OK;
-	size_t done = 0;
-
-	/*
-	 * A page may be in the list twice, so only taking all counts down tells whether the
-	 * list is good. Then once more, and what nobody holds any longer becomes free.
-	 */
-	hf_phys_lock(phys);
-	while (done < count &&
-	       hf_pin_put_locked(phys, first_frame(&spans[done]), frames(&spans[done])))
-		done++;
-	if (done < count)
-		st = HF_ERR_NOT_PINNED;
-	while (done--)
-		hf_pin_get_locked(phys, first_frame(&spans[done]), frames(&spans[done]));
-	for (size_t i = 0; i < count && !st; i++) {
-		hf_pin_put_locked(phys, first_frame(&spans[i]), frames(&spans[i]));
-		hf_frames_release_locked(phys, first_frame(&spans[i]), frames(&spans[i]));
-	}
-	hf_phys_unlock(phys);
-	return st;
 }
 
 enum hf_status hf_pin(struct hf_mm *mm, hf_va va, uint64_t len, unsigned flags,
@@ -151,7 +115,7 @@ enum hf_status hf_pin(struct hf_mm *mm, hf_va va, uint64_t len, unsigned flags,
 		hf_mm_unlock_shared(mm);
 	} while (hf_wait(mm->phys, &wait, &st)); /* what is pinned stays */
 	if (st) {
-		unpin(mm->phys, l.spans, l.count);
+		hf_spans_unpin(mm->phys, l.spans, l.count);
 		return st;
 	}
 	*count = l.count;
@@ -170,7 +134,7 @@ static enum hf_status check_span(const struct hf_phys *phys, const struct hf_spa
 		return HF_ERR_WRAP;
 	if (!hf_phys_ptr(phys, s->pa))
 		return HF_ERR_RANGE;
-	ram = hf_ram_of(phys, first_frame(s));
+	ram = hf_ram_of(phys, hf_span_frame(s));
 	return s->pa.v + s->len > ram->base.v + ram->len ? HF_ERR_RANGE : HF_OK;
 }
 
@@ -190,7 +154,7 @@ enum hf_status hf_unpin(struct hf_phys *phys, const struct hf_span *spans, size_
 	for (size_t i = 0; i < count && !st; i++)
 		st = check_span(phys, &spans[i]);
 	if (!st)
-		st = unpin(phys, spans, count);
+		st = hf_spans_unpin(phys, spans, count);
 	if (!st)
 		HF_TRACE(phys, .what = HF_TRACE_UNPIN, .len = total(spans, count));
 	return st;

@@ -211,6 +211,8 @@ static void count_frame_pin(struct hf_phys *phys, hf_pfn pfn, bool more)
 	struct hf_frame *f = hf_frame_at(phys, pfn);
 	bool before = f->pins;
 
+	if (!before)
+		f->claims = 0;
 	f->pins += more ? 1u : -1u;
 	if ((bool)f->pins != before)
 		tell_pinned(phys, pfn, HF_LEVEL_PMD, more);
@@ -221,6 +223,8 @@ static void count_whole_pin(struct hf_phys *phys, hf_pfn pfn, bool more)
 	struct hf_frame *b = hf_block(phys, pfn, HF_LEVEL_PMD);
 	bool before = b->block_whole;
 
+	if (!before)
+		b->block_claims = 0;
 	b->block_whole += more ? 1u : -1u;
 	if ((bool)b->block_whole != before)
 		tell_pinned(phys, pfn, HF_LEVEL_PUD, more);
@@ -279,22 +283,6 @@ bool hf_pin_get_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count)
 	return true;
 }
 
-/* Every frame of [pfn, pfn + count) holds a pin. */
-HF_HOLDS(phys)
-static bool all_pinned(const struct hf_phys *phys, hf_pfn pfn, uint64_t count)
-{
-	struct pin_run run;
-
-	for (; count; count -= run.frames, pfn.v += run.frames) {
-		run = pin_run(phys, pfn, count);
-		if (run.block && !run.block->block_whole)
-			run.frames = 1;
-		if (!hf_pins_locked(phys, pfn))
-			return false;
-	}
-	return true;
-}
-
 /* One whole pin of a block becomes one pin of each of its frames. */
 static void break_whole(struct hf_phys *phys, hf_pfn pfn)
 {
@@ -305,25 +293,62 @@ static void break_whole(struct hf_phys *phys, hf_pfn pfn)
 	count_whole_pin(phys, base, false);
 }
 
-bool hf_pin_put_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count)
+uint32_t hf_pin_claim_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count, uint32_t *work)
+{
+	struct pin_run run = pin_run(phys, pfn, count);
+	struct hf_frame *f = hf_frame_at(phys, pfn), *b = hf_block(phys, pfn, HF_LEVEL_PMD);
+	bool whole = b && b->block_whole && b->block_claims < b->block_whole;
+
+	HF_ASSERT_PHYS(phys);
+	if (run.block && whole) {
+		b->block_claims++;
+		return run.frames;
+	}
+	if (!f->pins || f->claims == f->pins) {
+		if (!whole)
+			return 0;
+		break_whole(phys, pfn);
+		*work += BLOCK_FRAMES;
+	}
+	f->claims++;
+	return 1;
+}
+
+/* The first claim that a range begins with is none any more; *run is what it was for. */
+static void unclaim(struct hf_phys *phys, hf_pfn pfn, uint64_t count, struct pin_run *run)
+{
+	*run = pin_run(phys, pfn, count);
+	if (run->block && (!run->block->block_whole || !run->block->block_claims))
+		*run = (struct pin_run){ 1, NULL };
+	if (run->block)
+		run->block->block_claims--;
+	else
+		hf_frame_at(phys, pfn)->claims--;
+}
+
+uint32_t hf_pin_unclaim_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count, uint32_t *work)
 {
 	struct pin_run run;
 
+	(void)work;
 	HF_ASSERT_PHYS(phys);
-	if (!all_pinned(phys, pfn, count))
-		return false;
-	for (; count; count -= run.frames, pfn.v += run.frames) {
-		run = pin_run(phys, pfn, count);
-		if (run.block && run.block->block_whole) {
-			count_whole_pin(phys, pfn, false);
-			continue;
-		}
-		run.frames = 1;
-		if (!hf_frame_at(phys, pfn)->pins)
-			break_whole(phys, pfn);
+	unclaim(phys, pfn, count, &run);
+	return run.frames;
+}
+
+uint32_t hf_pin_give_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count, uint32_t *work)
+{
+	struct pin_run run;
+
+	(void)work;
+	HF_ASSERT_PHYS(phys);
+	unclaim(phys, pfn, count, &run);
+	if (run.block)
+		count_whole_pin(phys, pfn, false);
+	else
 		count_frame_pin(phys, pfn, false);
-	}
-	return true;
+	hf_frames_release_locked(phys, pfn, run.frames);
+	return run.frames;
 }
 
 void hf_frames_release_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count)

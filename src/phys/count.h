@@ -38,12 +38,21 @@ bool hf_mapped_once_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level);
 HF_HOLDS(phys)
 bool hf_map_room_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, uint64_t more);
 
-/* A pin more or less on each of `count` frames. Get: false and no change at the limit. */
+/* A pin more on each of `count` frames. False and no change at the limit. */
 HF_HOLDS(phys)
 bool hf_pin_get_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count);
-/* Put: false and no change if a frame holds none. Frames are not freed. */
+/*
+ * Of the `count` frames from `pfn` on, the first, or all of the 2 MiB that begin with it: see unpin.h.
+ * Each returns how many frames it has done it to; what it did besides is added to *work. Claim: 0,
+ * and no change, if all pins there are claimed. Unclaim takes the claim back; give takes the pin as well, and frees what nobody
+ * holds any longer. phys->unpin_lock held.
+ */
 HF_HOLDS(phys)
-bool hf_pin_put_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count);
+uint32_t hf_pin_claim_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count, uint32_t *work);
+HF_HOLDS(phys)
+uint32_t hf_pin_unclaim_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count, uint32_t *work);
+HF_HOLDS(phys)
+uint32_t hf_pin_give_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count, uint32_t *work);
 /* Free those of `count` frames that neither pin nor leaf holds. */
 HF_HOLDS(phys)
 void hf_frames_release_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count);

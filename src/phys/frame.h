@@ -74,6 +74,11 @@ struct hf_frame {
 			struct hf_lock lock; /* a table's lock: guards its entries */
 		};
 		uint32_t slot; /* of a CACHED frame: where the store has it */
+		/* Pins that are about to be given back: 0 unless unpin.c works. Of a frame with
+		 * pins of its own, and of a block with whole ones. */
+		struct {
+			uint32_t claims, block_claims;
+		};
 	};
 	uint16_t block_inner;
 	uint8_t kind;	   /* by hf_frame_kind and hf_frame_set_kind */

@@ -352,14 +352,20 @@ static bool check_block_pins(struct check *c, hf_pfn base, unsigned level)
 	const struct hf_frame *b = hf_block(c->phys, base, level);
 	const uint32_t frames = 1u << hf_level_order(level);
 	uint32_t pinned = 0;
+	bool claimed;
 
 	if (!b || hf_block_base(base, level).v != base.v)
 		return true;
-	for (uint32_t i = 0; i < frames; i++)
-		pinned += hf_own_pins(hf_frame_at(c->phys, (hf_pfn){ base.v + i })) != 0;
+	claimed = b->block_whole && b->block_claims;
+	for (uint32_t i = 0; i < frames; i++) {
+		const struct hf_frame *f = hf_frame_at(c->phys, (hf_pfn){ base.v + i });
+
+		pinned += hf_own_pins(f) != 0;
+		claimed |= hf_own_pins(f) && f->claims;
+	}
 	for (uint32_t i = 0; level == HF_LEVEL_PUD && i < HF_TABLE_ENTRIES; i++)
 		pinned += hf_block(c->phys, hf_block_part(base, level, i), 1)->block_whole != 0;
-	return pinned == b->block_pinned || violated(c, "pin-counts", 0, base);
+	return (pinned == b->block_pinned && !claimed) || violated(c, "pin-counts", 0, base);
 }
 
 /* The frame reads as zeros, if its descriptor says so. */

@@ -277,6 +277,42 @@ static void unpin_errors_change_nothing(void **state)
 	FAILS(m, HF_ERR_NOT_PINNED, hf_unpin(m->phys, pin.spans, pin.count)); /* twice */
 }
 
+static void unpin_of_a_huge_page_in_pieces(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m);
+	hf_va va = map_filled(s, HF_LEVEL_PMD, 1, 1);
+	hf_pa pa = pa_of(s, va);
+	struct hf_span whole = { pa, PMD_SIZE }, one = { { pa.v + 5 * PAGE }, PAGE };
+	struct hf_span below = { pa, 5 * PAGE },
+		       above = { { pa.v + 6 * PAGE }, PMD_SIZE - 6 * PAGE };
+	struct hf_span lists[][4] = { { whole, whole },
+				      { whole, one },
+				      { one, whole }, /* its pin is 512 from here on */
+				      { above, one, below, one },
+				      { below, above, one, above } };
+	unsigned lengths[] = { 2, 2, 2, 4, 4 };
+	struct pin pin;
+	uint32_t pins;
+
+	pin_range(s, va, PMD_SIZE, HF_PIN_READ, &pin);
+	for (unsigned i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		FAILS(m, HF_ERR_NOT_PINNED, hf_unpin(m->phys, lists[i], lengths[i]));
+		OK(hf_phys_pins(m->phys, one.pa, &pins));
+		SAME(pins, 1);
+		CHECK(m);
+	}
+	pin_range(s, va, PMD_SIZE, HF_PIN_READ, &pin);
+	pin_range(s, va, PMD_SIZE, HF_PIN_READ, &pin);
+	OK(hf_unpin(m->phys, (struct hf_span[]){ one, whole, above, below, whole }, 5));
+	for (unsigned i = 0; i < 512; i++) {
+		OK(hf_phys_pins(m->phys, (hf_pa){ pa.v + i * PAGE }, &pins));
+		SAME(pins, 0);
+	}
+	CHECK(m);
+	space_end(s);
+}
+
 static void unpin_of_free_memory_is_refused(void **state)
 {
 	struct machine *m = *state;
@@ -562,6 +598,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(pin_errors_change_nothing),
 	TEST(a_short_span_list_pins_nothing),
 	TEST(unpin_errors_change_nothing),
+	TEST(unpin_of_a_huge_page_in_pieces),
 	TEST(unpin_of_free_memory_is_refused),
 	TEST(pins_of_a_foreign_address),
 	TEST(pin_after_fork_moves_the_pinner),

@@ -109,6 +109,54 @@ static void fork_of_what_is_pinned(void **state)
 	memory_end(r.m);
 }
 
+/* Good lists, and one that turns out to be none at its last page. */
+static void a_long_list_is_unpinned(void **state)
+{
+	struct rig r = rig_new();
+	struct hf_span spans[2];
+	size_t count;
+
+	(void)state;
+	rig_fill(&r);
+	OK(hf_pin(r.mm, r.va, LEN, HF_PIN_WRITE, spans, 1, &count));
+	spans[1] = (struct hf_span){ spans[0].pa, PAGE };
+	BOUNDED(SAME(hf_unpin(&r.m->phys, spans, 2), HF_ERR_NOT_PINNED));
+	BOUNDED(OK(hf_unpin(&r.m->phys, spans, 1)));
+	SAME(hf_unpin(&r.m->phys, spans, 1), HF_ERR_NOT_PINNED);
+	CHECK(&r.m->phys);
+	space_end(r.mm);
+	memory_end(r.m);
+}
+
+/* Of huge pages that were pinned whole, single frames: each page's pin becomes 512. */
+static void pins_of_huge_pages_are_broken(void **state)
+{
+	struct rig r = rig_new();
+	enum {
+		HUGE = 64
+	};
+	struct hf_span spans[HUGE], ones[HUGE];
+	size_t count;
+	hf_va va;
+
+	(void)state;
+	r.m = memory_of(RAM, &r.port, NULL);
+	r.mm = space_new(r.m);
+	va = map_huge(r.mm, HUGE);
+	OK(hf_pin(r.mm, va, HUGE * 512 * PAGE, HF_PIN_WRITE, spans, HUGE, &count));
+	for (unsigned i = 0; i < HUGE; i++)
+		ones[i] = (struct hf_span){ { spans[0].pa.v + i * 512 * PAGE }, PAGE };
+	SAME(count, 1);
+	BOUNDED(OK(hf_unpin(&r.m->phys, ones, HUGE)));
+	CHECK(&r.m->phys);
+	for (unsigned i = 0; i < HUGE; i++)
+		ones[i] = (struct hf_span){ { spans[0].pa.v + (i * 512 + 1) * PAGE }, 511 * PAGE };
+	BOUNDED(OK(hf_unpin(&r.m->phys, ones, HUGE)));
+	CHECK(&r.m->phys);
+	space_end(r.mm);
+	memory_end(r.m);
+}
+
 static void giving_back(void **state)
 {
 	struct rig r = rig_new();
@@ -202,9 +250,14 @@ static void a_large_store(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reports),     cmocka_unit_test(fork_of_what_is_pinned),
-		cmocka_unit_test(giving_back), cmocka_unit_test(huge_pages_that_are_held_in_parts),
-		cmocka_unit_test(objects),     cmocka_unit_test(a_large_store),
+		cmocka_unit_test(reports),
+		cmocka_unit_test(fork_of_what_is_pinned),
+		cmocka_unit_test(giving_back),
+		cmocka_unit_test(huge_pages_that_are_held_in_parts),
+		cmocka_unit_test(objects),
+		cmocka_unit_test(a_large_store),
+		cmocka_unit_test(a_long_list_is_unpinned),
+		cmocka_unit_test(pins_of_huge_pages_are_broken),
 	};
 
 	return RUN(tests, argc, argv);
