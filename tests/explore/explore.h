@@ -189,9 +189,10 @@ struct hfx_cpu {
 
 /* A store that user code has made, for the check of what loads see. */
 struct hfx_written {
-	struct hf_mm *mm;
+	const struct hf_mm *mm; /* NULL: it has not happened */
 	hf_va va;
 	uint64_t value, begin, end;
+	bool perhaps; /* it may never happen */
 };
 
 /* What a pager keeps: `host` of its object. */
@@ -221,7 +222,8 @@ struct hfx_world {
 	/* Loads and stores. */
 	struct hfx_written written[64];
 	unsigned writes;
-	bool fork_begun;
+	uint64_t begun, ended; /* a fork, say */
+	bool full;	       /* memory: calls may fail */
 };
 
 extern struct hfx_world w;
@@ -244,6 +246,8 @@ struct hfx_scenario {
 	} speculate[2];
 	unsigned speculations;
 	unsigned bound;	   /* that `make check` exhausts; 0: 2 */
+	bool full;	   /* memory may be: calls may fail for want of it */
+	bool blind;	   /* what user code sees is all that is checked */
 	const char *only;  /* a format that it is for */
 	const char *known; /* a fault that is not fixed yet: it is to be found */
 };
@@ -272,13 +276,22 @@ void hfx_check_caches(void);
 #define OK(call) hfx_ok(call, #call)
 void hfx_ok(enum hf_status st, const char *what);
 #define EXPECT(holds) ((holds) ? (void)0 : hfx_fail("not so: %s (line %d)", #holds, __LINE__))
-/* User code: a load sees the last store that was complete before, or one beside it. */
-void hfx_user_store(unsigned cpu, hf_va va, uint64_t value);
-uint64_t hfx_user_load(unsigned cpu, hf_va va);
+/*
+ * User code. A load sees the last store that was complete before it, or one beside it; a page that
+ * nothing was stored to reads as zeros. What takes contents away is written down as a store of 0.
+ */
+enum hf_status hfx_user_store(unsigned cpu, hf_va va, uint64_t value);
+enum hf_status hfx_user_load(unsigned cpu, hf_va va, uint64_t *value);
+struct hfx_written *hfx_write_begins(const struct hf_mm *mm, hf_va va, uint64_t value);
+void hfx_write_ends(struct hfx_written *s);
+void hfx_write_failed(struct hfx_written *s);
 /* What was stored in `from` before now is found in `to`, too. */
 void hfx_inherit(const struct hf_mm *from, struct hf_mm *to);
-/* The same without the check; the access may fail. */
-enum hf_status hfx_user_try(unsigned cpu, hf_va va, bool write, uint64_t *value);
+/* A load from `begin` to `end` may have given it. */
+bool hfx_may_be(const struct hf_mm *mm, hf_va va, uint64_t value, uint64_t begin, uint64_t end);
+void hfx_check_contents(void);
+/* Part of a step: what user code has there is read or written, by whatever means. */
+void hfx_user_event(const struct hf_mm *mm, hf_va va, bool write);
 /* CPU `cpu` runs in space `mm`, with empty caches. */
 void hfx_switch(unsigned cpu, struct hf_mm *mm);
 void hfx_swap_on(void);

@@ -25,7 +25,8 @@ struct arguments {
 	json_t *results;
 };
 
-static const struct hfx_scenario *const groups[] = { hfx_reclaim, hfx_object, hfx_unshare };
+static const struct hfx_scenario *const groups[] = { hfx_reclaim, hfx_unshare, hfx_fork_beside,
+						     hfx_huge,	  hfx_ranges,  hfx_object };
 
 /* ---- A scenario's world and threads ---- */
 

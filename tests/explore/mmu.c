@@ -12,9 +12,17 @@
 #include "explore.h"
 #include "shim.h"
 
+#include "arch/entry.h"
 #include "mmu.h"
 
+#undef memset
+#undef memcpy
+#undef memmove
 #include <string.h>
+
+#ifndef MMU_KEEPS_UNLESS_DENIED /* cores of before it was there */
+#define MMU_KEEPS_UNLESS_DENIED MMU_BREAK_FIRST
+#endif
 
 static unsigned shift(unsigned level)
 {
@@ -45,8 +53,9 @@ static struct hfx_entry *look_up(struct hfx_entry *e, unsigned count, hf_va va, 
 }
 
 /* Keep one more, unless the very same is there; with the same base and another right, that. */
-static void keep(struct hfx_entry *e, unsigned *count, struct hfx_entry new)
+static void keep(struct hfx_entry *e, unsigned *count, struct hfx_entry new, bool leaf)
 {
+	(void)leaf;
 	for (unsigned i = 0; i < *count; i++) {
 		if (e[i].base == new.base && e[i].level == new.level &&e[i].pa == new.pa) {
 			e[i].rights = new.rights;
@@ -72,8 +81,8 @@ static void start(const struct hfx_cpu *c, hf_va va, struct hfx_entry *at)
 			*at = c->branch[i];
 }
 
-/* One walk, which caches what it finds. False: a page fault. */
-static bool walk(struct hfx_cpu *c, hf_va va, unsigned need, bool marks)
+/* One walk, which caches what it finds. False: a page fault; *denied: of a valid leaf. */
+static bool walk(struct hfx_cpu *c, hf_va va, unsigned need, bool marks, bool *denied)
 {
 	struct hfx_entry at;
 
@@ -95,8 +104,8 @@ static bool walk(struct hfx_cpu *c, hf_va va, unsigned need, bool marks)
 		at.pa = mmu_pa(e);
 		if (mmu_is_leaf(e, at.level)) {
 			at.rights &= mmu_leaf_rights(e);
-			if ((at.rights & need) != need ||
-			    !mmu_mark_leaf(&marked, need & HF_ACCESS_WRITE && marks))
+			*denied = (at.rights & need) != need;
+			if (*denied || !mmu_mark_leaf(&marked, need & HF_ACCESS_WRITE && marks))
 				return false;
 			at.pa &= ~(hf_level_size(at.level) - 1);
 			if (!mmu_marked_dirty(marked))
@@ -111,10 +120,10 @@ static bool walk(struct hfx_cpu *c, hf_va va, unsigned need, bool marks)
 			*p = marked;
 		}
 		if (mmu_is_leaf(e, at.level)) {
-			keep(c->leaf, &c->leaves, at);
+			keep(c->leaf, &c->leaves, at, true);
 			return true;
 		}
-		keep(c->branch, &c->branches, at);
+		keep(c->branch, &c->branches, at, false);
 	}
 }
 
@@ -133,6 +142,7 @@ static bool overlaps(const struct hfx_entry *e, hf_va va, uint64_t len)
 static void forget_fault(struct hfx_cpu *c, hf_va va)
 {
 	hfx_event(c, true);
+	/* RISC-V forgets all that there is. */
 	for (unsigned i = c->leaves; i--;)
 		if (!MMU_BRANCH_DENIES_WRITE || overlaps(&c->leaf[i], va, 1))
 			drop(c->leaf, &c->leaves, i);
@@ -143,11 +153,6 @@ static void forget_fault(struct hfx_cpu *c, hf_va va)
 
 static void forget(struct hfx_cpu *c, hf_va va, uint64_t len, unsigned what)
 {
-	bool all = va <= c->mm->va_lo && va + len >= c->mm->va_hi;
-	/* sfence.vma with an address orders leaf entries only. */
-	bool branches = what & HF_FLUSH_TABLES ||
-			(what & HF_FLUSH_LEAVES && (all || MMU_BRANCH_DENIES_WRITE));
-
 	for (unsigned i = c->leaves; i--;) {
 		if (!overlaps(&c->leaf[i], va, len))
 			continue;
@@ -159,7 +164,7 @@ static void forget(struct hfx_cpu *c, hf_va va, uint64_t len, unsigned what)
 	for (unsigned i = c->branches; i--;) {
 		if (!overlaps(&c->branch[i], va, len))
 			continue;
-		if (branches)
+		if (what & HF_FLUSH_TABLES)
 			drop(c->branch, &c->branches, i);
 		else if (what & HF_FLUSH_WRITE && MMU_BRANCH_DENIES_WRITE)
 			c->branch[i].rights &= ~(unsigned)HF_ACCESS_WRITE;
@@ -213,6 +218,24 @@ static const void *user_page(const struct hf_mm *mm, hf_va va)
 	return (const char *)mm + (va >> HF_PAGE_SHIFT) * 64 + 3;
 }
 
+void hfx_user_event(const struct hf_mm *mm, hf_va va, bool write)
+{
+	hfx_event(user_page(mm, va), write);
+}
+
+/* A walk, and another after what a fault makes the CPU forget. False: it does fault. */
+static bool walk_or_fault(struct hfx_cpu *c, hf_va va, unsigned need)
+{
+	bool denied = false;
+
+	if (walk(c, va, need, true, &denied))
+		return true;
+	if (MMU_KEEPS_UNLESS_DENIED && !denied)
+		return false;
+	forget_fault(c, va);
+	return walk(c, va, need, true, &denied);
+}
+
 enum hf_status hfx_access(unsigned cpu, hf_va va, bool write, uint64_t *value)
 {
 	struct hfx_cpu *c = &w.cpu[cpu];
@@ -229,7 +252,7 @@ enum hf_status hfx_access(unsigned cpu, hf_va va, bool write, uint64_t *value)
 			char *p = memory_of(e, va);
 
 			hfx_event((const void *)((uintptr_t)p / PAGE * PAGE + 1), write);
-			hfx_event(user_page(c->mm, va), write);
+			hfx_user_event(c->mm, va, write);
 			if (write) {
 				hfx_touch_range(p, 8);
 				memcpy(p, value, 8);
@@ -238,10 +261,7 @@ enum hf_status hfx_access(unsigned cpu, hf_va va, bool write, uint64_t *value)
 			}
 			return HF_OK;
 		}
-		if (walk(c, va, need, true))
-			continue;
-		forget_fault(c, va);
-		if (!walk(c, va, need, true))
+		if (!walk_or_fault(c, va, need))
 			st = hf_fault(c->mm, va, need, NULL);
 	}
 	return st;
@@ -250,15 +270,19 @@ enum hf_status hfx_access(unsigned cpu, hf_va va, bool write, uint64_t *value)
 void hfx_speculate(unsigned cpu, hf_va va)
 {
 	struct hfx_cpu *c = &w.cpu[cpu];
+	bool denied;
 
 	hfx_point(HFX_WALK, c, true);
 	if (c->mm)
-		walk(c, va, 0, false);
+		walk(c, va, 0, false, &denied);
 }
 
 /* ---- After a schedule: all flushes are done, so what is cached is true ---- */
 
-/* The tables' entry for `va` at `level` or above; *at says where. */
+/*
+ * The tables' entry for `va` at `level` or above; *at says where. A branch that is unarmed is not
+ * valid, but what was cached through it for reading may stay.
+ */
 static uint64_t entry_now(const struct hf_mm *mm, hf_va va, unsigned level, unsigned *at,
 			  unsigned *rights)
 {
@@ -267,6 +291,12 @@ static uint64_t entry_now(const struct hf_mm *mm, hf_va va, unsigned level, unsi
 	*rights = HF_ACCESS_READ | HF_ACCESS_WRITE | HF_ACCESS_EXEC;
 	for (*at = MMU_LEVELS; *at > level;) {
 		e = *entry_of(pa, va, --*at);
+		if (level == 0 && hf_pte_branch((hf_pte){ e }, *at) &&
+		    hf_branch_unarmed((hf_pte){ e }) && !hf_pte_hidden((hf_pte){ e })) {
+			*rights &= ~(unsigned)HF_ACCESS_WRITE;
+			pa = hf_pfn_pa(hf_pte_pfn((hf_pte){ e })).v;
+			continue;
+		}
 		if (!mmu_valid(e))
 			return e;
 		if (mmu_is_leaf(e, *at)) {
@@ -324,18 +354,37 @@ void hfx_check_caches(void)
 
 /* ---- User code ---- */
 
-enum hf_status hfx_user_try(unsigned cpu, hf_va va, bool write, uint64_t *value)
+struct hfx_written *hfx_write_begins(const struct hf_mm *mm, hf_va va, uint64_t value)
 {
-	return hfx_access(cpu, va, write, value);
+	struct hfx_written *s = &w.written[w.writes];
+
+	if (w.writes == sizeof(w.written) / sizeof(w.written[0]))
+		hfx_fail("more stores than the explorer has room for");
+	w.writes++;
+	*s = (struct hfx_written){ mm, va, value, hfx_now, UINT64_MAX, false };
+	return s;
 }
 
-void hfx_user_store(unsigned cpu, hf_va va, uint64_t value)
+void hfx_write_ends(struct hfx_written *s)
 {
-	struct hfx_written *s = &w.written[w.writes++];
-
-	*s = (struct hfx_written){ w.cpu[cpu].mm, va, value, hfx_now, UINT64_MAX };
-	OK(hfx_access(cpu, va, true, &value));
 	s->end = hfx_now;
+}
+
+void hfx_write_failed(struct hfx_written *s)
+{
+	s->mm = NULL;
+}
+
+enum hf_status hfx_user_store(unsigned cpu, hf_va va, uint64_t value)
+{
+	struct hfx_written *s = hfx_write_begins(w.cpu[cpu].mm, va, value);
+	enum hf_status st = hfx_access(cpu, va, true, &value);
+
+	if (st)
+		hfx_write_failed(s);
+	else
+		hfx_write_ends(s);
+	return st;
 }
 
 void hfx_inherit(const struct hf_mm *from, struct hf_mm *to)
@@ -353,28 +402,56 @@ static bool may_see(const struct hfx_written *s, uint64_t begin, uint64_t end)
 {
 	if (s->begin > end)
 		return false;
-	for (unsigned i = 0; i < w.writes; i++) {
-		const struct hfx_written *o = &w.written[i];
-
-		if (o->mm == s->mm && o->va == s->va && o->begin >= s->end && o->end <= begin &&
-		    o != s && o > s)
+	for (const struct hfx_written *o = w.written; o < w.written + w.writes; o++)
+		if (o->mm == s->mm && o->va == s->va && o > s && !o->perhaps &&
+		    o->begin >= s->end && o->end <= begin)
 			return false;
-	}
 	return true;
 }
 
-uint64_t hfx_user_load(unsigned cpu, hf_va va)
+bool hfx_may_be(const struct hf_mm *mm, hf_va va, uint64_t value, uint64_t begin, uint64_t end)
 {
-	uint64_t begin = hfx_now, value = 0;
+	bool any = false;
 
-	OK(hfx_access(cpu, va, false, &value));
+	for (const struct hfx_written *s = w.written; s < w.written + w.writes; s++) {
+		if (s->mm != mm || s->va != va)
+			continue;
+		any = true;
+		if (s->value == value && may_see(s, begin, end))
+			return true;
+	}
+	return !any && !value;
+}
+
+enum hf_status hfx_user_load(unsigned cpu, hf_va va, uint64_t *value)
+{
+	const struct hf_mm *mm = w.cpu[cpu].mm;
+	uint64_t begin = hfx_now, got = 0;
+	enum hf_status st = hfx_access(cpu, va, false, &got);
+
+	if (!st && !hfx_may_be(mm, va, got, begin, hfx_now))
+		hfx_fail("CPU %u loads %#llx from page %lld, which is not what was stored there "
+			 "last",
+			 cpu, (unsigned long long)got, (long long)(va - w.va) / (long long)PAGE);
+	if (value)
+		*value = got;
+	return st;
+}
+
+void hfx_check_contents(void)
+{
 	for (unsigned i = 0; i < w.writes; i++) {
 		const struct hfx_written *s = &w.written[i];
+		uint64_t v = 0;
 
-		if (s->mm == w.cpu[cpu].mm && s->va == va && s->value == value &&
-		    may_see(s, begin, hfx_now))
-			return value;
+		if (!s->mm || s->mm->root.v == HF_NIL ||
+		    hf_read((struct hf_mm *)(uintptr_t)s->mm, s->va, &v, 8))
+			continue;
+		if (!hfx_may_be(s->mm, s->va, v, UINT64_MAX, UINT64_MAX))
+			hfx_fail("in the end space %c has %#llx in page %lld, not what was stored "
+				 "there "
+				 "last",
+				 (char)('a' + (s->mm - w.mm)), (unsigned long long)v,
+				 (long long)(s->va - w.va) / (long long)PAGE);
 	}
-	hfx_fail("CPU %u loads %#llx from page %lld, which is not what was stored there last", cpu,
-		 (unsigned long long)value, (long long)(va - w.va) / (long long)PAGE);
 }

@@ -1,120 +1,231 @@
 /* SPDX-License-Identifier: MIT */
-/* Reclaim and the swap store, beside faults and the end of spaces. */
+/* Reclaim and the swap store, beside faults, pins, forks and the end of spaces. */
 #include "scenario.h"
 
 #include <holdfast/swap.h>
 
-/* A huge page that has not been used for a while, in a table of the space's own. */
-static void huge_page(void)
-{
-	hfx_space(0);
-	hfx_swap_on();
-	w.va = hfx_map(0, HUGE_PAGE, HUGE_PAGE);
-	OK(hf_madvise(&w.mm[0], w.va, HUGE_PAGE, HF_ADV_HUGEPAGE));
-	hfx_switch(0, &w.mm[0]);
-	hfx_user_store(0, w.va, 1);
-}
+/* ---- Huge pages are split ---- */
 
 static void page_out_one(void)
 {
-	enum hf_status st = hf_madvise(&w.mm[0], w.va, PAGE, HF_ADV_PAGEOUT);
-
-	EXPECT(!st || st == HF_ERR_STORE);
+	MAY(hf_madvise(&w.mm[0], w.va, PAGE, HF_ADV_PAGEOUT), HF_ERR_STORE);
 }
 
-static void read_fifth(void)
+static void read_last(void)
 {
-	OK(hf_fault(&w.mm[0], w.va + 5 * PAGE, HF_ACCESS_READ, NULL));
+	OK(hf_fault(&w.mm[0], page(3), HF_ACCESS_READ, NULL));
 }
 
-static void write_fifth(void)
+/* The store takes nothing: so the leaf of the child, where reclaim begins, is split, and that is all. */
+static void huge_page_that_stays(void)
 {
-	hfx_user_store(1, w.va + 5 * PAGE, 2);
-}
-
-/*
- * A huge page that two spaces share by a leaf each, since the tables around it are not shared. Reclaim
- * begins with the child, and the store takes nothing: so the leaf there is split, and that is all.
- */
-static void shared_huge_page(void)
-{
-	size_t n;
-
-	hfx_space(0);
-	hfx_swap_on();
-	w.va = hfx_map(0, 2 * HUGE_PAGE, HUGE_PAGE);
-	OK(hf_madvise(&w.mm[0], w.va, 2 * HUGE_PAGE, HF_ADV_HUGEPAGE));
-	hfx_switch(0, &w.mm[0]);
-	hfx_user_store(0, w.va + 5 * PAGE, 1);
-	OK(hf_pin(&w.mm[0], w.va + HUGE_PAGE, PAGE, HF_PIN_WRITE, w.span, 4, &n));
-	hfx_fork(0, 1);
-	hfx_switch(0, NULL);
-	hfx_switch(1, &w.mm[1]);
-	hfx_switch(2, &w.mm[1]);
+	huge_page_apart();
 	w.store_fails = true;
 }
 
-static void reclaim_some(void)
+static void store_last(void)
 {
-	uint64_t done;
-
-	hf_reclaim(&w.phys, 1, &done);
+	store(2, 3, 20);
 }
 
-static void load_fifth(void)
+static void load_last(void)
 {
-	hfx_user_load(2, w.va + 5 * PAGE);
+	hfx_switch(1, &w.mm[1]);
+	load(1, 3);
 }
 
-/* A table whose pages are in the store, which another space shares until it goes. */
-static void swapped_and_shared(void)
+/* ---- Small pages ---- */
+
+static void page_out_0(void)
 {
-	hfx_space(0);
-	hfx_swap_on();
-	w.va = hfx_map(0, 4 * PAGE, PAGE);
-	hfx_switch(0, &w.mm[0]);
-	for (unsigned i = 0; i < 4; i++)
-		hfx_user_store(0, w.va + i * PAGE, i + 1);
-	OK(hf_madvise(&w.mm[0], w.va + 2 * PAGE, 2 * PAGE, HF_ADV_PAGEOUT));
-	OK(hf_fork(&w.mm[0], &w.mm[1], NULL, HF_FORK_COPY));
+	MAY(hf_madvise(&w.mm[0], page(0), PAGE, HF_ADV_PAGEOUT), HF_ERR_STORE);
 }
 
-static void write_first(void)
+/* Unless there is no store any more. */
+static void try_page_out(void)
 {
-	OK(hf_fault(&w.mm[0], w.va, HF_ACCESS_WRITE, NULL));
+	enum hf_status st = hf_madvise(&w.mm[0], w.va, PAGE, HF_ADV_PAGEOUT);
+
+	MAY(st, st == HF_ERR_INVAL ? st : HF_ERR_STORE);
 }
 
-static void end_and_swap_off(void)
+static void load_swapped(void)
 {
-	hf_mm_destroy(&w.mm[1]);
-	OK(hf_swap_off(&w.phys));
+	load(0, 2);
+}
+
+static void load_swapped_in_b(void)
+{
+	load(2, 2);
+}
+
+static void store_swapped(void)
+{
+	store(0, 2, 20);
+}
+
+static void store_swapped_in_b(void)
+{
+	store(2, 2, 21);
+}
+
+static void end_b_and_swap_off(void)
+{
+	end_b();
+	swap_off();
 }
 
 const struct hfx_scenario hfx_reclaim[] = {
 	{
 		.name = "reclaim-splits-beside-read",
-		.about = "PAGEOUT of a part of a huge page beside a read fault on another part",
+		.about = "a part of a huge page is paged out beside a read fault on another part",
 		.frames = 2048,
 		.setup = huge_page,
-		.thread = { { "reclaim", page_out_one }, { "reader", read_fifth } },
+		.thread = { { "reclaim", page_out_one }, { "reader", read_last } },
 	},
 	{
 		.name = "reclaim-splits-beside-write",
-		.about = "reclaim splits a shared huge page; a writer copies a part, another CPU "
+		.about = "reclaim splits a shared huge page, a writer copies a part, another CPU "
 			 "reads it",
 		.frames = 2048,
-		.setup = shared_huge_page,
-		.thread = { { "reclaim", reclaim_some },
-			    { "writer", write_fifth },
-			    { "reader", load_fifth } },
+		.setup = huge_page_that_stays,
+		.thread = { { "reclaim", reclaim_one },
+			    { "writer", store_last },
+			    { "reader", load_last } },
 		.bound = 1,
 	},
 	{
-		.name = "swap-off-beside-write",
-		.about = "a write fault copies a table whose other sharer ends, then hf_swap_off",
+		.name = "reclaim-shows-stale-part",
+		.about = "the same, by what user code sees alone: nobody asks hf_mm_check",
+		.frames = 2048,
+		.setup = huge_page_that_stays,
+		.thread = { { "reclaim", reclaim_one },
+			    { "writer", store_last },
+			    { "reader", load_last } },
+		.bound = 1,
+		.blind = true,
+	},
+	{
+		.name = "reclaim-beside-read",
+		.about = "a page goes to the store while another CPU reads it",
 		.frames = 256,
-		.setup = swapped_and_shared,
-		.thread = { { "writer", write_first }, { "swapoff", end_and_swap_off } },
+		.setup = four_pages,
+		.thread = { { "reclaim", page_out_0 }, { "reader", load_1 } },
+	},
+	{
+		.name = "reclaim-beside-write",
+		.about = "a page goes to the store while another CPU writes to it",
+		.frames = 256,
+		.setup = four_pages,
+		.thread = { { "reclaim", page_out_0 }, { "writer", store_1 } },
+	},
+	{
+		.name = "reclaim-beside-pin",
+		.about = "a page goes to the store while a device pins and writes it",
+		.frames = 256,
+		.setup = four_pages,
+		.thread = { { "reclaim", page_out_0 }, { "device", pin_0 } },
+	},
+	{
+		.name = "reclaim-beside-fork",
+		.about = "a page goes to the store while its space forks",
+		.frames = 256,
+		.setup = four_pages,
+		.thread = { { "reclaim", page_out_0 }, { "fork", fork_c } },
+		.check = check_c,
+	},
+	{
+		.name = "reclaim-beside-munmap",
+		.about = "the clock goes over pages, one of which is unmapped",
+		.frames = 256,
+		.setup = four_pages,
+		.thread = { { "reclaim", reclaim_one }, { "munmap", munmap_0 } },
+	},
+	{
+		.name = "reclaim-beside-reclaim",
+		.about = "two clocks at once, and a writer",
+		.frames = 256,
+		.setup = four_pages,
+		.thread = { { "reclaim", page_out_0 },
+			    { "reclaim too", page_out_0 },
+			    { "writer", store_1 } },
+		.bound = 1,
+	},
+	{
+		.name = "reclaim-beside-sharer-write",
+		.about = "a shared table's pages go to the store while one who shares it writes",
+		.frames = 256,
+		.setup = four_pages_shared,
+		.thread = { { "reclaim", reclaim_one }, { "writer in b", store_2 } },
+	},
+	{
+		.name = "reclaim-beside-sharer-end",
+		.about = "a shared table's pages go to the store while one who shares it ends",
+		.frames = 256,
+		.setup = four_pages_shared,
+		.thread = { { "reclaim", reclaim_one }, { "exit", end_b } },
+	},
+	{
+		.name = "reclaim-beside-sharer-unmap",
+		.about =
+			"a shared table's pages go to the store while one who shares it unmaps one",
+		.frames = 256,
+		.setup = four_pages_shared,
+		.thread = { { "reclaim", reclaim_one }, { "munmap", munmap_0 } },
+	},
+	{
+		.name = "swap-in-beside-swap-in",
+		.about = "two spaces read a page that is in the store",
+		.frames = 256,
+		.setup = four_pages_swapped,
+		.thread = { { "reader", load_swapped }, { "reader in b", load_swapped_in_b } },
+	},
+	{
+		.name = "swap-in-beside-write",
+		.about = "two spaces write to a page that is in the store",
+		.frames = 256,
+		.setup = four_pages_swapped,
+		.thread = { { "writer", store_swapped }, { "writer in b", store_swapped_in_b } },
+	},
+	{
+		.name = "swap-off-beside-write",
+		.about = "a write fault copies a table whose other sharer ends; the store is taken "
+			 "away",
+		.frames = 256,
+		.setup = four_pages_swapped,
+		.thread = { { "writer", store_0 }, { "swap off", end_b_and_swap_off } },
+	},
+	{
+		.name = "swap-off-beside-read",
+		.about = "the store is taken away while a page comes back from it",
+		.frames = 256,
+		.setup = four_pages_swapped,
+		.thread = { { "reader", load_swapped }, { "swap off", swap_off } },
+	},
+	{
+		.name = "swap-off-beside-reclaim",
+		.about = "the store is taken away while a page goes there",
+		.frames = 256,
+		.setup = four_pages,
+		.thread = { { "reclaim", try_page_out }, { "swap off", swap_off } },
+	},
+	{
+		.name = "swap-off-beside-end",
+		.about = "the store is taken away while a space with pages there ends",
+		.frames = 256,
+		.setup = four_pages_swapped,
+		.thread = { { "exit", end_b }, { "swap off", swap_off } },
+	},
+	{
+		.name = "swap-in-when-full",
+		.about = "memory is full at some moment of a page's way back",
+		.frames = 256,
+		.setup = four_pages_swapped,
+		.thread = { { "writer", store_swapped },
+			    { "writer in b", store_swapped_in_b },
+			    { "memory", memory_is_full } },
+		.full = true,
+		.bound = 1,
 	},
 	{ 0 },
 };

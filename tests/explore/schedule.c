@@ -144,6 +144,9 @@ static void bottom(void)
 		setcontext(&booter);
 	hfx_self->fn();
 	hfx_drain();
+	if (hfx_self->nheld)
+		hfx_fail("%s ends with %s held", hfx_self->name,
+			 hfx_name_of(hfx_self->held[0].lock));
 	hfx_self->done = true;
 	hfx_self = NULL;
 	yield(NULL);
