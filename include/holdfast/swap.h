@@ -31,11 +31,12 @@ struct hf_store {
 	 * Move one page between a slot and memory: `page` is a direct-map address, 4 KiB.
 	 * False: it failed; what `page` or the slot then holds does not matter, for what was
 	 * there before is kept elsewhere. A slot is read only after it was written.
-	 * May sleep, for as long as they like: `write` is called without any lock of Holdfast's, and
-	 * holds up nobody but who called hf_reclaim, HF_ADV_PAGEOUT or hf_swap_off. Several may
-	 * run at once, of different slots; several reads of one slot as well, but no read of a
-	 * slot beside a write to it. They must not call Holdfast (but for hf_phys_ptr); on the
-	 * Linux port `read` runs in the handler of SIGSEGV.
+	 * They are called without any lock of Holdfast's, and may take as long as they like: that
+	 * holds up who needs the page (`read`), or who called hf_reclaim, HF_ADV_PAGEOUT or
+	 * hf_swap_off, and nobody else. They may call Holdfast, but not hf_swap_off, which
+	 * waits for them. Several may run at once, of different slots, and several reads of one
+	 * slot (each into a page of its own); never a write to a slot beside another call for it.
+	 * On the Linux port `read` runs in the handler of SIGSEGV.
 	 */
 	bool (*read)(void *host, uint64_t slot, void *page);
 	bool (*write)(void *host, uint64_t slot, const void *page);

@@ -79,13 +79,13 @@ static enum hf_status fetch(struct hf_mm *mm, hf_va *va, hf_va end, struct hf_wa
 		swapped = hf_pte_swapped(hf_pte_get(w.entry));
 		hf_walk_end(&w);
 		if (swapped) {
-			struct hf_resolution f = { .mm = mm, .va = *va, .access = HF_ACCESS_READ };
+			struct hf_resolution f = {
+				.mm = mm, .va = *va, .access = HF_ACCESS_READ, .wait = wait
+			};
 			enum hf_status st = hf_resolve_begin(&f);
 
-			if (st) {
-				*wait = f.wait;
+			if (st)
 				return st;
-			}
 			hf_resolve_end(&f);
 		}
 		*va = hf_level_base(*va, w.level) + hf_level_size(w.level);
@@ -171,7 +171,7 @@ enum hf_status hf_read(struct hf_mm *mm, hf_va va, void *buf, uint64_t len)
 {
 	struct ready r = { mm, va, va + len, va, HF_ACCESS_READ };
 	enum hf_status st = hf_check_bytes(mm, va, len);
-	struct hf_wait wait;
+	struct hf_wait wait = HF_WAIT_NONE;
 	bool blocked;
 
 	if (st)
@@ -209,7 +209,7 @@ enum hf_status hf_write(struct hf_mm *mm, hf_va va, const void *buf, uint64_t le
 {
 	struct ready r = { mm, va, va + len, va, HF_ACCESS_WRITE };
 	enum hf_status st = hf_check_bytes(mm, va, len);
-	struct hf_wait wait;
+	struct hf_wait wait = HF_WAIT_NONE;
 	bool blocked;
 
 	if (st)
@@ -311,7 +311,7 @@ enum hf_status hf_copy(struct hf_mm *dst, hf_va dst_va, struct hf_mm *src, hf_va
 {
 	struct ready from = { src, src_va, src_va + len, src_va, HF_ACCESS_READ };
 	struct ready to = { dst, dst_va, dst_va + len, dst_va, HF_ACCESS_WRITE };
-	struct hf_wait wait;
+	struct hf_wait wait = HF_WAIT_NONE;
 	enum hf_status st;
 	bool blocked;
 

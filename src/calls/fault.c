@@ -11,7 +11,8 @@
 
 enum hf_status hf_fault(struct hf_mm *mm, hf_va va, unsigned access, struct hf_translation *out)
 {
-	struct hf_resolution f = { .mm = mm, .va = va, .access = access };
+	struct hf_wait wait = HF_WAIT_NONE;
+	struct hf_resolution f = { .mm = mm, .va = va, .access = access, .wait = &wait };
 	enum hf_status st;
 	bool stack;
 
@@ -28,7 +29,7 @@ again:
 	}
 	stack = f.hole && hf_below_stack(mm, va);
 	hf_mm_unlock_shared(mm);
-	if (hf_wait(mm->phys, &f.wait, &st))
+	if (hf_wait(mm->phys, &wait, &st))
 		goto again;
 	if (stack) {
 		st = hf_stack_grow(mm, va);

@@ -50,7 +50,7 @@ static enum hf_status give_contents_up(struct hf_mm *mm, hf_va va, uint64_t len,
 
 static enum hf_status populate(struct hf_mm *mm, hf_va va, uint64_t len, unsigned access)
 {
-	struct hf_wait wait;
+	struct hf_wait wait = HF_WAIT_NONE;
 	enum hf_status st;
 	hf_va at = va;
 

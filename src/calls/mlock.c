@@ -88,7 +88,7 @@ static enum hf_status try_locks(struct hf_mm *mm, hf_va lo, hf_va hi, uint32_t l
 static enum hf_status change_locks(struct hf_mm *mm, hf_va lo, hf_va hi, uint32_t locks, bool whole,
 				   hf_va at)
 {
-	struct hf_wait wait;
+	struct hf_wait wait = HF_WAIT_NONE;
 	enum hf_status st;
 
 	do
@@ -114,7 +114,7 @@ static enum hf_status check_limit(const struct hf_mm *mm, hf_va lo, hf_va hi)
 static enum hf_status lock(struct hf_mm *mm, hf_va lo, hf_va hi, unsigned flags, bool whole)
 {
 	uint32_t locks = HF_VMA_LOCKED;
-	struct hf_wait wait;
+	struct hf_wait wait = HF_WAIT_NONE;
 	enum hf_status st;
 	hf_va at = lo;
 

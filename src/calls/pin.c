@@ -76,13 +76,13 @@ static enum hf_status pin_range(struct hf_mm *mm, hf_va *va, hf_va end, unsigned
 				struct list *l, struct hf_wait *wait)
 {
 	while (*va < end) {
-		struct hf_resolution f = { .mm = mm, .va = *va, .access = access, .unshare = true };
+		struct hf_resolution f = {
+			.mm = mm, .va = *va, .access = access, .unshare = true, .wait = wait
+		};
 		enum hf_status st = hf_resolve_begin(&f);
 
-		if (st) {
-			*wait = f.wait;
+		if (st)
 			return st;
-		}
 		st = pin_leaf(&f, end, l, va);
 		hf_resolve_end(&f);
 		if (st)
@@ -96,7 +96,7 @@ enum hf_status hf_pin(struct hf_mm *mm, hf_va va, uint64_t len, unsigned flags,
 {
 	struct list l = { mm->phys, spans, cap, 0 };
 	unsigned access = flags & HF_PIN_WRITE ? HF_ACCESS_WRITE : HF_ACCESS_READ;
-	struct hf_wait wait;
+	struct hf_wait wait = HF_WAIT_NONE;
 	enum hf_status st;
 	hf_va at = va;
 

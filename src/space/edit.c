@@ -34,7 +34,7 @@ struct hf_edit hf_edit_begin(struct hf_mm *mm)
 static void fill_range(struct hf_mm *mm, hf_va lo, hf_va hi)
 {
 	enum hf_status st;
-	struct hf_wait wait;
+	struct hf_wait wait = HF_WAIT_NONE;
 	hf_va at = lo;
 
 	do {

@@ -13,13 +13,11 @@ enum hf_status hf_resolve_range(struct hf_mm *mm, hf_va *va, hf_va hi, unsigned 
 				struct hf_wait *wait)
 {
 	while (*va < hi) {
-		struct hf_resolution f = { .mm = mm, .va = *va, .access = access };
+		struct hf_resolution f = { .mm = mm, .va = *va, .access = access, .wait = wait };
 		enum hf_status st = hf_resolve_begin(&f);
 
-		if (st) {
-			*wait = f.wait;
+		if (st)
 			return st;
-		}
 		*va = hf_level_base(*va, f.walk.level) + hf_level_size(f.walk.level);
 		hf_resolve_end(&f);
 	}
@@ -31,18 +29,14 @@ HF_HOLDS_SHARED(mm)
 static enum hf_status lock_page(struct hf_mm *mm, hf_va va, unsigned access, hf_va *next, hf_va *at,
 				struct hf_wait *wait)
 {
-	struct hf_resolution f = { .mm = mm, .va = va, .access = access };
+	struct hf_resolution f = { .mm = mm, .va = va, .access = access, .wait = wait };
 	enum hf_status st = hf_resolve_begin(&f);
 
 	*next = va + HF_PAGE_SIZE;
-	if (st == HF_ERR_PENDING && va < *at) {
-		hf_wait_cancel(&f.wait);
+	if (st == HF_ERR_PENDING && va < *at && hf_wait_cancel(wait))
 		return HF_OK;
-	}
-	if (st == HF_ERR_PENDING) {
+	if (st == HF_ERR_PENDING)
 		*at = va;
-		*wait = f.wait;
-	}
 	if (st)
 		return st == HF_ERR_BUS ? HF_OK : st;
 	*next = hf_level_base(va, f.walk.level) + hf_level_size(f.walk.level);
@@ -78,7 +72,7 @@ enum hf_status hf_lock_pages(struct hf_mm *mm, hf_va lo, hf_va hi, hf_va *at, st
 	return st;
 }
 
-bool hf_lock_wait(struct hf_phys *phys, const struct hf_wait *wait, hf_va *at, enum hf_status *st)
+bool hf_lock_wait(struct hf_phys *phys, struct hf_wait *wait, hf_va *at, enum hf_status *st)
 {
 	bool waited = *st == HF_ERR_PENDING, again = hf_wait(phys, wait, st);
 

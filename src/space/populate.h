@@ -21,7 +21,7 @@ enum hf_status hf_lock_mapping(struct hf_mm *mm, const struct hf_vma *vma, hf_va
 HF_HOLDS_SHARED(mm)
 enum hf_status hf_lock_pages(struct hf_mm *mm, hf_va lo, hf_va hi, hf_va *at, struct hf_wait *wait);
 /* hf_wait for these two: a page that is not to be had, *at, is left. No lock held. */
-bool hf_lock_wait(struct hf_phys *phys, const struct hf_wait *wait, hf_va *at, enum hf_status *st);
+bool hf_lock_wait(struct hf_phys *phys, struct hf_wait *wait, hf_va *at, enum hf_status *st);
 
 /*
  * Fault in every page of [*va, hi), which is mapped and allows it; *va comes to where it ends.

@@ -296,8 +296,10 @@ static enum hf_status ask_object(struct hf_resolution *f)
 		f->page.pfn.v = HF_NIL;
 	if (st == HF_ERR_PENDING) {
 		hf_object_ref(f->vma.object);
-		f->wait = (struct hf_wait){ f->va, f->vma.object, hf_vma_offset(&f->vma, f->va),
-					    want };
+		f->wait->va = f->va;
+		f->wait->object = f->vma.object;
+		f->wait->offset = hf_vma_offset(&f->vma, f->va);
+		f->wait->level = want;
 	}
 	return st;
 }
@@ -345,13 +347,13 @@ enum hf_status hf_resolve_swapped(struct hf_resolution *f)
 	hf_pte e;
 	hf_pfn pfn;
 
-	st = hf_slot_return(phys, slot, &f->in, &pfn, &exclusive);
+	st = hf_slot_return(phys, slot, &f->wait->in, &pfn, &exclusive);
 	if (!st && pfn.v == HF_NIL) {
-		hf_swapin_drop(phys, &f->in); /* of another slot */
+		hf_swapin_drop(phys, &f->wait->in); /* of another slot */
 		if (!new_block(f, false, &pfn, &clean))
 			return HF_ERR_NOMEM;
-		hf_swapin_want(phys, &f->in, slot, pfn);
-		return HF_OK;
+		hf_swapin_want(phys, &f->wait->in, slot, pfn);
+		return HF_ERR_PENDING;
 	}
 	if (st)
 		return st;
@@ -370,11 +372,7 @@ enum hf_status hf_resolve_swapped(struct hf_resolution *f)
 HF_HOLDS_SHARED(mm)
 static enum step at_swapped(struct hf_resolution *f)
 {
-	enum hf_status st = hf_resolve_swapped(f);
-
-	if (!st && f->in.state == HF_SWAPIN_WANTED)
-		st = hf_swapin_read(f->mm->phys, &f->in);
-	return unless(f, st, DOWN);
+	return unless(f, hf_resolve_swapped(f), DOWN);
 }
 
 /*
@@ -558,7 +556,6 @@ enum hf_status hf_resolve_begin(struct hf_resolution *f)
 		else if (step == ASK)
 			step = unless(f, ask_object(f), AGAIN);
 	} while (step == AGAIN);
-	hf_swapin_drop(f->mm->phys, &f->in);
 	hf_reserve_drain(f->mm->phys, &f->reserve);
 	if (step == DONE)
 		trace(f);

@@ -6,7 +6,6 @@
 #include "../lib/lock.h"
 #include "../object/object.h"
 #include "../phys/reserve.h"
-#include "../phys/swapio.h"
 #include "../table/walk.h"
 #include "vma.h"
 #include "wait.h"
@@ -33,8 +32,7 @@ struct hf_resolution {
 	bool from_zero; /* the leaf leads to a zero page */
 	enum hf_trace_fault did;
 	struct hf_object_page page; /* what the object has here, pfn HF_NIL: not asked yet */
-	struct hf_wait wait;	    /* with HF_ERR_PENDING: for what */
-	struct hf_swapin in;	    /* a page on its way back from the swap store */
+	struct hf_wait *wait;	    /* the caller's; with HF_ERR_PENDING: for what */
 };
 
 /*

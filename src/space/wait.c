@@ -5,17 +5,27 @@
 
 #include <holdfast/phys.h>
 
-bool hf_wait(struct hf_phys *phys, const struct hf_wait *w, enum hf_status *st)
+bool hf_wait(struct hf_phys *phys, struct hf_wait *w, enum hf_status *st)
 {
-	(void)phys;
-	if (*st != HF_ERR_PENDING)
+	if (*st == HF_ERR_PENDING && w->object) {
+		*st = hf_object_fetch(w->object, w->offset, w->level);
+		hf_wait_cancel(w);
+	} else if (*st == HF_ERR_PENDING) {
+		*st = hf_swapin_read(phys, &w->in);
+	} else {
+		hf_swapin_drop(phys, &w->in);
 		return false;
-	*st = hf_object_fetch(w->object, w->offset, w->level);
-	hf_object_unref(w->object);
+	}
+	if (*st)
+		hf_swapin_drop(phys, &w->in);
 	return !*st;
 }
 
-void hf_wait_cancel(const struct hf_wait *w)
+bool hf_wait_cancel(struct hf_wait *w)
 {
+	if (!w->object)
+		return false;
 	hf_object_unref(w->object);
+	w->object = NULL;
+	return true;
 }

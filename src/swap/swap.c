@@ -73,8 +73,8 @@ void hf_swap_stats(struct hf_phys *phys, struct hf_swap_stats *out)
 }
 
 /*
- * Bring back what the table at the walk has there, up to `end`, or to the first page that has to be
- * read. *next: where to go on.
+ * Bring back what the table at the walk has there, up to `end`; HF_ERR_PENDING: to the first page
+ * that has to be read. *next: where to go on.
  */
 HF_HOLDS_SHARED(mm)
 static enum hf_status empty_table(struct hf_resolution *f, hf_va end, hf_va *next)
@@ -89,7 +89,7 @@ static enum hf_status empty_table(struct hf_resolution *f, hf_va end, hf_va *nex
 		f->va = w->va = va;
 		if (hf_pte_swapped(hf_pte_get(w->entry)))
 			st = hf_resolve_swapped(f);
-		if (st || f->in.state == HF_SWAPIN_WANTED)
+		if (st)
 			break;
 		w->entry++;
 	}
@@ -103,6 +103,7 @@ struct removal {
 	bool strict; /* wait for the faults of each space, too */
 	bool any;    /* something has come back */
 	struct hf_resolution f;
+	struct hf_wait wait;
 };
 
 /*
@@ -155,9 +156,7 @@ static enum hf_status empty_some(struct removal *o, bool *more)
 	phys->off_va = va;
 	hf_mm_unlock_shared(f->mm);
 	o->any |= f->did == HF_FAULT_SWAPIN;
-	if (!st && f->in.state == HF_SWAPIN_WANTED)
-		st = hf_swapin_read(phys, &f->in);
-	return st;
+	return st == HF_ERR_PENDING ? hf_swapin_read(phys, &o->wait.in) : st;
 }
 
 /* Begin with the first space, or end. */
@@ -179,7 +178,7 @@ static enum hf_status empty_spaces(struct removal *o)
 	while (more && !st)
 		st = empty_some(o, &more);
 	set_cursor(o->phys, false);
-	hf_swapin_drop(o->phys, &o->f.in);
+	hf_swapin_drop(o->phys, &o->wait.in);
 	return st;
 }
 
@@ -222,6 +221,7 @@ static enum hf_status empty_store(struct hf_phys *phys)
 			     .f = { .block = { HF_NIL }, .reserve = HF_RESERVE_EMPTY } };
 	enum hf_status st = HF_OK;
 
+	o.f.wait = &o.wait;
 	do {
 		o.any = false;
 		st = empty_spaces(&o);

@@ -417,6 +417,316 @@ static void a_write_that_finds_no_frame_fails(void **state)
 	take_down(&g);
 }
 
+/* Beside reads */
+
+static void all_goes(struct machine *m)
+{
+	uint64_t done;
+
+	while (hf_reclaim(m->phys, 1 << 20, &done) == HF_OK)
+		;
+}
+
+/* All pages are away, and `run` is what others do in the next read. */
+static void put_away(struct stage *g, void **state, void (*run)(void *g))
+{
+	put_up(g, state);
+	all_goes(g->m);
+	SAME(pages_swapped(g->s), PAGES);
+	during(g, run);
+}
+
+static void writes_there(void *arg)
+{
+	struct stage *g = arg;
+
+	put(g->s, g->va, 77);
+}
+
+static void what_others_brought_back_meanwhile_is_there(void **state)
+{
+	struct stage g;
+	uint64_t free;
+
+	put_away(&g, state, writes_there);
+	free = free_bytes(g.m);
+	SAME(get(g.s, g.va), 77);
+	SAME(g.d->reads, 2);
+	SAME(free_bytes(g.m), free - PAGE);
+	SAME(swap_stats(g.m).used, PAGES - 1);
+	CHECK(g.m);
+	put(g.s, g.va, 78);
+	SAME(get(g.s, g.va), 78);
+	FILLED(g.s, g.va + PAGE, (PAGES - 1) * PAGE, 1);
+	take_down(&g);
+}
+
+static void child_reads(void *arg)
+{
+	struct stage *g = arg;
+
+	FILLED(g->child, g->va, PAGE, 1);
+}
+
+/* Each has an entry of its own for the slot, and both read it at once. */
+static void two_that_read_one_slot_have_one_page(void **state)
+{
+	struct stage g;
+	uint64_t free;
+
+	put_up(&g, state);
+	g.child = fork_space(g.s, HF_FORK_COPY);
+	put(g.child, g.va + (PAGES - 1) * PAGE, 5);
+	all_goes(g.m);
+	during(&g, child_reads);
+	free = free_bytes(g.m);
+	FILLED(g.s, g.va, PAGE, 1);
+	CHECK(g.m);
+	SAME_PA(pa_of(g.s, g.va), pa_of(g.child, g.va));
+	SAME(free_bytes(g.m), free - PAGE);
+	put(g.s, g.va, 6);
+	FILLED(g.child, g.va, PAGE, 1);
+	FILLED(g.s, g.va + PAGE, (PAGES - 1) * PAGE, 1);
+	take_down(&g);
+}
+
+/* New pages at the same address take slots: not the one that is being read. */
+static void maps_anew_and_away(void *arg)
+{
+	struct stage *g = arg;
+	uint64_t used;
+
+	OK(hf_munmap(g->s->mm, g->va, PAGES * PAGE));
+	SAME(swap_stats(g->m).used, 1);
+	map_at(g->s, g->va, PAGES * PAGE, RW);
+	fill(g->s, g->va, PAGES * PAGE, 3);
+	all_goes(g->m);
+	used = swap_stats(g->m).used;
+	SAME(used, PAGES + 1);
+}
+
+static void what_was_read_for_nothing_is_not_shown(void **state)
+{
+	struct stage g;
+
+	put_away(&g, state, maps_anew_and_away);
+	FILLED(g.s, g.va, PAGE, 3);
+	CHECK(g.m);
+	SAME(swap_stats(g.m).used, PAGES - 1);
+	FILLED(g.s, g.va, PAGES * PAGE, 3);
+	take_down(&g);
+}
+
+static void unmaps(void *arg)
+{
+	struct stage *g = arg;
+
+	OK(hf_munmap(g->s->mm, g->va, PAGES * PAGE));
+}
+
+static void what_was_unmapped_meanwhile_is_refused(void **state)
+{
+	struct stage g;
+	uint64_t free;
+
+	put_away(&g, state, unmaps);
+	free = free_bytes(g.m);
+	assert_false(may_load(g.s, g.va));
+	CHECK(g.m);
+	assert_true(free_bytes(g.m) >= free);
+	take_down(&g);
+}
+
+static void child_ends(void *arg)
+{
+	struct stage *g = arg;
+
+	space_end(g->child);
+	g->child = NULL;
+	put(g->s, g->va + PAGE, 8); /* in a table that is its own again */
+}
+
+static void a_sharer_may_end_meanwhile(void **state)
+{
+	struct stage g;
+
+	put_up(&g, state);
+	g.child = fork_space(g.s, HF_FORK_COPY);
+	all_goes(g.m);
+	during(&g, child_ends);
+	put(g.s, g.va, 7);
+	SAME(get(g.s, g.va), 7);
+	SAME(get(g.s, g.va + PAGE), 8);
+	FILLED(g.s, g.va + 2 * PAGE, (PAGES - 2) * PAGE, 1);
+	take_down(&g);
+}
+
+static void goes_again(void *arg)
+{
+	struct stage *g = arg;
+
+	all_goes(g->m);
+	if (g->done++ < 12)
+		during(g, goes_again);
+}
+
+/* All of a range has to be there at once, and others take what came first, again and again. */
+static void a_copy_of_what_goes_again_meanwhile(void **state)
+{
+	struct stage g;
+	uint64_t words[2];
+	hf_va to;
+
+	put_away(&g, state, goes_again);
+	OK(hf_read(g.s->mm, g.va + 3 * PAGE - 8, words, 16));
+	CHECK(g.m);
+	SAME(words[0], stamp(1, g.va + 3 * PAGE - 8));
+	SAME(words[1], stamp(1, g.va + 3 * PAGE));
+	all_goes(g.m);
+	g.done = 0;
+	during(&g, goes_again);
+	OK(hf_write(g.s->mm, g.va + 3 * PAGE - 8, words, 16));
+	CHECK(g.m);
+	all_goes(g.m);
+	to = map(g.s, PAGES * PAGE, RW);
+	g.done = 0;
+	during(&g, goes_again);
+	OK(hf_copy(g.s->mm, to, g.s->mm, g.va, PAGES * PAGE));
+	CHECK(g.m);
+	for (uint64_t at = 0; at < PAGES * PAGE; at += PAGE)
+		SAME(get(g.s, to + at), stamp(1, g.va + at));
+	FILLED(g.s, g.va, PAGES * PAGE, 1);
+	take_down(&g);
+}
+
+static void locks_and_pins_of_what_goes_again_meanwhile(void **state)
+{
+	struct stage g;
+
+	put_away(&g, state, goes_again);
+	pin_range(g.s, g.va, PAGES * PAGE, HF_PIN_WRITE, &g.pin);
+	CHECK(g.m);
+	FILLED(g.s, g.va, PAGES * PAGE, 1);
+	unpin(g.m, &g.pin);
+	all_goes(g.m);
+	g.done = 0;
+	during(&g, goes_again);
+	OK(hf_mlock(g.s->mm, g.va, PAGES * PAGE, 0));
+	CHECK(g.m);
+	SAME(leaves(g.s, 0), PAGES);
+	all_goes(g.m);
+	SAME(leaves(g.s, 0), PAGES);
+	OK(hf_munlock(g.s->mm, g.va, PAGES * PAGE));
+	all_goes(g.m);
+	g.done = 0;
+	during(&g, goes_again);
+	OK(hf_madvise(g.s->mm, g.va, PAGES * PAGE, HF_ADV_POPULATE_WRITE));
+	CHECK(g.m);
+	FILLED(g.s, g.va, PAGES * PAGE, 1);
+	take_down(&g);
+}
+
+/* Beside the end of the store */
+
+/* Nothing goes out: not what is cached, and not what needs a slot. */
+static void nothing_goes(void *arg)
+{
+	struct stage *g = arg;
+	const uint64_t writes = g->d->writes;
+	uint64_t done;
+
+	assert_true(present(g->s, g->va) && present(g->s, g->va + PAGE));
+	SAME(swap_stats(g->m).cached, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		hf_reclaim(g->m->phys, PAGES, &done);
+		SAME(done, 0);
+	}
+	assert_true(present(g->s, g->va) && present(g->s, g->va + PAGE));
+	SAME(g->d->writes, writes);
+	map_at(g->s, g->va + 3 * PAGE, PAGE, RW);
+	put(g->s, g->va + 3 * PAGE, 9);
+}
+
+static void next_read(void *arg)
+{
+	during(arg, nothing_goes);
+}
+
+/* A child with entries of its own, so that what comes back is cached, but for the first page. */
+static void forks_apart(void *arg)
+{
+	struct stage *g = arg;
+
+	g->child = fork_space(g->s, HF_FORK_COPY);
+	map_at(g->child, g->va, PAGE, RW);
+	put(g->child, g->va, 5);
+	during(g, next_read);
+}
+
+static void the_end_of_the_store_holds_nobody_up(void **state)
+{
+	struct stage g;
+
+	put_away(&g, state, forks_apart);
+	OK(hf_swap_off(g.m->phys));
+	CHECK(g.m);
+	SAME(swap_stats(g.m).slots, 0);
+	SAME(get(g.child, g.va), 5);
+	FILLED(g.child, g.va + PAGE, (PAGES - 1) * PAGE, 1);
+	FILLED(g.s, g.va, 3 * PAGE, 1);
+	SAME(get(g.s, g.va + 3 * PAGE), 9);
+	FILLED(g.s, g.va + 4 * PAGE, (PAGES - 4) * PAGE, 1);
+	take_down(&g);
+}
+
+static void ends_and_begins(void *arg)
+{
+	struct stage *g = arg;
+
+	space_end(g->s);
+	g->s = space_new(g->m);
+}
+
+static void a_space_may_end_while_it_is_brought_back(void **state)
+{
+	struct stage g;
+	hf_va va;
+
+	put_up(&g, state);
+	g.child = space_new(g.m); /* which comes first, and has nothing of the other's */
+	va = map_filled(g.child, HF_LEVEL_PTE, PAGES, 2);
+	all_goes(g.m);
+	OK(hf_madvise(g.child->mm, va, PAGES * PAGE, HF_ADV_POPULATE_READ));
+	during(&g, ends_and_begins);
+	OK(hf_swap_off(g.m->phys));
+	CHECK(g.m);
+	FILLED(g.child, va, PAGES * PAGE, 2);
+	take_down(&g);
+}
+
+/* From where the end of the store has not been to where it has. */
+static void moves_back(void *arg)
+{
+	struct stage *g = arg;
+	hf_va to = SPACE_LO;
+
+	OK(hf_mremap(g->s->mm, g->va + PAGE, PAGE, PAGE, HF_MREMAP_MAYMOVE | HF_MREMAP_FIXED, &to));
+}
+
+static void the_end_of_the_store_finds_what_moves(void **state)
+{
+	struct stage g;
+
+	put_away(&g, state, moves_back);
+	assert_true(g.va > SPACE_LO + PAGE);
+	OK(hf_swap_off(g.m->phys));
+	CHECK(g.m);
+	assert_true(present(g.s, SPACE_LO));
+	SAME(get(g.s, SPACE_LO), stamp(1, g.va + PAGE));
+	FILLED(g.s, g.va + 2 * PAGE, (PAGES - 2) * PAGE, 1);
+	take_down(&g);
+}
+
 static const struct CMUnitTest tests[] = {
 	TEST(what_is_written_meanwhile_stays),
 	TEST(what_is_read_meanwhile_stays),
@@ -433,5 +743,15 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_refused_write_changes_nothing_that_was_written_meanwhile),
 	TEST(advice_to_page_out_waits_for_its_writes_alone),
 	TEST(a_write_that_finds_no_frame_fails),
+	TEST(what_others_brought_back_meanwhile_is_there),
+	TEST(two_that_read_one_slot_have_one_page),
+	TEST(what_was_read_for_nothing_is_not_shown),
+	TEST(what_was_unmapped_meanwhile_is_refused),
+	TEST(a_sharer_may_end_meanwhile),
+	TEST(a_copy_of_what_goes_again_meanwhile),
+	TEST(locks_and_pins_of_what_goes_again_meanwhile),
+	TEST(the_end_of_the_store_holds_nobody_up),
+	TEST(a_space_may_end_while_it_is_brought_back),
+	TEST(the_end_of_the_store_finds_what_moves),
 };
 SUITE(suite_store, tests);
