@@ -4,10 +4,11 @@
 DIR =
 ARGS =
 QUICK =
+SECONDS =
 PREFIX = /usr/local
 export PREFIX
 
-.PHONY: help run check check-long check-formats check-cross model mutants bench bench-count docs install \
+.PHONY: help run check check-long check-formats check-cross model stress mutants bench bench-count docs install \
 	amalgamation format clean
 
 help:
@@ -22,6 +23,9 @@ help:
 	@echo 'make check-formats  every test on every page-table format'
 	@echo 'make model      5,000,000 random operations on each page-table format, against a model'
 	@echo '                  ARGS="..."       fewer, or one format; see scripts/model --help'
+	@echo 'make stress     everything at once, by several threads, on both ports, with sanitizers, too'
+	@echo '                  SECONDS=60       of each of the six runs'
+	@echo '                  ARGS="..."       a part of it; see scripts/stress --help'
 	@echo 'make mutants    take every protecting rule out in turn; a test must notice'
 	@echo '                  ARGS="--only NAME"; see scripts/mutants --help'
 	@echo 'make bench      measure Holdfast, Linux and the floor: build/bench.json, plots'
@@ -53,6 +57,9 @@ check-cross:
 
 model:
 	@scripts/bootstrap check scripts/model $(ARGS)
+
+stress:
+	@scripts/bootstrap check scripts/stress $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 mutants:
 	@scripts/bootstrap check scripts/mutants $(ARGS)
