@@ -11,7 +11,7 @@
 
 #include <setjmp.h>
 
-#define HFX_AGENTS 8 /* threads of one scenario, speculation and store buffers included */
+#define HFX_AGENTS 10 /* threads of one scenario, speculation and store buffers included */
 #define HFX_CPUS 4
 #define HFX_SPACES 4
 #define HFX_SLOTS 64 /* of the swap store */
@@ -51,9 +51,8 @@ struct hfx_held {
 /* A store that is not seen by others yet. */
 struct hfx_buffered {
 	void *p;
-	unsigned size;
 	uint64_t v;
-	bool release;
+	uint64_t cause; /* the storing thread's hash */
 };
 
 #define HFX_BUFFER 16
@@ -61,6 +60,7 @@ struct hfx_buffered {
 struct hfx_agent {
 	const char *name;
 	void (*fn)(void);
+	struct hfx_agent *owner; /* this is the store buffer of that thread; else NULL */
 	bool done;
 	enum hfx_op op; /* what it does next */
 	const void *at; /* and where */
@@ -94,6 +94,8 @@ enum hfx_end hfx_run_threads(void);
  * other has ever been seen to race with it there.
  */
 void hfx_point(enum hfx_op op, const void *at, bool always);
+/* The calling agent is done until `op` is its next step and chosen. */
+void hfx_yield(enum hfx_op op);
 /* Every point is one where others may go first. */
 extern bool hfx_every;
 /* A part of a schedule that is no thread's: HFX_FAILED or HFX_ENDED. */
@@ -125,11 +127,15 @@ bool hfx_memory_freeze(void); /* true: more is known than at the last freeze */
 /* What happened, up to the order of what does not depend on each other. */
 uint64_t hfx_state_hash(void);
 void hfx_drain(void); /* the running thread's store buffer */
-void hfx_commit(struct hfx_agent *of);
+/* What a store buffer does: its oldest store becomes visible, whenever it is chosen. */
+void hfx_store_buffer(void);
 
 /* ---- Choosing: search.c ---- */
 
-/* Who takes the next step: a bit of `enabled`. `cur` is who ran, if it can go on, else -1. */
+/*
+ * Who takes the next step: a bit of `enabled`. `cur` is the thread that ran, if it can go on, else
+ * -1; a store buffer is never that.
+ */
 int hfx_choose(int cur, unsigned enabled);
 
 enum hfx_mode {
@@ -245,10 +251,11 @@ struct hfx_scenario {
 		unsigned page; /* of w.va */
 	} speculate[2];
 	unsigned speculations;
-	unsigned bound;	   /* that `make check` exhausts; 0: 2 */
-	bool full;	   /* memory may be: calls may fail for want of it */
-	bool blind;	   /* what user code sees is all that is checked */
-	const char *only;  /* a format that it is for */
+	unsigned bound;	  /* that `make check` exhausts; 0: 2 */
+	bool full;	  /* memory may be: calls may fail for want of it */
+	bool blind;	  /* what user code sees is all that is checked */
+	const char *only; /* a format that it is for */
+	bool fails[2];	  /* by memory: a fault that must be found, a test of the explorer itself */
 	const char *known; /* a fault that is not fixed yet: it is to be found */
 };
 
@@ -270,6 +277,8 @@ enum hf_status hfx_access(unsigned cpu, hf_va va, bool write, uint64_t *value);
 void hfx_speculate(unsigned cpu, hf_va va);
 void hfx_flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned what);
 void hfx_check_caches(void);
+/* The entry of a page of 4 KiB that is there. */
+uint64_t *hfx_small_entry(const struct hf_mm *mm, hf_va va);
 
 /* ---- What scenarios are written with ---- */
 

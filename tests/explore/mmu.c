@@ -138,6 +138,15 @@ static bool overlaps(const struct hfx_entry *e, hf_va va, uint64_t len)
 	return e->base < va + len && va < e->base + hf_level_size(e->level);
 }
 
+uint64_t *hfx_small_entry(const struct hf_mm *mm, hf_va va)
+{
+	uint64_t table = (uint64_t)mm->root.v << HF_PAGE_SHIFT;
+
+	for (unsigned level = MMU_LEVELS - 1; level; level--)
+		table = mmu_pa(*entry_of(table, va, level));
+	return entry_of(table, va, 0);
+}
+
 /* What a fault forgets, by itself or by its handler: port.h. */
 static void forget_fault(struct hfx_cpu *c, hf_va va)
 {
@@ -198,17 +207,17 @@ static char *memory_of(const struct hfx_entry *e, hf_va va)
 	f = hf_frame_at(&w.phys, pfn);
 	hfx_event((const void *)((uintptr_t)&f->kind & ~(uintptr_t)7), false);
 	switch (f->kind) {
+	case HF_FRAME_PLAIN:
+	case HF_FRAME_HOST:
+	case HF_FRAME_PAGE:
+	case HF_FRAME_CACHED:
+	case HF_FRAME_ZERO:
+		return hfx_ram + (pa - HFX_RAM_BASE);
 	case HF_FRAME_FREE:
 	case HF_FRAME_LOOSE:
 		hfx_fail("a CPU gets at a free frame, %u", pfn.v);
-	case HF_FRAME_TABLE:
-	case HF_FRAME_NODE:
-	case HF_FRAME_OBJECT:
-	case HF_FRAME_INDEX:
-	case HF_FRAME_SPARE:
-		hfx_fail("a CPU gets at a frame of the core's own, %u", pfn.v);
 	default:
-		return hfx_ram + (pa - HFX_RAM_BASE);
+		hfx_fail("a CPU gets at a frame of the core's own, %u", pfn.v);
 	}
 }
 
@@ -242,6 +251,7 @@ enum hf_status hfx_access(unsigned cpu, hf_va va, bool write, uint64_t *value)
 	const unsigned need = write ? HF_ACCESS_WRITE : HF_ACCESS_READ;
 	enum hf_status st = HF_OK;
 
+	hfx_drain(); /* on the way back to user code */
 	while (!st) {
 		const struct hfx_entry *e = look_up(c->leaf, c->leaves, va, need);
 

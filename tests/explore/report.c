@@ -78,8 +78,6 @@ static const char *world_name(size_t at)
 		return "phys->lock";
 	if (at == offsetof(struct hfx_world, phys.spaces_lock))
 		return "phys->spaces_lock";
-	if (at == offsetof(struct hfx_world, phys.spare_lock))
-		return "phys->spare_lock";
 	if (IN(phys))
 		snprintf(text, sizeof(text), "phys + %zu", at);
 	else if (IN(mm))

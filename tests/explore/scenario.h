@@ -6,7 +6,7 @@
 #include "explore.h"
 
 extern const struct hfx_scenario hfx_reclaim[], hfx_unshare[], hfx_fork_beside[], hfx_huge[],
-	hfx_ranges[], hfx_object[];
+	hfx_ranges[], hfx_object[], hfx_locks[];
 
 /* Page `i` of the scenario's mapping. */
 static inline hf_va page(unsigned i)

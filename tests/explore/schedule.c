@@ -27,6 +27,7 @@ char hfx_why[1000];
 static jmp_buf scheduler; /* where a schedule ends */
 static ucontext_t booter;
 static struct hfx_agent *booting;
+static int running; /* the thread that took the last step, or -1 */
 
 static void switch_to(struct hfx_agent *to)
 {
@@ -70,6 +71,8 @@ static bool ready(const struct hfx_agent *a)
 		return !(rw->state & 0x7fffffff);
 	case HFX_SLEEP:
 		return a->woken;
+	case HFX_COMMIT:
+		return a->owner->buffered;
 	default:
 		return true;
 	}
@@ -94,7 +97,7 @@ static _Noreturn void nobody(void)
 		const struct hfx_agent *a = &hfx_agents[i];
 		size_t n = strlen(text);
 
-		if (!a->done)
+		if (!a->done && !a->owner)
 			snprintf(text + n, sizeof(text) - n, " %s waits for %s;", a->name,
 				 hfx_name_of(a->at));
 	}
@@ -107,12 +110,13 @@ static _Noreturn void nobody(void)
 static void yield(struct hfx_agent *self)
 {
 	unsigned mask = enabled();
-	int cur = self && mask >> (self - hfx_agents) & 1 ? (int)(self - hfx_agents) : -1;
 	int next;
 
 	if (!mask)
 		nobody();
-	next = hfx_choose(cur, mask);
+	if (!self || !self->owner)
+		running = self ? (int)(self - hfx_agents) : -1;
+	next = hfx_choose(running >= 0 && mask >> running & 1 ? running : -1, mask);
 	if (self == &hfx_agents[next])
 		return;
 	if (!self || !_setjmp(self->here))
@@ -135,6 +139,12 @@ void hfx_point(enum hfx_op op, const void *at, bool always)
 		hfx_fail("livelock: %u steps", STEPS_MOST);
 	if (hfx_telling)
 		hfx_tell(self, op, at);
+}
+
+void hfx_yield(enum hfx_op op)
+{
+	hfx_self->op = op;
+	yield(hfx_self);
 }
 
 /* The bottom of every stack. Each schedule jumps to `top`, so it never returns. */
@@ -201,7 +211,7 @@ static void begin(void)
 
 		memcpy(a->here, a->top, sizeof(a->here));
 		a->done = a->woken = false;
-		a->op = HFX_BEGIN;
+		a->op = a->owner ? HFX_COMMIT : HFX_BEGIN;
 		a->at = NULL;
 		a->points = 0;
 		a->hash = i + 1;
@@ -209,6 +219,7 @@ static void begin(void)
 	}
 	hfx_now = 0;
 	hfx_self = NULL;
+	running = -1;
 }
 
 enum hfx_end hfx_run_threads(void)

@@ -109,6 +109,12 @@ static void note(int next)
 	s.last = next;
 }
 
+/* A store buffer's turn is none. */
+static bool preempts(int cur, int next)
+{
+	return cur >= 0 && next != cur && !hfx_agents[next].owner;
+}
+
 static unsigned options(int cur, unsigned enabled, uint8_t *option)
 {
 	unsigned n = 0;
@@ -116,7 +122,8 @@ static unsigned options(int cur, unsigned enabled, uint8_t *option)
 	if (cur >= 0)
 		option[n++] = (uint8_t)cur;
 	for (unsigned i = 0; i < hfx_count; i++)
-		if (enabled >> i & 1 && (int)i != cur && (cur < 0 || s.used < s.bound))
+		if (enabled >> i & 1 && (int)i != cur &&
+		    (cur < 0 || hfx_agents[i].owner || s.used < s.bound))
 			option[n++] = (uint8_t)i;
 	return n;
 }
@@ -151,7 +158,7 @@ static int choose_dfs(int cur, unsigned enabled)
 		}
 	}
 	next = c.option[c.at];
-	s.used += cur >= 0 && next != cur;
+	s.used += preempts(cur, next);
 	return next;
 }
 
@@ -175,7 +182,7 @@ static int choose_pct(int cur, unsigned enabled)
 	for (unsigned i = 0; i < hfx_count; i++)
 		if (enabled >> i & 1 && (next < 0 || s.priority[i] > s.priority[next]))
 			next = (int)i;
-	s.used += cur >= 0 && next != cur;
+	s.used += preempts(cur, next);
 	return next;
 }
 
@@ -196,7 +203,7 @@ static int choose_replay(int cur, unsigned enabled)
 	for (unsigned i = 0; next < 0 && i < hfx_count; i++)
 		if (enabled >> i & 1)
 			next = (int)i;
-	s.used += cur >= 0 && next != cur;
+	s.used += preempts(cur, next);
 	return next;
 }
 

@@ -358,6 +358,8 @@ void hfx_world_check(const struct hfx_scenario *s)
 
 	if (s->blind) {
 		hfx_check_contents();
+		if (s->check)
+			s->check();
 		return;
 	}
 	looking = true;
