@@ -638,6 +638,7 @@ static void take(void *host, hf_pa pa, uint64_t len)
 	while (PAGE << order < len)
 		order++;
 	SAME(PAGE << order, len);
+	SAME(t->m->phys.lock.word, 0); /* others may have it meanwhile */
 	assert_true(t->count < COUNT(t->taken));
 	t->taken[t->count++] = (struct block){ pa, order };
 	memset(hf_phys_ptr(&t->m->phys, pa), 0, len);
