@@ -6,8 +6,8 @@
  * finds memory that has never been used. No CPU runs in the spaces, so flushes do nothing.
  *
  * The small process is laid out as Linux lays out a program that is linked with a C library:
- * 69 pages below 11 tables (with 4 levels), so 79 of their 5632 entries are used. Its life: fork, four
- * writes on each side, exit, wait.
+ * 69 pages below 11 tables (with 4 levels), so 79 of their 5632 entries are used. Its life: fork,
+ * four writes on each side, exit, wait.
  */
 #include "common/core.h"
 

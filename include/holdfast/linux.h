@@ -90,11 +90,11 @@ struct hf_linux_config {
 	void *trace_arg;
 	/*
 	 * Called with `fault_arg` before an access fails, or NULL: nomem where memory was short
-	 * (HF_ERR_NOMEM, HF_ERR_OVERFLOW, HF_ERR_STORE, HF_ERR_HOST), denied where the space forbids
-	 * it (HF_ERR_UNMAPPED, HF_ERR_RANGE, HF_ERR_LIMIT, HF_ERR_ACCESS). They run on the thread
-	 * that made the access, most often inside of the SIGSEGV handler: with all other signals
-	 * blocked, on its signal stack if it has one, and between any two instructions of the
-	 * program, whose locks it may hold (malloc(3)'s, if its heap is in a window). None of
+	 * (HF_ERR_NOMEM, HF_ERR_OVERFLOW, HF_ERR_STORE, HF_ERR_HOST), denied where the space
+	 * forbids it (HF_ERR_UNMAPPED, HF_ERR_RANGE, HF_ERR_LIMIT, HF_ERR_ACCESS). They run on the
+	 * thread that made the access, most often inside of the SIGSEGV handler: with all other
+	 * signals blocked, on its signal stack if it has one, and between any two instructions of
+	 * the program, whose locks it may hold (malloc(3)'s, if its heap is in a window). None of
 	 * Holdfast's is held: they may unmap, unpin, end spaces, map, protect, and answer
 	 * HF_LINUX_RETRY. They may access spaces; what fails then fails without asking them. They
 	 * return, and do not siglongjmp(3) away.
@@ -121,8 +121,8 @@ struct hf_linux_space {
  * where memory was short: physical pages, or host mappings when no window had one left to
  * give up. Without one the program dies of the access, after a line on stderr that says which it
  * was and why it failed. A bus error of hf_fault becomes SIGBUS for the thread, with BUS_ADRERR and
- * the address. HF_ERR_HOST with errno set: memfd_create, mmap or sigaction refused, or ENOBUFS: this
- * thread's signal stack is smaller than hf_linux_sigstack_size. HF_ERR_ALIGN, HF_ERR_EMPTY,
+ * the address. HF_ERR_HOST with errno set: memfd_create, mmap or sigaction refused, or ENOBUFS:
+ * this thread's signal stack is smaller than hf_linux_sigstack_size. HF_ERR_ALIGN, HF_ERR_EMPTY,
  * HF_ERR_NOMEM.
  */
 enum hf_status hf_linux_create(const struct hf_linux_config *config, struct hf_linux **out);
@@ -207,8 +207,8 @@ ssize_t hf_linux_preadv(int fd, const struct iovec *iov, int count, off_t offset
 
 /*
  * recv(2) and recvmsg(2) likewise, from the socket `fd` with MSG_ `flags` to `len` bytes at `buf`
- * or the pieces of `msg`. There is one call of the kernel; all buffers are good before it is made, or
- * nothing is received. msg->msg_name and msg_control must be plain memory.
+ * or the pieces of `msg`. There is one call of the kernel; all buffers are good before it is made,
+ * or nothing is received. msg->msg_name and msg_control must be plain memory.
  * A stream gives 256 KiB of window memory at most, unless MSG_WAITALL asks for more. Where more
  * than 1024 separate pieces of RAM are needed (4 MiB at least), a stream gives less, and a message
  * fails with EMSGSIZE and is not lost.
@@ -219,13 +219,13 @@ ssize_t hf_linux_recvmsg(int fd, struct msghdr *msg, int flags);
 /*
  * write(2), writev(2), pwrite(2), pwritev(2), send(2), sendmsg(2): to the file or socket `fd`, at
  * `offset` or at its position, or with MSG_ `flags`, from `len` bytes at `buf` or the `count`
- * pieces of `iov`. The buffers may lie anywhere; errors are as for hf_linux_read. If all pages are in the
- * window already, there is one call of the kernel. Where it stops at a page that is not, that page
- * and some after it are made ready (for reading only: a snapshot's pages stay shared), and another
- * call goes on. So only what was ready from the start is written as one: with O_APPEND and pipes,
- * other writers may come between two parts. A message is sent whole or not at all. Nothing is sent
- * or written twice. What other threads write to the buffer meanwhile may be seen old or new. An
- * error after a part has been written is returned by the next call.
+ * pieces of `iov`. The buffers may lie anywhere; errors are as for hf_linux_read. If all pages are
+ * in the window already, there is one call of the kernel. Where it stops at a page that is not,
+ * that page and some after it are made ready (for reading only: a snapshot's pages stay shared),
+ * and another call goes on. So only what was ready from the start is written as one: with O_APPEND
+ * and pipes, other writers may come between two parts. A message is sent whole or not at all.
+ * Nothing is sent or written twice. What other threads write to the buffer meanwhile may be seen
+ * old or new. An error after a part has been written is returned by the next call.
  *
  * With O_DIRECT the buffer must stay mapped during the call, and must not be written to after a
  * fork. EOPNOTSUPP: MSG_ZEROCOPY, for which the kernel reads after the call. Use pins for both:

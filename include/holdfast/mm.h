@@ -191,8 +191,9 @@ enum hf_status hf_mmap(struct hf_mm *mm, hf_va *addr, uint64_t len, unsigned pro
  * shares has to be split, the reserve serves (phys.h). The same holds for DONTNEED and FREE, hf_brk
  * downwards, hf_mremap to less in place, and hf_object_truncate.
  * HF_ERR_ALIGN: va. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_SEALED. HF_ERR_NOMEM: memory is
- * full, and calls like this one that freed nothing, because others have the pages, have used the reserve
- * up. HF_ERR_OVERFLOW: what stays of a shared table or page is mapped as often as a count allows.
+ * full, and calls like this one that freed nothing, because others have the pages, have used the
+ * reserve up. HF_ERR_OVERFLOW: what stays of a shared table or page is mapped as often as a count
+ * allows.
  */
 enum hf_status hf_munmap(struct hf_mm *mm, hf_va va, uint64_t len);
 
@@ -208,9 +209,9 @@ enum hf_status hf_mprotect(struct hf_mm *mm, hf_va va, uint64_t len, unsigned pr
  * madvise(2) for [va, va+len); a hole (HF_ERR_UNMAPPED) changes nothing at all.
  * HF_ERR_INVAL: advice, or WIPEONFORK of what is not private anonymous memory, or DONTNEED of
  * locked memory. HF_ERR_ALIGN. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_SEALED: see
- * hf_mseal. HF_ERR_NOMEM, HF_ERR_OVERFLOW (of DONTNEED and FREE as for hf_munmap). POPULATE_READ and
- * POPULATE_WRITE need the protection (HF_ERR_ACCESS), get HF_ERR_BUS as hf_fault does, and on an
- * error may have populated a part; HF_ERR_STORE: as hf_fault.
+ * hf_mseal. HF_ERR_NOMEM, HF_ERR_OVERFLOW (of DONTNEED and FREE as for hf_munmap). POPULATE_READ
+ * and POPULATE_WRITE need the protection (HF_ERR_ACCESS), get HF_ERR_BUS as hf_fault does, and on
+ * an error may have populated a part; HF_ERR_STORE: as hf_fault.
  *
  * COLLAPSE goes over the range by parts of 2 MiB, and of 1 GiB where HUGEPAGE_1G holds. Every part
  * that both the range and the mapping cover whole becomes one huge page, whatever HUGEPAGE says:
@@ -237,13 +238,12 @@ enum hf_mremap_flags {
 /*
  * Make [old, old+old_len) new_len bytes long: mremap(2); `flags` are HF_MREMAP_* bits. Both
  * lengths are rounded up to 4 KiB. Without FIXED and DONTUNMAP it shrinks in place, or grows in
- * place if what follows is free and no stack is near (limits.stack_gap), else moves if it may. Where it moves, the pages go along as
- * they are: same frames, pins and
- * sharing, no copy and no fault; where the two addresses are congruent modulo 2 MiB (1 GiB),
- * whole tables go, shared ones too, and huge pages stay huge, else they are split. What is
- * added at the end reads as zeros. The place is found as by hf_mmap, congruent to `old` modulo
- * 2 MiB or 1 GiB if there is such a gap; with DONTUNMAP and without FIXED, *addr is a hint.
- * *addr is set on success.
+ * place if what follows is free and no stack is near (limits.stack_gap), else moves if it may.
+ * Where it moves, the pages go along as they are: same frames, pins and sharing, no copy and no
+ * fault; where the two addresses are congruent modulo 2 MiB (1 GiB), whole tables go, shared ones
+ * too, and huge pages stay huge, else they are split. What is added at the end reads as zeros. The
+ * place is found as by hf_mmap, congruent to `old` modulo 2 MiB or 1 GiB if there is such a gap;
+ * with DONTUNMAP and without FIXED, *addr is a hint. *addr is set on success.
  *
  * Unlike in mremap(2), the range may hold several mappings, of which the last one grows; a call
  * that fails has changed nothing; and an old length of 0 does not map shared memory a second time:
@@ -411,10 +411,10 @@ enum hf_status hf_fork(struct hf_mm *parent, struct hf_mm *child, void *child_ho
  * `buf` is the caller's plain memory: touching it must not need a fault of a space (on the
  * Linux port, no pointer into a window: hf_copy copies between spaces). It may be RAM that the
  * range shows; then a byte may arrive as it was, or as this call has made it.
- * hf_copy's two ranges may show the same memory of an object, by shared mappings. Where each of them
- * shows one object without a jump in it (by one mapping or several), bytes arrive as memmove(3)
- * gives them: as they all were before the first is written. Otherwise a byte may arrive as it was,
- * or as this call has made it.
+ * hf_copy's two ranges may show the same memory of an object, by shared mappings. Where each of
+ * them shows one object without a jump in it (by one mapping or several), bytes arrive as
+ * memmove(3) gives them: as they all were before the first is written. Otherwise a byte may arrive
+ * as it was, or as this call has made it.
  * A range may have any alignment. Reading absent anonymous memory gives zeros and allocates
  * nothing; pages of objects are brought in.
  * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_UNMAPPED. HF_ERR_ACCESS. HF_ERR_BUS (as for

@@ -72,9 +72,10 @@ struct hf_port {
 	 * what makes fork's arming an instant, and what lets pages be freed.
 	 *
 	 * A cached translation that only overlaps the range goes as well: a huge page's, if
-	 * 4 KiB of it are flushed with WRITE or LEAVES. A huge leaf that is split leaves its translation cached
-	 * beside those of its parts (they say the same, so nothing was flushed then), until
-	 * one of the parts changes. Write permission may have gone from branches above.
+	 * 4 KiB of it are flushed with WRITE or LEAVES. A huge leaf that is split leaves its
+	 * translation cached beside those of its parts (they say the same, so nothing was flushed
+	 * then), until one of the parts changes. Write permission may have gone from branches
+	 * above.
 	 *
 	 * Called with mm's lock held, shared or exclusive, and possibly table locks: other
 	 * CPUs may spin for these, and have to take part all the same.

@@ -166,9 +166,10 @@ enum hf_status hf_fork_forecast(struct hf_mm *mm, enum hf_fork_policy policy,
  * Of a branch: the frame of its table, whether it allows writing (W or -), LOOK, how many entries
  * lead to that table. Of a leaf: the first frame of its page, or `zero` and the zero page's; what
  * the entry itself allows; its marks; how many leaves of this size lead to the page (of a zero page
- * nobody counts); how many pins hold a small page, or how many frames of a huge one are pinned. An entry that faults and yet
- * keeps its page (PROT_NONE) is `hidden`. `x 2` says that two such entries follow each other, here
- * and in RAM, or in the swap store, or each leads to the same zero page.
+ * nobody counts); how many pins hold a small page, or how many frames of a huge one are pinned. An
+ * entry that faults and yet keeps its page (PROT_NONE) is `hidden`. `x 2` says that two such
+ * entries follow each other, here and in RAM, or in the swap store, or each leads to the same zero
+ * page.
  *
  * `print` gets `arg` and each line, without an end of line; the text is valid during the call only.
  * It is called with the space's lock held and must not call anything that takes a space's

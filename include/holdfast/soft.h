@@ -24,8 +24,8 @@ struct hf_soft_config {
 	unsigned ranges;      /* cut the RAM into so many, with holes of 2 MiB between; 0: one */
 	unsigned tlb_entries; /* per CPU and page size, a power of two up to 2^20; 0: 1024 */
 	/*
-	 * Trace points (trace.h), or NULL. Called with `trace_arg` from any thread, with locks held:
-	 * it must not call Holdfast, touch memory of a space, or wait.
+	 * Trace points (trace.h), or NULL. Called with `trace_arg` from any thread, with locks
+	 * held: it must not call Holdfast, touch memory of a space, or wait.
 	 */
 	void (*trace)(void *trace_arg, const struct hf_trace_event *event);
 	void *trace_arg;

@@ -14,8 +14,8 @@ void hf_linux_handler_remove(struct hf_linux_window *w);
 struct hf_linux_window *hf_linux_window_at(const void *address);
 
 /*
- * hf_fault at an address of a window, as often as the program's nomem or denied say that it may help.
- * The result's status also tells of mappings that the host refused: HF_ERR_HOST.
+ * hf_fault at an address of a window, as often as the program's nomem or denied say that it may
+ * help. The result's status also tells of mappings that the host refused: HF_ERR_HOST.
  */
 struct hf_linux_fault hf_linux_resolve(struct hf_linux_window *w, void *address, unsigned access);
 

@@ -55,7 +55,7 @@ static const struct hf_port port = {
 	.panic = hf_linux_panic,
 };
 
-static void trace(void *host, const struct hf_trace_event *event)
+static void linux_trace(void *host, const struct hf_trace_event *event)
 {
 	const struct hf_linux *lin = host;
 
@@ -99,7 +99,7 @@ static enum hf_status open_machine(struct hf_linux *lin, const struct hf_linux_c
 	enum hf_status status = hf_linux_ram_open(lin, config);
 
 	lin->port = port;
-	lin->port.trace = config->trace ? trace : NULL;
+	lin->port.trace = config->trace ? linux_trace : NULL;
 	lin->trace = config->trace;
 	lin->trace_arg = config->trace_arg;
 	lin->nomem = config->nomem;

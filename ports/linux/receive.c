@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * read(2), recv(2) and their like into windows. The kernel writes to the direct map, into pages that
- * are pinned meanwhile: whatever forks and faults do, the bytes arrive where the program reads
+ * read(2), recv(2) and their like into windows. The kernel writes to the direct map, into pages
+ * that are pinned meanwhile: whatever forks and faults do, the bytes arrive where the program reads
  * them, and a call that takes a message from its queue can keep it.
  */
 #define _GNU_SOURCE
@@ -135,7 +135,7 @@ static void let_go(struct batch *b)
  * ThreadSanitizer would take what the kernel writes beside a fork for a race (a fork copies pinned
  * pages while devices write to them).
  */
-static ssize_t call(const struct hf_linux_transfer *t, struct msghdr *msg, struct batch *b)
+static ssize_t receive_once(const struct hf_linux_transfer *t, struct msghdr *msg, struct batch *b)
 {
 	if (!t->msg)
 		return syscall(SYS_preadv2, t->fd, b->iov, b->count, t->offset, 0L, 0);
@@ -164,7 +164,7 @@ static ssize_t receive(struct hf_linux_transfer *t, struct msghdr *msg, struct b
 			let_go(b);
 			return hf_linux_transfer_fail(t, hf_linux_errno(st));
 		}
-		n = call(t, msg, b);
+		n = receive_once(t, msg, b);
 		let_go(b);
 		if (n < 0)
 			return hf_linux_transfer_fail(t, errno);
@@ -223,7 +223,7 @@ static ssize_t read_at(int fd, const struct iovec *iov, int count, off_t offset)
 	return receive_any(&t, NULL);
 }
 
-static ssize_t wrong(void)
+static ssize_t bad_offset(void)
 {
 	errno = EINVAL;
 	return -1;
@@ -241,12 +241,12 @@ ssize_t hf_linux_readv(int fd, const struct iovec *iov, int count)
 
 ssize_t hf_linux_pread(int fd, void *buf, size_t len, off_t offset)
 {
-	return offset < 0 ? wrong() : read_at(fd, &(struct iovec){ buf, len }, 1, offset);
+	return offset < 0 ? bad_offset() : read_at(fd, &(struct iovec){ buf, len }, 1, offset);
 }
 
 ssize_t hf_linux_preadv(int fd, const struct iovec *iov, int count, off_t offset)
 {
-	return offset < 0 ? wrong() : read_at(fd, iov, count, offset);
+	return offset < 0 ? bad_offset() : read_at(fd, iov, count, offset);
 }
 
 ssize_t hf_linux_recvmsg(int fd, struct msghdr *msg, int flags)

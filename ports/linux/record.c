@@ -11,11 +11,6 @@
  */
 #define BRIDGE 64
 
-static uint64_t min(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* Pages that one word at `level` speaks for. */
 static uint64_t span(unsigned level)
 {
@@ -82,7 +77,7 @@ static uint64_t look(const struct hf_linux_record *r, uint64_t page, uint64_t *s
 	unsigned level = level_at(r, page);
 	uint64_t first = page & ~(span(level) - 1);
 
-	*stop = min(first + span(level), r->pages);
+	*stop = hf_linux_min(first + span(level), r->pages);
 	return advance(r->word[level][page / span(level)], page - first);
 }
 
@@ -103,7 +98,7 @@ static uint64_t alike(const struct hf_linux_record *r, uint64_t page, uint64_t l
 	uint64_t size = span(level), end = (page | (size * HF_TABLE_ENTRIES - 1)) + 1;
 	const uint64_t *word = &r->word[level][page / size];
 
-	for (end = min(end, limit); page < end && *word == want; page += size, word++)
+	for (end = hf_linux_min(end, limit); page < end && *word == want; page += size, word++)
 		want = advance(want, size);
 	return page;
 }
@@ -117,7 +112,7 @@ uint64_t hf_linux_record_run(const struct hf_linux_record *r, uint64_t page, uin
 		if (stop < limit)
 			next = alike(r, stop, limit, advance(word, stop - page));
 	} while (stop < limit && next > stop);
-	return min(stop, limit);
+	return hf_linux_min(stop, limit);
 }
 
 bool hf_linux_record_mapped(const struct hf_linux_record *r, uint64_t *first, uint64_t *end)
@@ -129,7 +124,7 @@ bool hf_linux_record_mapped(const struct hf_linux_record *r, uint64_t *first, ui
 			continue;
 		if (lo == *end)
 			lo = page;
-		hi = min(stop, *end);
+		hi = hf_linux_min(stop, *end);
 	}
 	*first = lo;
 	*end = hi;
@@ -169,7 +164,7 @@ bool hf_linux_record_writable(const struct hf_linux_record *r, uint64_t *first, 
 			break;
 		passed++;
 		if (word & PROT_WRITE) {
-			*stop = min(next, end);
+			*stop = hf_linux_min(next, end);
 			passed = 0;
 		}
 	}
@@ -181,7 +176,7 @@ static void expand(struct hf_linux_record *r, unsigned level, uint64_t index)
 {
 	uint64_t *word = &r->word[level][index], *below = r->word[level - 1];
 	uint64_t first = index * HF_TABLE_ENTRIES;
-	uint64_t end = min(first + HF_TABLE_ENTRIES, words(r->pages, level - 1));
+	uint64_t end = hf_linux_min(first + HF_TABLE_ENTRIES, words(r->pages, level - 1));
 
 	for (uint64_t i = first; i < end; i++)
 		below[i] = advance(*word, (i - first) * span(level - 1));
@@ -198,17 +193,17 @@ static struct piece piece(const struct hf_linux_record *r, unsigned level, uint6
 			  uint64_t end)
 {
 	uint64_t index = page / span(level), first = index * span(level);
-	uint64_t last = min(first + span(level), r->pages);
+	uint64_t last = hf_linux_min(first + span(level), r->pages);
 
 	return (struct piece){
 		.index = index,
-		.stop = min(last, end),
+		.stop = hf_linux_min(last, end),
 		.whole = page == first && end >= last,
 	};
 }
 
-static void put(struct hf_linux_record *r, unsigned level, uint64_t first, uint64_t end,
-		uint64_t word)
+static void put_runs(struct hf_linux_record *r, unsigned level, uint64_t first, uint64_t end,
+		     uint64_t word)
 {
 	struct piece p;
 
@@ -224,7 +219,7 @@ static void put(struct hf_linux_record *r, unsigned level, uint64_t first, uint6
 		if (!(*at & RECORD_BRANCH))
 			expand(r, level, p.index);
 		*at |= word & PROT_WRITE;
-		put(r, level - 1, page, p.stop, advance(word, page - first));
+		put_runs(r, level - 1, page, p.stop, advance(word, page - first));
 	}
 }
 
@@ -253,7 +248,7 @@ static void strip(struct hf_linux_record *r, unsigned level, uint64_t first, uin
 /* Runs that begin in [first, end]. */
 static uint64_t edges(const struct hf_linux_record *r, uint64_t first, uint64_t end)
 {
-	uint64_t limit = min(end + 1, r->pages), count = 0;
+	uint64_t limit = hf_linux_min(end + 1, r->pages), count = 0;
 	uint64_t page = first ? first - 1 : 0;
 
 	while ((page = hf_linux_record_run(r, page, limit)) < limit)
@@ -264,7 +259,7 @@ static uint64_t edges(const struct hf_linux_record *r, uint64_t first, uint64_t 
 void hf_linux_record_set(struct hf_linux_record *r, uint64_t first, uint64_t end, uint64_t word)
 {
 	r->runs -= edges(r, first, end);
-	put(r, TOP, first, end, word);
+	put_runs(r, TOP, first, end, word);
 	r->runs += edges(r, first, end);
 }
 

@@ -20,6 +20,11 @@
 
 #include <sys/mman.h>
 
+static inline uint64_t hf_linux_min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 #define RECORD_PROT ((uint64_t)(PROT_READ | PROT_WRITE | PROT_EXEC))
 #define RECORD_MAPPED ((uint64_t)8)
 #define RECORD_BRANCH ((uint64_t)16)
@@ -29,8 +34,8 @@ struct hf_linux_record {
 	uint64_t *word[RECORD_LEVELS];
 	uint64_t pages;
 	/*
-	 * Longest stretches that are unmapped, or mapped alike to contiguous memory. The host merges
-	 * neighbours in the same way, so this is how many mappings it has in the window.
+	 * Longest stretches that are unmapped, or mapped alike to contiguous memory. The host
+	 * merges neighbours in the same way, so this is how many mappings it has in the window.
 	 */
 	uint64_t runs;
 };

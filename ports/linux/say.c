@@ -10,7 +10,7 @@ struct line {
 	size_t len;
 };
 
-static void put(struct line *line, const char *words)
+static void put_words(struct line *line, const char *words)
 {
 	while (*words && line->len < sizeof(line->text) - 1)
 		line->text[line->len++] = *words++;
@@ -21,9 +21,9 @@ void hf_linux_say(const char *const words[])
 	struct line line = { .len = 0 };
 	ssize_t done;
 
-	put(&line, "holdfast: ");
+	put_words(&line, "holdfast: ");
 	for (; *words; words++)
-		put(&line, *words);
+		put_words(&line, *words);
 	line.text[line.len++] = '\n';
 	/* There is nobody to tell that stderr is closed. */
 	done = write(STDERR_FILENO, line.text, line.len);

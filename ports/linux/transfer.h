@@ -9,8 +9,8 @@
 #include <sys/uio.h>
 
 /*
- * Bytes of windows that are made ready for the kernel at once, in so many pieces of RAM at most; that is
- * enough, however it is scattered, if they are one piece of the caller's, or some.
+ * Bytes of windows that are made ready for the kernel at once, in so many pieces of RAM at most;
+ * that is enough, however it is scattered, if they are one piece of the caller's, or some.
  */
 #define TRANSFER_BATCH ((size_t)256 << 10)
 #define TRANSFER_SOME 8
@@ -41,8 +41,8 @@ ssize_t hf_linux_transfer_fail(const struct hf_linux_transfer *t, int error);
 int hf_linux_errno(enum hf_status status);
 
 /*
- * Fill [at, at+len) of the window for `access`, so that system calls find it. *good: how much of it,
- * from its beginning, also if the rest is not to be had.
+ * Fill [at, at+len) of the window for `access`, so that system calls find it. *good: how much of
+ * it, from its beginning, also if the rest is not to be had.
  */
 enum hf_status hf_linux_ready(struct hf_linux_window *w, char *at, size_t len, unsigned access,
 			      size_t *good);

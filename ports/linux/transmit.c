@@ -20,7 +20,8 @@
 /* The kernel may have stopped so many bytes before the page that it wanted. */
 #define STEP 64
 
-static ssize_t call(const struct hf_linux_transfer *t, const struct iovec *iov, size_t count)
+static ssize_t transmit_once(const struct hf_linux_transfer *t, const struct iovec *iov,
+			     size_t count)
 {
 	struct msghdr msg;
 
@@ -40,7 +41,7 @@ static ssize_t call_rest(const struct hf_linux_transfer *t, size_t *asked)
 
 	if (!t->done) {
 		*asked = t->total;
-		return call(t, t->iov, t->count);
+		return transmit_once(t, t->iov, t->count);
 	}
 	*asked = 0;
 	for (size_t i = t->index; i < t->count && count < TRANSFER_PIECES; i++) {
@@ -51,7 +52,7 @@ static ssize_t call_rest(const struct hf_linux_transfer *t, size_t *asked)
 		}
 		*asked += iov[count++].iov_len;
 	}
-	return call(t, iov, count);
+	return transmit_once(t, iov, count);
 }
 
 /* The window has nothing to read at `at`. */
@@ -138,7 +139,7 @@ static ssize_t transmit(struct hf_linux_transfer *t)
 	}
 }
 
-static ssize_t wrong(int error)
+static ssize_t fail_with(int error)
 {
 	errno = error;
 	return -1;
@@ -170,12 +171,12 @@ ssize_t hf_linux_pwrite(int fd, const void *buf, size_t len, off_t offset)
 {
 	struct iovec iov = { (void *)(uintptr_t)buf, len };
 
-	return offset < 0 ? wrong(EINVAL) : write_at(fd, &iov, 1, offset);
+	return offset < 0 ? fail_with(EINVAL) : write_at(fd, &iov, 1, offset);
 }
 
 ssize_t hf_linux_pwritev(int fd, const struct iovec *iov, int count, off_t offset)
 {
-	return offset < 0 ? wrong(EINVAL) : write_at(fd, iov, count, offset);
+	return offset < 0 ? fail_with(EINVAL) : write_at(fd, iov, count, offset);
 }
 
 ssize_t hf_linux_sendmsg(int fd, const struct msghdr *msg, int flags)
@@ -191,7 +192,7 @@ ssize_t hf_linux_sendmsg(int fd, const struct msghdr *msg, int flags)
 
 	/* The kernel would go on reading pages after the call, which only a pin keeps in place. */
 	if (flags & MSG_ZEROCOPY)
-		return wrong(EOPNOTSUPP);
+		return fail_with(EOPNOTSUPP);
 	return hf_linux_transfer_begin(&t) ? transmit(&t) : -1;
 }
 

@@ -42,11 +42,6 @@ static uint64_t round_up(uint64_t len, uint64_t unit)
 	return (len + unit - 1) / unit * unit;
 }
 
-static uint64_t min(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static uint64_t max(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
@@ -333,14 +328,14 @@ static struct stretch find_change(const struct hf_linux_window *w, const struct 
 				  uint64_t page, uint64_t end, uint64_t leaf)
 {
 	struct stretch s = first_stretch(w, *run);
-	uint64_t pages = leaf << min(w->upgrades / EAGER, HF_MAX_ORDER);
+	uint64_t pages = leaf << hf_linux_min(w->upgrades / EAGER, HF_MAX_ORDER);
 	uint64_t first = page & ~(pages - 1);
 
 	while (s.end <= page)
 		s = first_stretch(w, part(run, s.end, run->end));
 	if (s.lack != LACKS_RIGHTS)
 		return s;
-	return part(&s, max(s.first, first), min(s.end, max(first + pages, end)));
+	return part(&s, max(s.first, first), hf_linux_min(s.end, max(first + pages, end)));
 }
 
 /*

@@ -46,7 +46,7 @@ static void *engine(void *arg)
 	return NULL;
 }
 
-static void release(struct hf_soft_dma *dma)
+static void dma_release(struct hf_soft_dma *dma)
 {
 	pthread_mutex_destroy(&dma->lock);
 	pthread_cond_destroy(&dma->queued);
@@ -65,7 +65,7 @@ enum hf_status hf_soft_dma_create(struct hf_soft *soft, struct hf_soft_dma **out
 	pthread_cond_init(&dma->queued, NULL);
 	pthread_cond_init(&dma->done, NULL);
 	if (pthread_create(&dma->thread, NULL, engine, dma)) {
-		release(dma);
+		dma_release(dma);
 		return HF_ERR_HOST;
 	}
 	pthread_mutex_lock(&soft->lock);
@@ -84,7 +84,7 @@ void hf_soft_dma_destroy(struct hf_soft_dma *dma)
 	pthread_cond_signal(&dma->queued);
 	pthread_mutex_unlock(&dma->lock);
 	pthread_join(dma->thread, NULL);
-	release(dma);
+	dma_release(dma);
 	pthread_mutex_lock(&soft->lock);
 	soft->dma_count--;
 	pthread_mutex_unlock(&soft->lock);

@@ -60,7 +60,7 @@ static enum hf_status check_config(const struct hf_soft_config *c)
 	return HF_OK;
 }
 
-static void trace(void *host, const struct hf_trace_event *event)
+static void soft_trace(void *host, const struct hf_trace_event *event)
 {
 	const struct hf_soft *soft = host;
 
@@ -80,7 +80,7 @@ static enum hf_status start_phys(struct hf_soft *soft, uint32_t count_limit)
 	return hf_phys_init(&soft->phys, &config);
 }
 
-static void release(struct hf_soft *soft)
+static void machine_release(struct hf_soft *soft)
 {
 	hf_soft_ram_free(soft);
 	pthread_mutex_destroy(&soft->lock);
@@ -103,7 +103,7 @@ enum hf_status hf_soft_create(const struct hf_soft_config *config, struct hf_sof
 	soft->fenced = HF_SOFT_TSAN ||
 		       syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 	soft->port = *hf_soft_port();
-	soft->port.trace = config->trace ? trace : NULL;
+	soft->port.trace = config->trace ? soft_trace : NULL;
 	soft->trace = config->trace;
 	soft->trace_arg = config->trace_arg;
 	st = HF_ERR_NOMEM;
@@ -111,7 +111,7 @@ enum hf_status hf_soft_create(const struct hf_soft_config *config, struct hf_sof
 			     config->ram_bytes))
 		st = start_phys(soft, config->count_limit);
 	if (st) {
-		release(soft);
+		machine_release(soft);
 		return st;
 	}
 	*out = soft;
@@ -128,7 +128,7 @@ enum hf_status hf_soft_destroy(struct hf_soft *soft)
 	pthread_mutex_unlock(&soft->lock);
 	st = busy ? HF_ERR_BUSY : hf_phys_fini(&soft->phys);
 	if (!st)
-		release(soft);
+		machine_release(soft);
 	return st;
 }
 

@@ -8,8 +8,8 @@
  *   MMU_LEVELS, MMU_USER_BITS   tables on a walk; addresses of 2^MMU_USER_BITS and above fault
  *   MMU_BRANCH_DENIES_WRITE     a branch can take the right to write from what is below
  *   MMU_BREAK_FIRST             the caches may not hold a translation beside another, valid one
- *   MMU_KEEPS_UNLESS_DENIED     a fault handler forgets what is cached after permission faults alone
- *   mmu_valid                   the entry means anything
+ *   MMU_KEEPS_UNLESS_DENIED     a fault handler forgets what is cached after permission faults
+ *   alone mmu_valid                   the entry means anything
  *   mmu_malformed               why the manual forbids it at this level, or NULL
  *   mmu_is_leaf, mmu_pa         it maps a page; where it leads, but for what is below its size
  *   mmu_branch_rights           HF_ACCESS_* that a branch leaves to what is below

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * RISC-V privileged architecture (version 20240411), 10.3.1 and 10.3.2 (the algorithm),
- * 10.4 to 10.6 (Sv39, Sv48, Sv57). With MMU_SVADU A and D are set by the hardware (menvcfg.ADUE = 1), else
- * where they are missing it faults (Svade).
+ * 10.4 to 10.6 (Sv39, Sv48, Sv57). With MMU_SVADU A and D are set by the hardware (menvcfg.ADUE =
+ * 1), else where they are missing it faults (Svade).
  *
  * The hart runs in U-mode, without Svnapot and Svpbmt: N and PBMT are reserved. It has
  * pages of up to 1 GiB; the specification has larger ones in Sv48 and Sv57.

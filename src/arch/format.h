@@ -29,10 +29,11 @@ struct hf_format {
 	unsigned pfn_shift; /* where the frame number stands in an entry */
 	uint64_t pfn_bits;
 	/*
-	 * Of these, what stands inverted in an entry that is not valid, nor empty. Intel's CPUs with
-	 * L1TF (CVE-2018-3620) load what such an entry seems to lead to, before they fault, if the
-	 * first-level cache has it. Inverted, the address lies beyond all RAM. 0: no CPU of this
-	 * format is known to do so (AArch64 and RISC-V, where nothing would be in the way of it).
+	 * Of these, what stands inverted in an entry that is not valid, nor empty. Intel's CPUs
+	 * with L1TF (CVE-2018-3620) load what such an entry seems to lead to, before they fault, if
+	 * the first-level cache has it. Inverted, the address lies beyond all RAM. 0: no CPU of
+	 * this format is known to do so (AArch64 and RISC-V, where nothing would be in the way of
+	 * it).
 	 */
 	uint64_t inverted;
 

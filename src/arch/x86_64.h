@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * x86-64, 4 KiB granule, four or (HF_FORMAT_X86_64_5) five levels: Intel SDM vol. 3A, 4.5
- * and table 4-15 ff.; AMD APM vol. 2, 5.3. The software bits are ignored by the hardware: 9 to 11 in valid entries, all
- * bits in others.
+ * and table 4-15 ff.; AMD APM vol. 2, 5.3. The software bits are ignored by the hardware: 9 to 11
+ * in valid entries, all bits in others.
  *
  * W in a branch write-protects everything below when it is clear.
  *

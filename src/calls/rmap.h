@@ -28,8 +28,8 @@ enum hf_status hf_rmap_each(const struct hf_object *object, uint64_t from, uint6
 
 /*
  * The same for several steps that nothing must come between: hold every space that maps
- * [from, to), in order of address as hf_copy does, call hf_rmap_each_truncating as often as need be,
- * release them all.
+ * [from, to), in order of address as hf_copy does, call hf_rmap_each_truncating as often as need
+ * be, release them all.
  */
 HF_HOLDS(spaces)
 HF_UNCHECKED

@@ -122,7 +122,9 @@ static void carve(struct hf_phys *phys, hf_pfn base, hf_pfn pfn, unsigned order)
 		f->clean = clean;
 }
 
-/* A block of 2^order, about to be free or just taken, reads as zeros or does not. phys->lock held. */
+/*
+ * A block of 2^order, about to be free or just taken, reads as zeros or does not. phys->lock held.
+ */
 HF_HOLDS(phys)
 static void set_clean(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean)
 {
@@ -369,7 +371,10 @@ static void push_spare(struct hf_phys *phys, hf_pfn pfn)
 	phys->spares_astray += is_astray(phys, pfn);
 }
 
-/* A frame from home is free again: it becomes spare for one that is astray, which is returned. phys->lock held. */
+/*
+ * A frame from home is free again: it becomes spare for one that is astray, which is returned.
+ * phys->lock held.
+ */
 HF_HOLDS(phys)
 static hf_pfn come_home(struct hf_phys *phys, hf_pfn pfn)
 {

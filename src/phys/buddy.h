@@ -14,15 +14,15 @@
 HF_HOLDS(phys)
 bool hf_block_alloc_locked(struct hf_phys *phys, unsigned order, hf_pfn *out, bool *clean);
 /*
- * The one at `pfn`, which is a multiple of 2^order. False: it is not RAM, not free, or part of a free
- * block above 2^most.
+ * The one at `pfn`, which is a multiple of 2^order. False: it is not RAM, not free, or part of a
+ * free block above 2^most.
  */
 HF_HOLDS(phys)
 bool hf_block_alloc_at_locked(struct hf_phys *phys, unsigned order, hf_pfn pfn, unsigned most,
 			      bool *clean);
 /*
- * The one at `pfn`, a multiple of 2^order, out of the free block that begins at `block` and holds it
- * whole. False: fault injection.
+ * The one at `pfn`, a multiple of 2^order, out of the free block that begins at `block` and holds
+ * it whole. False: fault injection.
  */
 HF_HOLDS(phys)
 bool hf_block_alloc_part_locked(struct hf_phys *phys, hf_pfn block, unsigned order, hf_pfn pfn,
@@ -49,9 +49,10 @@ void hf_loose_join_locked(struct hf_phys *phys);
 HF_HOLDS(phys)
 void hf_block_add_locked(struct hf_phys *phys, hf_pfn pfn, unsigned order, bool clean);
 /*
- * The free block that *pfn lies in is looked at, but no more than 2 MiB of it: *pfn and *order become
- * what that is. True: it is part of one of at least 2^least frames and does not read as zeros; it
- * is the caller's now. False: *pfn is not free (*pfn and *order are unchanged), or another.
+ * The free block that *pfn lies in is looked at, but no more than 2 MiB of it: *pfn and *order
+ * become what that is. True: it is part of one of at least 2^least frames and does not read as
+ * zeros; it is the caller's now. False: *pfn is not free (*pfn and *order are unchanged), or
+ * another.
  */
 HF_HOLDS(phys)
 bool hf_block_take_dirty_locked(struct hf_phys *phys, hf_pfn *pfn, unsigned least, unsigned *order);

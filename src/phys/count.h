@@ -42,10 +42,10 @@ bool hf_map_room_locked(struct hf_phys *phys, hf_pfn pfn, unsigned level, uint64
 HF_HOLDS(phys)
 bool hf_pin_get_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count);
 /*
- * Of the `count` frames from `pfn` on, the first, or all of the 2 MiB that begin with it: see unpin.h.
- * Each returns how many frames it has done it to; what it did besides is added to *work. Claim: 0,
- * and no change, if all pins there are claimed. Unclaim takes the claim back; give takes the pin as well, and frees what nobody
- * holds any longer. phys->unpin_lock held.
+ * Of the `count` frames from `pfn` on, the first, or all of the 2 MiB that begin with it: see
+ * unpin.h. Each returns how many frames it has done it to; what it did besides is added to *work.
+ * Claim: 0, and no change, if all pins there are claimed. Unclaim takes the claim back; give takes
+ * the pin as well, and frees what nobody holds any longer. phys->unpin_lock held.
  */
 HF_HOLDS(phys)
 uint32_t hf_pin_claim_locked(struct hf_phys *phys, hf_pfn pfn, uint64_t count, uint32_t *work);

@@ -180,7 +180,8 @@ static inline void hf_phys_unlock(struct hf_phys *phys)
 
 /*
  * In a long piece of work under phys->lock: `more` frames or entries have been done, and if
- * that makes a batch of them others may have the lock. What was read under it before may have changed.
+ * that makes a batch of them others may have the lock. What was read under it before may have
+ * changed.
  */
 HF_HOLDS(phys)
 static inline void hf_phys_batch(struct hf_phys *phys, uint32_t *done, uint32_t more)

@@ -4,9 +4,9 @@
 #include "../lib/panic.h"
 
 /*
- * Slots for each range in a node, the fewest slots, and the most: a node lies in one frame. With these
- * a node of k ranges has at most 144 (k - 1) bytes, a path at most 8 nodes, and half of a frame may
- * be lost at its end: so less than a frame for each range is needed, and there is one.
+ * Slots for each range in a node, the fewest slots, and the most: a node lies in one frame. With
+ * these a node of k ranges has at most 144 (k - 1) bytes, a path at most 8 nodes, and half of a
+ * frame may be lost at its end: so less than a frame for each range is needed, and there is one.
  */
 #define SLOTS_PER_RANGE 4
 #define SLOTS_MIN 16

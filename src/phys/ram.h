@@ -5,8 +5,8 @@
  * one, whose depth depends on how unlike the ranges are and not on their number. With one range the
  * tree is that range, and the answer is there at once.
  *
- * The tree is made once, by hf_phys_init, in frames at the end of the last ranges (INDEX), and never
- * changes: no lock.
+ * The tree is made once, by hf_phys_init, in frames at the end of the last ranges (INDEX), and
+ * never changes: no lock.
  */
 #ifndef HF_RAM_H
 #define HF_RAM_H

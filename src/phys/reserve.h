@@ -10,14 +10,14 @@
 /*
  * Frames set aside so that what follows cannot fail for want of memory. Order 0, kind SPARE.
  *
- * The *spare* frames of a memory are set aside from its start for calls that only give memory back: when
- * no other is free, a reserve that `gives` takes them. One call at a time: others wait until it is done
- * (hf_reserve_drain), and what has been freed meanwhile has filled the spare frames first
- * (hf_block_free_locked). A call that frees less than it used leaves fewer to the next, until
+ * The *spare* frames of a memory are set aside from its start for calls that only give memory back:
+ * when no other is free, a reserve that `gives` takes them. One call at a time: others wait until
+ * it is done (hf_reserve_drain), and what has been freed meanwhile has filled the spare frames
+ * first (hf_block_free_locked). A call that frees less than it used leaves fewer to the next, until
  * memory is free again.
  *
- * phys->spare_lock, held from the first spare frame to the drain: after mm locks and object->lock, before
- * table locks and phys->lock. Who holds it waits for no pager and for no space.
+ * phys->spare_lock, held from the first spare frame to the drain: after mm locks and object->lock,
+ * before table locks and phys->lock. Who holds it waits for no pager and for no space.
  */
 struct hf_reserve {
 	uint32_t head, tail; /* if not empty */
@@ -33,7 +33,9 @@ struct hf_reserve {
  * below the root each; and two nodes for each of 5 levels of a tree of mappings, and a new root.
  */
 #define HF_SPARES_EDIT (2 * 4 + 2 * 5 + 1)
-/* And, with a swap store, reclaim's, for splitting a huge page of 2 MiB, and one of 1 GiB before. */
+/*
+ * And, with a swap store, reclaim's, for splitting a huge page of 2 MiB, and one of 1 GiB before.
+ */
 #define HF_SPARES_RECLAIM 2
 
 /* Have at least `count` frames, or fail and leave the reserve as it was. Takes phys->lock. */

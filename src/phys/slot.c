@@ -4,7 +4,6 @@
 
 #include "../lib/atomic.h"
 #include "../lib/panic.h"
-#include "count.h"
 #include "frame.h"
 
 #include <holdfast/phys.h>
@@ -94,7 +93,6 @@ bool hf_store_write_locked(struct hf_phys *phys, struct hf_store_call *call, hf_
 	HF_ASSERT_PHYS(phys);
 	if (!take_slot(phys, &slot))
 		return false;
-	hf_map_count_locked(phys, pfn, HF_LEVEL_PTE, true);
 	enlist(phys, call, slot, pfn);
 	return true;
 }

@@ -59,8 +59,8 @@ struct hf_store_call {
 };
 
 /*
- * write: of the frame to a slot of its own. False, and no change: none is free, or hf_swap_off is at
- * work.
+ * write: of the frame, which the caller counts as mapped once more, to a slot of its own. False,
+ * and no change: none is free, or hf_swap_off is at work.
  * read: of a slot that an entry names, into a frame that is mapped once, by this call.
  * end: of either; the frame's count is the caller's.
  * Counts may pass their limit: that is for entries, and a call is over soon.

@@ -20,12 +20,12 @@ static inline uint64_t hf_span_frames(const struct hf_span *s)
 
 /*
  * One pin less on each frame that the spans touch, and what nobody holds any longer becomes free.
- * Every span is RAM, in one range, and none is empty. HF_ERR_NOT_PINNED: a frame has fewer pins than
- * the list gives back; nothing has changed.
+ * Every span is RAM, in one range, and none is empty. HF_ERR_NOT_PINNED: a frame has fewer pins
+ * than the list gives back; nothing has changed.
  *
  * A page may be in the list several times, so whether the list is good is only known after its last
- * page, and until then each page must stay as pinned as it is. So pins are first *claimed*, which is
- * counted beside them and no one else looks at, and then given back.
+ * page, and until then each page must stay as pinned as it is. So pins are first *claimed*, which
+ * is counted beside them and no one else looks at, and then given back.
  *
  * Takes phys->unpin_lock, so that no two lists claim at once, and then phys->lock, in batches.
  */

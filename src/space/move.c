@@ -115,7 +115,10 @@ uint64_t hf_move_need(const struct hf_move *m)
 
 /* ---- Moving ---- */
 
-/* The table at `level` for `va`, and those above, of this space's own. `look`: fork must come there. */
+/*
+ * The table at `level` for `va`, and those above, of this space's own. `look`: fork must come
+ * there.
+ */
 static hf_pfn table_for(struct hf_move *m, hf_va va, unsigned level, bool look)
 {
 	struct hf_mm *mm = m->from.mm;

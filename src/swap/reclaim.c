@@ -264,8 +264,8 @@ static bool split_cold(struct reclaim *r, const struct hf_walk *w, const struct 
 }
 
 /*
- * A shared table is looked at for all spaces: which addresses they have locked, and what they flush.
- * So their locks are held, too, from the first in the list to before `end`.
+ * A shared table is looked at for all spaces: which addresses they have locked, and what they
+ * flush. So their locks are held, too, from the first in the list to before `end`.
  */
 HF_UNCHECKED
 static void unlock_others(const struct reclaim *r, const struct hf_mm *own, const struct hf_mm *end)
@@ -401,8 +401,8 @@ static void take_written(struct reclaim *r, struct hf_walk *w)
 }
 
 /*
- * The second visit. The space may have ended meanwhile, and be another: which page it is that a leaf
- * leads to says the frame, and that one is still the same.
+ * The second visit. The space may have ended meanwhile, and be another: which page it is that a
+ * leaf leads to says the frame, and that one is still the same.
  */
 HF_HOLDS(spaces)
 static void visit_written(struct reclaim *r)

@@ -15,6 +15,7 @@ bool hf_writeout_add_locked(struct hf_phys *phys, struct hf_writeout *out, hf_va
 
 	if (!hf_store_write_locked(phys, &page->call, pfn))
 		return false;
+	hf_map_count_locked(phys, pfn, HF_LEVEL_PTE, true);
 	page->va = va;
 	page->good = false;
 	out->count++;

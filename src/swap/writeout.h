@@ -30,8 +30,8 @@ struct hf_writeout {
 };
 
 /*
- * One page more, with a slot for it; its leaf's table is locked, and the leaf loses write permission
- * before that lock is let go. False, and no change: no slot is free.
+ * One page more, with a slot for it; its leaf's table is locked, and the leaf loses write
+ * permission before that lock is let go. False, and no change: no slot is free.
  */
 HF_HOLDS(phys)
 bool hf_writeout_add_locked(struct hf_phys *phys, struct hf_writeout *out, hf_va va, hf_pfn pfn);

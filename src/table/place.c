@@ -9,13 +9,14 @@
  *   1. the leaves beside the new one, and those beside the one that this table got last;
  *   2. the nearest entries for the same mapping in the table above: huge leaves, and tables by the
  *      leaf that they got last;
- *   3. nobody: the page begins a new place, in a free block that all of the mapping fits in, or else
+ *   3. nobody: the page begins a new place, in a free block that all of the mapping fits in, or
+ *   else
  *      in the largest.
  * A frame that is taken is passed over. Nothing is set aside: places are far from each other
  * because the blocks that they begin in are, and frames for tables keep away from both.
  *
- * A copy of a page must not go by the leaves that are shared as its original is, whose neighbours are
- * taken. It goes by those that allow writing: they are the space's own.
+ * A copy of a page must not go by the leaves that are shared as its original is, whose neighbours
+ * are taken. It goes by those that allow writing: they are the space's own.
  */
 #include "place.h"
 
@@ -29,7 +30,10 @@
 
 #include <holdfast/phys.h>
 
-/* A table notes which four of its entries got the last new page, in fields that it has no other use for. */
+/*
+ * A table notes which four of its entries got the last new page, in fields that it has no other use
+ * for.
+ */
 #define GROUP 4
 
 void hf_place_note(const struct hf_phys *phys, hf_pfn table, hf_va va)

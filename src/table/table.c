@@ -34,8 +34,8 @@ static void clear_unmarked(hf_pte *e, uint64_t marks)
 }
 
 /*
- * A table with one reference and these marks, whose marked entries are still to be written; the others
- * are empty.
+ * A table with one reference and these marks, whose marked entries are still to be written; the
+ * others are empty.
  */
 static hf_pfn take_table(struct hf_phys *phys, uint64_t marks, struct hf_reserve *r)
 {
@@ -142,8 +142,8 @@ void hf_target_put(struct hf_phys *phys, hf_pte e, unsigned level)
 }
 
 /*
- * Empty the marked entries, of tables of which little is used: the frame will most likely be a table
- * again. True: it reads as zeros.
+ * Empty the marked entries, of tables of which little is used: the frame will most likely be a
+ * table again. True: it reads as zeros.
  */
 static bool clear_few(hf_pte *e, uint64_t marks)
 {
@@ -204,11 +204,11 @@ void hf_table_put(struct hf_phys *phys, hf_pfn table, unsigned level)
 }
 
 /*
- * Count one entry more to what *src leads to, and return what the new one is to be. Write permission
- * goes from both. No TLB can hold a writable translation through the old table: every branch to it
- * was write-protected when it became shared. A CPU may mark the old entry accessed meanwhile, at the
- * worst for nothing: the page then looks older than it is. False, and no change, at a count's
- * limit. phys->lock and the old table's held.
+ * Count one entry more to what *src leads to, and return what the new one is to be. Write
+ * permission goes from both. No TLB can hold a writable translation through the old table: every
+ * branch to it was write-protected when it became shared. A CPU may mark the old entry accessed
+ * meanwhile, at the worst for nothing: the page then looks older than it is. False, and no change,
+ * at a count's limit. phys->lock and the old table's held.
  */
 HF_HOLDS(phys)
 static bool copy_entry(struct hf_phys *phys, hf_pte *src, unsigned level, hf_pte *out)
@@ -223,9 +223,9 @@ static bool copy_entry(struct hf_phys *phys, hf_pte *src, unsigned level, hf_pte
 }
 
 /*
- * The same for a run, `most` entries at most, of leaves to small pages that lie one behind the other
- * in RAM and are marked alike: a full table is mostly that. Each page is counted already, so one
- * entry more concerns no block around it. Returns how many it has copied; it may be none.
+ * The same for a run, `most` entries at most, of leaves to small pages that lie one behind the
+ * other in RAM and are marked alike: a full table is mostly that. Each page is counted already, so
+ * one entry more concerns no block around it. Returns how many it has copied; it may be none.
  */
 HF_HOLDS(phys)
 static unsigned copy_run(const struct hf_phys *phys, hf_pte *src, hf_pte *dst, unsigned most)
@@ -279,9 +279,9 @@ static unsigned copy_entries(struct hf_phys *phys, hf_pte *src, hf_pte *dst, uns
 }
 
 /*
- * Write the entries that are marked in `src` to `dst`, with one more reference to what they lead to.
- * False, at a count's limit: no more references, and of `src` nothing has gone but write permission
- * that a shared table cannot give. phys->lock and the old table's held.
+ * Write the entries that are marked in `src` to `dst`, with one more reference to what they lead
+ * to. False, at a count's limit: no more references, and of `src` nothing has gone but write
+ * permission that a shared table cannot give. phys->lock and the old table's held.
  */
 HF_HOLDS(phys)
 static bool copy_marked(struct hf_phys *phys, hf_pte *src, hf_pte *dst, uint64_t marks,
@@ -426,7 +426,9 @@ static void write_parts(const struct hf_phys *phys, hf_pfn table, hf_pte leaf, u
 		parts[i] = hf_leaf_part(leaf, level, i);
 }
 
-/* Put the parts of `leaf`, written to `table`, in its place; `look` and `exclusive` as in table.h. */
+/*
+ * Put the parts of `leaf`, written to `table`, in its place; `look` and `exclusive` as in table.h.
+ */
 static void publish_parts(struct hf_mm *mm, hf_pte *entry, unsigned level, hf_va va, hf_pfn table,
 			  hf_pte leaf, bool exclusive, bool look)
 {

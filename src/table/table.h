@@ -4,8 +4,8 @@
  * branch entries that lead to it, and a lock that guards its entries whoever maps it.
  *
  * A table is *shared* while it has more than one reference. Shared tables change in these
- * ways only: entries are marked accessed; hf_table_make_exclusive and hf_table_arm take W out of them,
- * and branches in them that are unarmed become armed;
+ * ways only: entries are marked accessed; hf_table_make_exclusive and hf_table_arm take W out of
+ * them, and branches in them that are unarmed become armed;
  * pages go to the swap store and come back; reclaim takes accessed marks and W off and splits
  * huge leaves. All but what the hardware does is under the table's lock.
  *
@@ -99,8 +99,8 @@ bool hf_publishable(const struct hf_phys *phys, hf_pte was, hf_pte branch, unsig
  *  - every flush is done that the change owes: no CPU uses what *entry led to before;
  *  - what it led to before is not counted any more, so that "one leaf" and "one branch" mean
  *    one that can be reached.
- * Nothing else makes a branch allow writing (hf_branch_mkwrite); whoever needs one to deny it again, or
- * takes it away, holds the mm lock exclusively.
+ * Nothing else makes a branch allow writing (hf_branch_mkwrite); whoever needs one to deny it
+ * again, or takes it away, holds the mm lock exclusively.
  * => the table behind it has one reference. The table that *entry is in is exclusive, and locked or
  *    its mm locked exclusively; or nobody else can come to it yet.
  */
@@ -120,8 +120,8 @@ static inline void hf_publish(const struct hf_phys *phys, hf_pte *entry, unsigne
 
 /*
  * A table's *marks*, one bit for each eight entries (a cache line of them): set where one of
- * them is not empty. A mark may outlive its entries, but no entry is without its mark, so whoever is
- * after entries that are not empty goes by the marks, and a table costs what is used of it.
+ * them is not empty. A mark may outlive its entries, but no entry is without its mark, so whoever
+ * is after entries that are not empty goes by the marks, and a table costs what is used of it.
  * Guarded as the entries are. Entries become empty, or change, by hf_pte_set; what fills an
  * empty one is hf_table_fill.
  */
@@ -244,8 +244,8 @@ void hf_target_put(struct hf_phys *phys, hf_pte e, unsigned level);
 void hf_table_put(struct hf_phys *phys, hf_pfn table, unsigned level);
 
 /*
- * Put leaf `now` in the place of the leaf at `level` that `va` lies in. No CPU uses it before all have
- * forgotten the old one: on return none uses that.
+ * Put leaf `now` in the place of the leaf at `level` that `va` lies in. No CPU uses it before all
+ * have forgotten the old one: on return none uses that.
  * => the table that *entry is in is exclusive, and locked or its mm locked exclusively.
  */
 HF_HOLDS_SHARED(mm)

@@ -2,7 +2,9 @@
 /* What went wrong with files and shared memory. */
 #include "bugs.h"
 
-/* A file of which every page begins with its number plus 1, and which keeps what is written back. */
+/*
+ * A file of which every page begins with its number plus 1, and which keeps what is written back.
+ */
 struct file {
 	uint64_t words[1024];
 	unsigned writes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which schedules are run: all with at most so many preemptions, depth first (README.md says what is
- * left out, and why nothing is lost); or random ones by PCT; or one that is given.
+ * Which schedules are run: all with at most so many preemptions, depth first (README.md says what
+ * is left out, and why nothing is lost); or random ones by PCT; or one that is given.
  */
 #include "explore.h"
 

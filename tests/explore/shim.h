@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Included before every source of the core when it is compiled for the explorer (-include): the same
- * sources, in which every access to what threads share is a step of the explorer's. It stands in for
- * src/lib/atomic.h, for src/lib/lock.c, for the two calls that lock.h inlines, and for the moves of
- * memory; and it sees which frames are touched, so that resetting a world touches no others.
+ * Included before every source of the core when it is compiled for the explorer (-include): the
+ * same sources, in which every access to what threads share is a step of the explorer's. It stands
+ * in for src/lib/atomic.h, for src/lib/lock.c, for the two calls that lock.h inlines, and for the
+ * moves of memory; and it sees which frames are touched, so that resetting a world touches no
+ * others.
  */
 #ifndef HFX_SHIM_H
 #define HFX_SHIM_H

@@ -85,8 +85,8 @@ static void body_of_mappings_of_a_huge_page(struct machine *m, uint32_t limit)
 AT_EACH_LIMIT(mappings_of_a_huge_page)
 
 /*
- * A space may have one page of an object at several places, beside a pin. Fork takes none of them along:
- * however near the limit is, it succeeds, and the child's faults are what is refused.
+ * A space may have one page of an object at several places, beside a pin. Fork takes none of them
+ * along: however near the limit is, it succeeds, and the child's faults are what is refused.
  */
 static void body_of_mappings_of_an_object_page(struct machine *m, uint32_t limit)
 {

@@ -102,7 +102,9 @@ static void set_parts(struct scene *sc)
 	share_if_told(sc);
 }
 
-/* Only what was cut is in smaller leaves now: every huge leaf that the range does not touch stays. */
+/*
+ * Only what was cut is in smaller leaves now: every huge leaf that the range does not touch stays.
+ */
 static void expect_writes_as_told(struct scene *sc)
 {
 	struct hf_vma_info vma;

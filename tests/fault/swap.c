@@ -199,7 +199,9 @@ static bool fails_at(struct machine *m, const struct call *call, enum sharing sh
 {
 	bool came = false;
 
-	/* Again right after the failure; and after a look at what it has left, which changes that. */
+	/*
+	 * Again right after the failure; and after a look at what it has left, which changes that.
+	 */
 	for (unsigned look = 0; look < 2; look++) {
 		struct state *before;
 		enum hf_status st;

@@ -547,7 +547,9 @@ static void a_stream_gives_all_that_is_waited_for(void **state)
 
 /* write and its like. */
 
-/* A background save: all of a child's memory, of which it has touched nothing, and more than that. */
+/*
+ * A background save: all of a child's memory, of which it has touched nothing, and more than that.
+ */
 static void a_snapshot_writes_itself_to_a_file(void **state)
 {
 	const uint64_t len = 4 * MIB, half = 2 * MIB;

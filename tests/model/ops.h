@@ -35,7 +35,9 @@ void some_content(struct world *w, uint8_t *buf, uint64_t len);
 
 /* c->va and c->len from some_range, spoiled now and then. Always true. */
 bool pick_range(struct world *w, struct call *c);
-/* What hf_mmap comes to at c->src, where the model's answer is `status` without seals and limits. */
+/*
+ * What hf_mmap comes to at c->src, where the model's answer is `status` without seals and limits.
+ */
 enum hf_status check_map(struct call *c, enum hf_status status);
 /* Map memory for pages of this size; then it is advised, and mostly populated. */
 bool pick_huge_of(struct world *w, struct call *c, enum hf_advice advice);

@@ -112,7 +112,9 @@ static bool pick_mremap(struct world *w, struct call *c)
 	return true;
 }
 
-/* The old and the new place are reckoned one after the other: see done_mremap for what must hold. */
+/*
+ * The old and the new place are reckoned one after the other: see done_mremap for what must hold.
+ */
 static enum hf_status check_remap(struct call *c, enum hf_status status)
 {
 	const struct hf_limits *limits = &c->m->model.limits;

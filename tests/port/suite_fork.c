@@ -84,7 +84,9 @@ static void expect_apart(struct space *s, hf_va va, uint64_t seed, unsigned from
 		FILLED(s, va + apart[i] * PAGE, PAGE, seed);
 }
 
-/* Both sides have every page of a table that is hardly used, whichever copies it, again and again. */
+/*
+ * Both sides have every page of a table that is hardly used, whichever copies it, again and again.
+ */
 static void body_of_pages_apart_are_shared(struct machine *m, enum hf_fork_policy policy)
 {
 	struct space *s = space_new(m), *child, *grandchild;

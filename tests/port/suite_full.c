@@ -3,6 +3,8 @@
 #include "disk.h"
 #include "port.h"
 
+#include <pthread.h>
+
 static uint64_t reserve_bytes(struct machine *m)
 {
 	struct hf_phys_stats stats;
@@ -111,7 +113,9 @@ static void parts_go_when_memory_is_full(void **state)
 	CHECK(m);
 }
 
-/* All tables are shared with a child: each part that goes leaves them to it, and so needs its own. */
+/*
+ * All tables are shared with a child: each part that goes leaves them to it, and so needs its own.
+ */
 static void parts_of_shared_tables_go_when_memory_is_full(void **state)
 {
 	struct machine *m = *state;
@@ -144,8 +148,8 @@ static void parts_of_shared_tables_go_when_memory_is_full(void **state)
 }
 
 /*
- * Parts that free nothing, because a child has the pages, use the reserve up. Then they fail and change
- * nothing; what needs no table of its own still goes, and fills the reserve again.
+ * Parts that free nothing, because a child has the pages, use the reserve up. Then they fail and
+ * change nothing; what needs no table of its own still goes, and fills the reserve again.
  */
 static void a_reserve_is_used_up_and_filled(void **state)
 {
@@ -179,6 +183,88 @@ static void a_reserve_is_used_up_and_filled(void **state)
 	full_end(full);
 }
 
+/* What a child has is its parent's, too, so next to nothing is freed; it all goes nevertheless. */
+static void all_of_a_child_goes_when_memory_is_full(void **state)
+{
+	struct machine *m = *state;
+	struct space *s = space_new(m), *child;
+	const uint64_t reserve = reserve_bytes(m);
+	struct area a = areas(s);
+	struct full *full;
+
+	child = fork_space(s, HF_FORK_COPY);
+	full = fill_up(NULL, m);
+	OK(hf_munmap(child->mm, SPACE_LO, SPACE_LEN));
+	assert_true(reserve_bytes(m) + 2 * PAGE >= reserve);
+	CHECK(m);
+	FILLED(s, a.small, 2 * PMD_SIZE, 1);
+	fill_up(full, m);
+	OK(hf_munmap(s->mm, SPACE_LO, SPACE_LEN));
+	SAME(reserve_bytes(m), reserve);
+	space_end(child);
+	space_end(s);
+	full_end(full);
+}
+
+#define TURNS 24
+
+/* Cuts a part out of each shared table, which needs one of its own, and lets the rest go. */
+struct cutter {
+	struct space *s;
+	hf_va va;
+	enum hf_status st;
+	pthread_t thread;
+};
+
+static void *cut_away(void *arg)
+{
+	struct cutter *c = arg;
+
+	for (uint64_t i = 0; i < TURNS && !c->st; i++) {
+		hf_va at = c->va + i * PMD_SIZE;
+
+		c->st = hf_madvise(c->s->mm, at, PAGE, HF_ADV_DONTNEED);
+		if (!c->st)
+			c->st = hf_munmap(c->s->mm, at, PMD_SIZE);
+	}
+	return NULL;
+}
+
+/* They wait for each other: each has the whole reserve in its turn. */
+static void two_threads_give_back_when_memory_is_full(void **state)
+{
+	struct machine *m = *state;
+	const uint64_t reserve = reserve_bytes(m);
+	struct cutter c[2] = { 0 };
+	struct space *child[2];
+	struct full *full;
+
+	for (unsigned i = 0; i < 2; i++) {
+		c[i].s = space_new(m);
+		c[i].va = map_at(c[i].s, SPACE_LO, TURNS * PMD_SIZE, RW);
+		for (uint64_t k = 0; k < TURNS; k++) {
+			put(c[i].s, c[i].va + k * PMD_SIZE, k);
+			put(c[i].s, c[i].va + k * PMD_SIZE + PAGE, k);
+		}
+		child[i] = fork_space(c[i].s, HF_FORK_COPY);
+	}
+	full = fill_up(NULL, m);
+	for (unsigned i = 0; i < 2; i++)
+		SAME(pthread_create(&c[i].thread, NULL, cut_away, &c[i]), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		SAME(pthread_join(c[i].thread, NULL), 0);
+		OK(c[i].st);
+	}
+	CHECK(m);
+	for (unsigned i = 0; i < 2; i++) {
+		SAME(get(child[i], c[i].va + PMD_SIZE), 1);
+		space_end(child[i]);
+		space_end(c[i].s);
+	}
+	SAME(reserve_bytes(m), reserve);
+	full_end(full);
+}
+
 static void a_truncation_when_memory_is_full(void **state)
 {
 	const struct hf_object_config config = { .size = 2 * PMD_SIZE, .huge = HF_OBJECT_HUGE };
@@ -201,7 +287,9 @@ static void a_truncation_when_memory_is_full(void **state)
 	full_end(full);
 }
 
-/* Frames that are the core's, whatever for, are not the host's to free; nor is one that it freed. */
+/*
+ * Frames that are the core's, whatever for, are not the host's to free; nor is one that it freed.
+ */
 static void no_frame_but_the_hosts_is_freed(void **state)
 {
 	struct machine *m = *state;
@@ -229,8 +317,12 @@ static void no_frame_but_the_hosts_is_freed(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	TEST(parts_go_when_memory_is_full),    TEST(parts_of_shared_tables_go_when_memory_is_full),
-	TEST(a_reserve_is_used_up_and_filled), TEST(a_truncation_when_memory_is_full),
+	TEST(parts_go_when_memory_is_full),
+	TEST(parts_of_shared_tables_go_when_memory_is_full),
+	TEST(all_of_a_child_goes_when_memory_is_full),
+	TEST(two_threads_give_back_when_memory_is_full),
+	TEST(a_reserve_is_used_up_and_filled),
+	TEST(a_truncation_when_memory_is_full),
 	TEST(no_frame_but_the_hosts_is_freed),
 };
 SUITE(suite_full, tests);

@@ -509,7 +509,9 @@ static void no_space_goes_on_using_what_went(void **state)
 	hf_va va = map_filled(p, HF_LEVEL_PTE, 30, 1);
 	struct hoard hoard;
 
-	/* The hand comes to the youngest first, which ages the pages, and takes them of the next. */
+	/*
+	 * The hand comes to the youngest first, which ages the pages, and takes them of the next.
+	 */
 	c = fork_space(p, HF_FORK_COPY);
 	e = fork_space(p, HF_FORK_COPY);
 	FILLED(e, va, 30 * PAGE, 1);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is reachable is right: chosen interleavings. One thread is stopped at a trace point, where it
- * has published something or is about to; meanwhile CPUs of the same space go on. Nothing waits for
- * a time: if the stopped thread holds what the others need, the program hangs, and its runner
+ * What is reachable is right: chosen interleavings. One thread is stopped at a trace point, where
+ * it has published something or is about to; meanwhile CPUs of the same space go on. Nothing waits
+ * for a time: if the stopped thread holds what the others need, the program hangs, and its runner
  * sees that.
  *
  * Sources: this file and, of tests/port, common.c disk.c state.c port_soft.c.

@@ -2,8 +2,8 @@
 /*
  * Two spaces map one file, and a thread runs in each: every page has a word for each of them. A
  * third thread truncates the file and lets it grow, a fourth writes it back. Each writer knows
- * what its words in the part that stays must be, in its space, in children that it forks, and in the
- * end in the store.
+ * what its words in the part that stays must be, in its space, in children that it forks, and in
+ * the end in the store.
  *
  * Run under ThreadSanitizer, too.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * No call holds phys->lock for long, however much memory it is about. The core is compiled into this
- * program with a counter of what is done in one hold.
+ * No call holds phys->lock for long, however much memory it is about. The core is compiled into
+ * this program with a counter of what is done in one hold.
  */
 #include "unit.h"
 

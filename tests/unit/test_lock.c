@@ -394,7 +394,9 @@ static void open_gate(struct gate *g)
 	pthread_mutex_unlock(&g->mutex);
 }
 
-/* Where there is a wait, it is called once or, woken without cause, a few times; not over and over. */
+/*
+ * Where there is a wait, it is called once or, woken without cause, a few times; not over and over.
+ */
 static void expect_sleep(struct task *t)
 {
 	struct gate *g = &t->h->gate;

@@ -204,7 +204,10 @@ static void every_order_comes_aligned(void **state)
 /* Halves appear all the way down, and become one again. */
 static void a_block_is_halved_and_made_whole(void **state)
 {
-	/* The zero page and the reserve take the lowest range, the index the highest: the middle one is one block. */
+	/*
+	 * The zero page and the reserve take the lowest range, the index the highest: the middle
+	 * one is one block.
+	 */
 	const struct range ranges[] = { { MIB, 20 * PAGE }, { GIB, GIB }, { 3 * GIB, PAGE } };
 	struct memory *m = memory_new(ranges, 3, &quiet_port, NULL, 0);
 	struct hf_phys_stats before, after;

@@ -18,9 +18,9 @@ static void free_only(struct memory *m, hf_pa *taken, size_t count, uint64_t pa)
 }
 
 /*
- * Two ranges that touch (beside a third), and a buffer whose two pages lie on both sides of the border. The
- * list must have two spans (the host's view of the ranges need not be contiguous), and go
- * back as it came.
+ * Two ranges that touch (beside a third), and a buffer whose two pages lie on both sides of the
+ * border. The list must have two spans (the host's view of the ranges need not be contiguous), and
+ * go back as it came.
  */
 static void spans_do_not_cross_ranges(void **state)
 {

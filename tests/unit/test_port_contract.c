@@ -977,8 +977,8 @@ static void prepare_beside_a_rival(void *host, hf_pa pa, uint64_t len)
 }
 
 /*
- * A table with a pinned page is shared leaf by leaf. Its other pages have two leaves, and the survey finds
- * room for the third; then the grandchild copies its table, and takes that.
+ * A table with a pinned page is shared leaf by leaf. Its other pages have two leaves, and the
+ * survey finds room for the third; then the grandchild copies its table, and takes that.
  */
 static void a_fork_that_loses_its_room_is_undone(void **state)
 {

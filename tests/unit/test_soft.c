@@ -46,8 +46,8 @@ static void check_leaf_flushes(struct rig *rig, unsigned level, bool whole)
 	OK(try_fetch(rig, va));
 
 	/*
-	 * Write: reads and fetches go on. The store faults, which forgets the leaf; but on AArch64 a
-	 * fault handler forgets after a permission fault alone, and this is none.
+	 * Write: reads and fetches go on. The store faults, which forgets the leaf; but on AArch64
+	 * a fault handler forgets after a permission fault alone, and this is none.
 	 */
 	flush(rig, at, len, HF_FLUSH_WRITE);
 	OK(try_load(rig, va));
