@@ -27,9 +27,16 @@ struct hf_object;
 
 /*
  * Where the contents come from and go to. What holds for the port's functions (port.h) holds
- * for these: any thread, no call back into Holdfast. They may block. Faults on the same object
- * wait meanwhile; faults and pins of other memory do not. A call that needs a space for itself
- * (mmap, fork) waits if a fault in that space waits for the pager.
+ * for these: any thread, no call back into Holdfast. They may block, and be called for several pages
+ * at once. No lock of a space, of an object's pages or of the memory is held meanwhile: only those
+ * wait who need the very page, and as follows, for the others' calls of the same object:
+ *  - hf_object_sync and hf_msync write back one at a time, and hf_object_truncate waits for them;
+ *  - whoever gives the last reference up (hf_object_put, hf_munmap, hf_mm_destroy or whatever takes the last
+ *    mapping away) waits until no `get` and no write-back that others have called for is under way.
+ *    What it unmaps has gone before. A host that does not want to wait there, because its pager may never
+ *    return, keeps a reference of its own.
+ * A truncation does not wait for `get`: what it returns for a page that has been truncated since, in whole
+ * or in part, is dropped, and who wants the page looks again.
  *
  * `offset` is where in the object, in bytes, a multiple of `len`; `page` is plain memory of `len`
  * bytes: 4 KiB, or as large as the object's pages are (enum hf_object_huge).
@@ -38,7 +45,7 @@ struct hf_pager {
 	/*
 	 * Supply the contents of a page. It reads as zeros when the call is made: what lies
 	 * beyond the end of the data may be left. Any status but HF_OK means that there is
-	 * no page: the access that wanted it gets HF_ERR_BUS, and the next one asks again.
+	 * no page: the accesses that wanted it get HF_ERR_BUS, and the next one asks again.
 	 * Required.
 	 */
 	enum hf_status (*get)(void *host, uint64_t offset, void *page, uint64_t len);
@@ -98,8 +105,9 @@ enum hf_status hf_object_get(struct hf_object *object);
 
 /*
  * Give a reference of hf_object_create or hf_object_get back. If it is the last, every dirty page
- * is written back and every page put (struct hf_pager) before this returns. A mapping that is the
- * last reference does the same in hf_munmap, hf_mm_destroy or whatever else takes it away.
+ * is written back and every page put (struct hf_pager), by this thread, before this returns. A mapping that
+ * is the last reference does the same in hf_munmap, hf_mm_destroy or whatever else takes it away. Nobody
+ * is in the pager then, and nobody will be.
  * HF_ERR_INVAL: mappings alone refer to the object, the host has no reference left to give back. (Nobody
  * can tell what a pointer leads to after the last reference.)
  */
@@ -133,7 +141,7 @@ enum hf_status hf_object_write(struct hf_object *object, uint64_t offset, const 
  * HF_ERR_OVERFLOW: the same, at a count's limit.
  * On these nothing has changed, but accesses beyond `size` may have been bus errors meanwhile.
  * Goes through all spaces of the memory, taking each one's lock exclusively; none can begin, end
- * or fork meanwhile.
+ * or fork meanwhile. `put` is called after that.
  */
 enum hf_status hf_object_truncate(struct hf_object *object, uint64_t size);
 

@@ -81,8 +81,7 @@ struct hf_phys {
 	uint32_t spares_astray;	   /* and how many lie elsewhere */
 	hf_pfn zero[2];		   /* the zero page, small and huge */
 	struct hf_mm *spaces;	   /* every live space of this memory */
-	struct hf_object *objects; /* every object that has references */
-	struct hf_object *dead;	   /* those that have lost the last one, and are about to end */
+	struct hf_object *objects; /* every object, until it has ended */
 	/* Swap: */
 	const struct hf_store *store;
 	uint32_t swapping;    /* there is a store; read without the lock */

@@ -115,7 +115,7 @@ static bool next_shared(struct hf_mm *mm, hf_va *va, hf_va end, struct hf_vma *o
 	if (found) {
 		*out = hf_vma_part(out, *va, end);
 		*va = out->end;
-		hf_object_ref(out->object);
+		hf_object_hold(out->object);
 	}
 	hf_mm_unlock_shared(mm);
 	return found;
@@ -153,7 +153,7 @@ enum hf_status hf_msync(struct hf_mm *mm, hf_va va, uint64_t len, unsigned flags
 	while (next_shared(mm, &va, end, &v)) {
 		enum hf_status one = hf_object_sync(v.object, v.offset, v.end - v.start);
 
-		hf_object_unref(v.object);
+		hf_object_release(v.object);
 		st = st ? st : one;
 	}
 	return st;

@@ -24,13 +24,21 @@
 #include <holdfast/mm.h>
 #include <holdfast/object.h>
 
+/*
+ * The size that all see from now on. What mappings wrote beyond the end, in its page, never was a
+ * part of the object: before the object grows over it, it is cleared. What a pager is asked for from
+ * there on is asked anew.
+ */
 static uint64_t set_size(struct hf_object *o, uint64_t size)
 {
 	uint64_t old;
 
 	hf_object_lock(o);
 	old = o->size;
+	if (size > old)
+		hf_pages_clear_tail(o, old);
 	o->size = size;
+	hf_requests_end(o, hf_min_va(old, size), UINT64_MAX, HF_OK);
 	hf_object_unlock(o);
 	return old;
 }
@@ -88,14 +96,13 @@ enum hf_status hf_object_truncate(struct hf_object *o, uint64_t size)
 	to = hf_page_up(old);
 	if (from < to)
 		st = shrink(o, from, to);
+	if (!st && from < to)
+		hf_pages_drop(o, from, UINT64_MAX);
 	hf_object_lock(o);
 	if (st)
 		o->size = old;
-	else if (from < to)
-		hf_pages_drop(o, from);
-	/* What mappings wrote beyond the end, in its page, never was a part of the object. */
-	if (!st)
-		hf_pages_clear_tail(o, hf_min_va(old, size));
+	else if (size < old)
+		hf_pages_clear_tail(o, size);
 	hf_object_unlock(o);
 	hf_object_change_unlock(o);
 	return st;

@@ -41,19 +41,37 @@ static struct chunk object_chunk_at(const struct hf_object *o, uint64_t offset, 
 	return c;
 }
 
-/* Every page of the range is there, and dirty if it is to be written. object->lock held. */
+/*
+ * Every page of the range is there, and dirty if it is to be written. object->lock held. Where the
+ * pager has to supply one, it is let go; then all is looked at once more.
+ */
 HF_HOLDS(object)
-static enum hf_status prepare_pages(struct hf_object *o, uint64_t offset, uint64_t end, bool write)
+static enum hf_status prepare_pages(struct hf_object *o, uint64_t offset, uint64_t len, bool write)
 {
-	while (offset < end) {
-		struct hf_object_page page;
-		enum hf_status st = hf_pages_get(o, offset, HF_LEVEL_PTE, write, &page);
+	enum hf_status st = check_bytes(o, offset, len);
+	uint64_t at = offset;
+	bool again = false;
 
-		if (st)
-			return st;
-		offset = hf_level_base(offset, page.level) + hf_level_size(page.level);
+	while (!st && at < offset + len) {
+		struct hf_object_page page;
+
+		st = hf_pages_get(o, at, HF_LEVEL_PTE, write, &page);
+		if (st == HF_ERR_PENDING) {
+			hf_object_unlock(o);
+			st = hf_object_fetch(o, at, HF_LEVEL_PTE);
+			hf_object_lock(o);
+			st = st ? st : check_bytes(o, offset, len);
+			again = true;
+			continue;
+		}
+		if (!st)
+			at = hf_level_base(at, page.level) + hf_level_size(page.level);
+		if (!st && at >= offset + len && again) {
+			at = offset;
+			again = false;
+		}
 	}
-	return HF_OK;
+	return st;
 }
 
 enum hf_status hf_object_read(struct hf_object *o, uint64_t offset, void *buf, uint64_t len)
@@ -63,9 +81,7 @@ enum hf_status hf_object_read(struct hf_object *o, uint64_t offset, void *buf, u
 	char *to = buf;
 
 	hf_object_lock(o);
-	st = check_bytes(o, offset, len);
-	if (!st && o->pager)
-		st = prepare_pages(o, offset, end, false);
+	st = o->pager ? prepare_pages(o, offset, len, false) : check_bytes(o, offset, len);
 	while (!st && offset < end) {
 		struct chunk c = object_chunk_at(o, offset, end);
 
@@ -87,9 +103,7 @@ enum hf_status hf_object_write(struct hf_object *o, uint64_t offset, const void 
 	enum hf_status st;
 
 	hf_object_lock(o);
-	st = check_bytes(o, offset, len);
-	if (!st)
-		st = prepare_pages(o, offset, end, true);
+	st = prepare_pages(o, offset, len, true);
 	while (!st && offset < end) {
 		struct chunk c = object_chunk_at(o, offset, end);
 

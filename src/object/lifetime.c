@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Objects: begin, end, references. */
 #include "../arch/entry.h"
+#include "../lib/atomic.h"
+#include "../lib/lock.h"
+#include "../lib/panic.h"
 #include "../phys/buddy.h"
 #include "../phys/frame.h"
 #include "../phys/reserve.h"
@@ -21,7 +24,7 @@ static enum hf_status check_object_config(const struct hf_object_config *c)
 	return c->size > hf_object_max() ? HF_ERR_RANGE : HF_OK;
 }
 
-static void enlist(struct hf_object *o)
+static void enlist_object(struct hf_object *o)
 {
 	struct hf_phys *phys = o->phys;
 
@@ -59,7 +62,7 @@ enum hf_status hf_object_create(struct hf_phys *phys, const struct hf_object_con
 		.refs = 1,
 		.host_refs = 1,
 	};
-	enlist(o);
+	enlist_object(o);
 	*out = o;
 	return HF_OK;
 }
@@ -71,56 +74,88 @@ void hf_object_ref(struct hf_object *o)
 	hf_phys_unlock(o->phys);
 }
 
-void hf_object_unref_locked(struct hf_object *o)
+void hf_object_unref_locked(struct hf_object *o, struct hf_object **dead)
 {
-	struct hf_phys *phys = o->phys;
-
 	if (--o->refs)
 		return;
+	if (!dead)
+		hf_panic_at(o->phys, "an object's last reference went where it must not", 0, 0, 0);
+	o->next_dead = *dead;
+	*dead = o;
+}
+
+void hf_object_unref(struct hf_object *o)
+{
+	hf_phys_lock(o->phys);
+	hf_object_unref_locked(o, NULL);
+	hf_phys_unlock(o->phys);
+}
+
+void hf_object_hold(struct hf_object *o)
+{
+	hf_phys_lock(o->phys);
+	hf_add32(&o->holds, 1);
+	hf_phys_unlock(o->phys);
+}
+
+/* Whoever ends the object may do so as soon as phys->lock is let go; its frame stays RAM. */
+void hf_object_release(struct hf_object *o)
+{
+	struct hf_phys *phys = o->phys;
+	bool last;
+
+	hf_phys_lock(phys);
+	last = !hf_sub32(&o->holds, 1);
+	hf_phys_unlock(phys);
+	if (last)
+		hf_wake_all(phys, &o->holds);
+}
+
+/* Wait for the calls that are still in an object which nobody refers to: no new ones begin. */
+static void wait_for_holders(struct hf_object *o)
+{
+	uint32_t holds;
+
+	for (;;) {
+		hf_phys_lock(o->phys);
+		holds = o->holds;
+		hf_phys_unlock(o->phys);
+		if (!holds)
+			return;
+		hf_wait_for(o->phys, &o->holds, holds);
+	}
+}
+
+/* Nobody refers to the object any more. No lock held. */
+static void end_object(struct hf_object *o)
+{
+	struct hf_phys *phys = o->phys;
+	hf_pfn self = o->self;
+
+	hf_object_lock(o);
+	hf_requests_end(o, 0, UINT64_MAX, HF_OK); /* who waits finds no mapping any more */
+	hf_object_unlock(o);
+	wait_for_holders(o);
+	hf_pages_end(o);
+	hf_phys_lock(phys);
 	if (o->next)
 		o->next->prev = o->prev;
 	if (o->prev)
 		o->prev->next = o->next;
 	else
 		phys->objects = o->next;
-	o->next = phys->dead;
-	phys->dead = o;
-}
-
-void hf_object_unref(struct hf_object *o)
-{
-	struct hf_phys *phys = o->phys;
-
-	hf_phys_lock(phys);
-	hf_object_unref_locked(o);
+	hf_frame_set_kind(hf_frame_at(phys, self), HF_FRAME_PLAIN);
+	hf_block_free_locked(phys, self, 0);
 	hf_phys_unlock(phys);
-	hf_objects_reap(phys);
 }
 
-static struct hf_object *take_dead(struct hf_phys *phys)
+void hf_objects_end(struct hf_object *dead)
 {
-	struct hf_object *o;
+	while (dead) {
+		struct hf_object *o = dead;
 
-	hf_phys_lock(phys);
-	o = phys->dead;
-	if (o)
-		phys->dead = o->next;
-	hf_phys_unlock(phys);
-	return o;
-}
-
-void hf_objects_reap(struct hf_phys *phys)
-{
-	struct hf_object *o;
-
-	while ((o = take_dead(phys))) {
-		hf_pfn self = o->self;
-
-		hf_pages_end(o);
-		hf_phys_lock(phys);
-		hf_frame_set_kind(hf_frame_at(phys, self), HF_FRAME_PLAIN);
-		hf_block_free_locked(phys, self, 0);
-		hf_phys_unlock(phys);
+		dead = o->next_dead;
+		end_object(o);
 	}
 }
 
@@ -142,15 +177,16 @@ enum hf_status hf_object_put(struct hf_object *o)
 {
 	struct hf_phys *phys = o->phys;
 	enum hf_status st = HF_ERR_INVAL;
+	struct hf_object *dead = NULL;
 
 	hf_phys_lock(phys);
 	if (o->host_refs) {
 		o->host_refs--;
-		hf_object_unref_locked(o);
+		hf_object_unref_locked(o, &dead);
 		st = HF_OK;
 	}
 	hf_phys_unlock(phys);
-	hf_objects_reap(phys);
+	hf_objects_end(dead);
 	return st;
 }
 

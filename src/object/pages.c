@@ -62,8 +62,7 @@ bool hf_pages_find(const struct hf_object *o, uint64_t offset, struct hf_object_
 
 /* ---- Making a page ---- */
 
-/* A page of this level fits around `offset`: before the end, and nothing is there yet. */
-static bool fits(const struct hf_object *o, uint64_t offset, unsigned level)
+bool hf_pages_fit(const struct hf_object *o, uint64_t offset, unsigned level)
 {
 	if (hf_level_base(offset, level) + hf_level_size(level) > hf_object_end(o))
 		return false;
@@ -147,33 +146,21 @@ static bool alloc_page_locked(struct hf_object *o, uint64_t offset, unsigned lev
 	return true;
 }
 
-static void free_block(struct hf_object *o, hf_pfn pfn, unsigned level)
+bool hf_pages_block(struct hf_object *o, uint64_t offset, unsigned level, hf_pfn *out, bool *clean)
+{
+	bool ok;
+
+	hf_phys_lock(o->phys);
+	ok = alloc_page_locked(o, offset, level, out, clean);
+	hf_phys_unlock(o->phys);
+	return ok;
+}
+
+void hf_pages_unblock(struct hf_object *o, hf_pfn pfn, unsigned level)
 {
 	hf_phys_lock(o->phys);
 	hf_map_put_locked(o->phys, pfn, level);
 	hf_phys_unlock(o->phys);
-}
-
-/* A block with the contents of the page at `offset`. */
-static enum hf_status make_block(struct hf_object *o, uint64_t offset, unsigned level, hf_pfn *out)
-{
-	const uint64_t size = hf_level_size(level);
-	bool clean, ok;
-
-	hf_phys_lock(o->phys);
-	ok = alloc_page_locked(o, offset, level, out, &clean);
-	hf_phys_unlock(o->phys);
-	if (!ok)
-		return HF_ERR_NOMEM;
-	hf_block_prepare(o->phys, *out, level);
-	if (!clean)
-		hf_block_clear(o->phys, *out, hf_level_order(level));
-	if (o->pager &&
-	    o->pager->get(o->host, offset & ~(size - 1), hf_frame_ptr(o->phys, *out), size)) {
-		free_block(o, *out, level);
-		return HF_ERR_BUS;
-	}
-	return HF_OK;
 }
 
 static void mark_page(struct hf_object *o, hf_pfn pfn, unsigned level, bool page)
@@ -191,27 +178,50 @@ static void note(struct hf_object *o, uint64_t offset)
 	hf_phys_unlock(o->phys);
 }
 
-static enum hf_status make_page(struct hf_object *o, uint64_t offset, unsigned level,
-				struct hf_object_page *out)
+/* The block becomes the page at `offset`; tables come out of the reserve. */
+static void enter_page(struct hf_object *o, uint64_t offset, unsigned level, hf_pfn pfn,
+		       struct hf_reserve *r)
+{
+	struct hf_found s = make_spot(o, offset, level, r);
+
+	fill_entry(o, &s, offset, hf_leaf_make(pfn, level, HF_PROT_READ));
+	mark_page(o, pfn, level, true);
+	if (level == HF_LEVEL_PTE)
+		note(o, offset);
+}
+
+HF_HOLDS(object)
+enum hf_status hf_pages_put(struct hf_object *o, uint64_t offset, unsigned level, hf_pfn pfn)
 {
 	struct hf_reserve r = HF_RESERVE_EMPTY;
-	enum hf_status st;
+
+	HF_ASSERT(o->phys, hf_lock_held(&o->lock));
+	if (!hf_reserve_fill(o->phys, &r, missing(o, offset, level)))
+		return HF_ERR_NOMEM;
+	enter_page(o, offset, level, pfn, &r);
+	hf_reserve_drain(o->phys, &r);
+	return HF_OK;
+}
+
+/* A page of zeros. */
+HF_HOLDS(object)
+static enum hf_status make_page(struct hf_object *o, uint64_t offset, unsigned level)
+{
+	struct hf_reserve r = HF_RESERVE_EMPTY;
 	hf_pfn pfn;
+	bool clean, ok;
 
 	if (!hf_reserve_fill(o->phys, &r, missing(o, offset, level)))
 		return HF_ERR_NOMEM;
-	st = make_block(o, offset, level, &pfn);
-	if (!st) {
-		struct hf_found s = make_spot(o, offset, level, &r);
-
-		*out = (struct hf_object_page){ pfn, level, s.entry };
-		fill_entry(o, &s, offset, hf_leaf_make(pfn, level, HF_PROT_READ));
-		mark_page(o, pfn, level, true);
-		if (level == HF_LEVEL_PTE)
-			note(o, offset);
+	ok = hf_pages_block(o, offset, level, &pfn, &clean);
+	if (ok) {
+		hf_block_prepare(o->phys, pfn, level);
+		if (!clean)
+			hf_block_clear(o->phys, pfn, hf_level_order(level));
+		enter_page(o, offset, level, pfn, &r);
 	}
 	hf_reserve_drain(o->phys, &r);
-	return st;
+	return ok ? HF_OK : HF_ERR_NOMEM;
 }
 
 enum hf_status hf_pages_get(struct hf_object *o, uint64_t offset, unsigned want, bool write,
@@ -223,16 +233,19 @@ enum hf_status hf_pages_get(struct hf_object *o, uint64_t offset, unsigned want,
 	HF_ASSERT(o->phys, hf_lock_held(&o->lock));
 	if (offset >= hf_object_end(o))
 		return HF_ERR_BUS;
-	if (hf_pages_find(o, offset, out)) {
-		st = HF_OK;
-	} else {
+	if (!hf_pages_find(o, offset, out)) {
+		if (o->pager)
+			return HF_ERR_PENDING;
 		for (level++; level-- && st == HF_ERR_NOMEM;)
-			if (!level || fits(o, offset, level))
-				st = make_page(o, offset, level, out);
+			if (!level || hf_pages_fit(o, offset, level))
+				st = make_page(o, offset, level);
+		if (st)
+			return st;
+		hf_pages_find(o, offset, out);
 	}
-	if (!st && write && hf_object_tracks(o))
+	if (write && hf_object_tracks(o))
 		hf_pte_set(out->entry, hf_leaf_mkwrite(hf_pte_get(out->entry)));
-	return st;
+	return HF_OK;
 }
 
 /*
@@ -254,69 +267,14 @@ enum hf_status hf_object_get_page(struct hf_object *o, uint64_t offset, unsigned
 	enum hf_status st;
 
 	hf_object_lock(o);
-	if (o->pager && offset < hf_object_end(o) && !hf_pages_find(o, offset, out))
-		st = HF_ERR_PENDING;
-	else
-		st = hf_pages_get(o, offset, want, write, out);
+	st = hf_pages_get(o, offset, want, write, out);
 	if (!st)
 		stay_before_end(o, offset, out);
 	hf_object_unlock(o);
 	return st;
 }
 
-enum hf_status hf_object_fetch(struct hf_object *o, uint64_t offset, unsigned want)
-{
-	struct hf_object_page page;
-	enum hf_status st;
-
-	hf_object_lock(o);
-	st = hf_pages_get(o, offset, want, false, &page);
-	hf_object_unlock(o);
-	return st;
-}
-
 /* ---- Taking pages out ---- */
-
-/* A page leaves the object: back to the pager, which may have to keep it first. */
-static void give_back(struct hf_object *o, uint64_t offset, hf_pte leaf, unsigned level)
-{
-	const struct hf_pager *pager = o->pager;
-	const void *page = hf_frame_ptr(o->phys, hf_pte_pfn(leaf));
-	bool dirty = hf_leaf_writable(leaf) && offset < o->size;
-
-	mark_page(o, hf_pte_pfn(leaf), level, false);
-	if (!pager)
-		return;
-	if (dirty && pager->writeback)
-		dirty = pager->writeback(o->host, offset, page,
-					 hf_min_va(hf_level_size(level), o->size - offset));
-	if (pager->put)
-		pager->put(o->host, offset, page, hf_level_size(level), dirty);
-}
-
-static void give_all_back(struct hf_object *o, hf_pfn table, uint64_t base, unsigned level)
-{
-	const hf_pte *entries = hf_table_entries(o->phys, table);
-	const uint64_t marks = hf_table_marks(o->phys, table);
-
-	hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES) {
-		uint64_t offset = base + i * hf_level_size(level);
-
-		if (hf_pte_branch(entries[i], level))
-			give_all_back(o, hf_pte_pfn(entries[i]), offset, level - 1);
-		else if (hf_pte_leaf(entries[i], level))
-			give_back(o, offset, entries[i], level);
-	}
-}
-
-void hf_pages_end(struct hf_object *o)
-{
-	if (o->root.v == HF_NIL)
-		return;
-	give_all_back(o, o->root, 0, o->top);
-	hf_table_put(o->phys, o->root, o->top);
-	o->root.v = HF_NIL;
-}
 
 /* A page becomes 512 smaller ones where it lies; one table of the reserve. */
 static enum hf_status split_page(struct hf_object *o, const struct hf_object_page *page,
@@ -360,46 +318,104 @@ enum hf_status hf_pages_cut(struct hf_object *o, uint64_t offset)
 	return st;
 }
 
-/* Take out what begins at `from` or later; returns whether nothing is left of the table. */
-static bool drop_pages(struct hf_object *o, hf_pfn table, uint64_t base, unsigned level,
-		       uint64_t from)
+static bool take_out_pages(struct hf_object *o, hf_pfn table, uint64_t base, unsigned level,
+			   struct hf_leaving *l);
+
+/* What is at `offset` goes, if there is room for it and it is all in the range. */
+static bool take_out_entry(struct hf_object *o, hf_pte e, uint64_t offset, unsigned level,
+			   struct hf_leaving *l)
+{
+	if (offset + hf_level_size(level) <= l->from || offset >= l->to ||
+	    l->count == HF_LEAVING_MAX)
+		return false;
+	if (hf_pte_branch(e, level)) {
+		if (!take_out_pages(o, hf_pte_pfn(e), offset, level - 1, l))
+			return false;
+		hf_table_put(o->phys, hf_pte_pfn(e), level - 1);
+		return true;
+	}
+	if (offset < l->from || offset + hf_level_size(level) > l->to)
+		return false;
+	mark_page(o, hf_pte_pfn(e), level, false);
+	l->pages[l->count++] = (struct hf_leaving_page){
+		.offset = offset,
+		.pfn = hf_pte_pfn(e),
+		.level = level,
+		.dirty = l->keep && hf_leaf_writable(e) && offset < o->size,
+	};
+	return true;
+}
+
+/* As many pages of [l->from, l->to) as there is room for; whether nothing is left of the table. */
+static bool take_out_pages(struct hf_object *o, hf_pfn table, uint64_t base, unsigned level,
+			   struct hf_leaving *l)
 {
 	hf_pte *entries = hf_table_entries(o->phys, table);
 	const uint64_t marks = hf_table_marks(o->phys, table);
 	bool empty = true;
 
 	hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES) {
-		uint64_t offset = base + i * hf_level_size(level);
 		hf_pte e = hf_pte_get(&entries[i]);
 
 		if (hf_pte_none(e))
 			continue;
-		if (hf_pte_branch(e, level)) {
-			if (offset + hf_level_size(level) <= from ||
-			    !drop_pages(o, hf_pte_pfn(e), offset, level - 1, from)) {
-				empty = false;
-				continue;
-			}
+		if (take_out_entry(o, e, base + i * hf_level_size(level), level, l))
 			hf_pte_set(&entries[i], (hf_pte){ 0 });
-			hf_table_put(o->phys, hf_pte_pfn(e), level - 1);
-		} else if (offset < from) {
+		else
 			empty = false;
-		} else {
-			hf_pte_set(&entries[i], (hf_pte){ 0 });
-			give_back(o, offset, e, level);
-			free_block(o, hf_pte_pfn(e), level);
-		}
 	}
 	return empty;
 }
 
-void hf_pages_drop(struct hf_object *o, uint64_t from)
+/* Back to the pager, which may have to keep it first. */
+static void give_page(const struct hf_object *o, const struct hf_leaving_page *p)
 {
-	HF_ASSERT(o->phys, hf_lock_held(&o->lock));
-	if (o->root.v == HF_NIL || !drop_pages(o, o->root, 0, o->top, from))
+	const struct hf_pager *pager = o->pager;
+	const void *page = hf_frame_ptr(o->phys, p->pfn);
+	const uint64_t size = hf_level_size(p->level);
+	bool dirty = p->dirty;
+
+	if (!pager)
 		return;
-	hf_table_put(o->phys, o->root, o->top);
-	o->root.v = HF_NIL;
+	if (dirty && pager->writeback)
+		dirty = pager->writeback(o->host, p->offset, page,
+					 hf_min_va(size, o->size - p->offset));
+	if (pager->put)
+		pager->put(o->host, p->offset, page, size, dirty);
+}
+
+/* Take all pages of the range out, in batches. No lock held. */
+static void drop_range(struct hf_object *o, struct hf_leaving *l)
+{
+	do {
+		hf_object_lock(o);
+		l->count = 0;
+		if (o->root.v != HF_NIL && take_out_pages(o, o->root, 0, o->top, l)) {
+			hf_table_put(o->phys, o->root, o->top);
+			o->root.v = HF_NIL;
+		}
+		o->leaving = l->count ? l : NULL;
+		hf_object_unlock(o);
+		for (unsigned i = 0; i < l->count; i++) {
+			give_page(o, &l->pages[i]);
+			hf_pages_unblock(o, l->pages[i].pfn, l->pages[i].level);
+			l->pages[i].pfn.v = HF_NIL;
+		}
+	} while (l->count);
+}
+
+void hf_pages_drop(struct hf_object *o, uint64_t from, uint64_t to)
+{
+	struct hf_leaving l = { .from = from, .to = to };
+
+	drop_range(o, &l);
+}
+
+void hf_pages_end(struct hf_object *o)
+{
+	struct hf_leaving l = { .to = UINT64_MAX, .keep = true };
+
+	drop_range(o, &l);
 }
 
 void hf_pages_clear_tail(struct hf_object *o, uint64_t offset)

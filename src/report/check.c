@@ -50,6 +50,12 @@ static bool is_marked(const struct check *c, hf_pfn table, unsigned index, hf_pt
 	       hf_next_marked(hf_table_marks(c->phys, table), index, index + 1) == index;
 }
 
+/* A truncation is under way, and its pager is at work. */
+static bool is_leaving(const struct hf_object *o, uint64_t offset)
+{
+	return o->leaving && offset >= o->leaving->from && offset < o->leaving->to;
+}
+
 /* A table of an object's pages at `level`, and what it leads to; `base` is its first offset. */
 static bool check_pages(struct check *c, const struct hf_object *o, hf_pfn table, uint64_t base,
 			unsigned level)
@@ -80,7 +86,7 @@ static bool check_pages(struct check *c, const struct hf_object *o, hf_pfn table
 		}
 		if (!hf_block(c->phys, pfn, level))
 			return violated(c, "entry-leads-to-ram", offset, pfn);
-		if (offset + hf_level_size(level) > hf_object_end(o))
+		if (offset + hf_level_size(level) > hf_object_end(o) && !is_leaving(o, offset))
 			return violated(c, "page-before-end", offset, pfn);
 		if (hf_frame_get_kind(hf_frame_at(c->phys, pfn)) != HF_FRAME_PAGE ||
 		    hf_frame_at(c->phys, pfn)->order != hf_level_order(level))
@@ -623,11 +629,24 @@ static bool no_mapping_left(struct check *c, const struct hf_ram *ram)
 	return block == HF_NIL || violated(c, "mapping-counts", 0, (hf_pfn){ block });
 }
 
+/* What is between an object and its pager is counted as a leaf would be. */
+static void count_transit(struct hf_phys *phys, const struct hf_object *o, bool more)
+{
+	for (const struct hf_request *r = o->requests; r; r = r->next)
+		if (r->block.v != HF_NIL)
+			hf_map_count_locked(phys, r->block, r->level, more);
+	for (unsigned i = 0; o->leaving && i < o->leaving->count; i++)
+		if (o->leaving->pages[i].pfn.v != HF_NIL)
+			hf_map_count_locked(phys, o->leaving->pages[i].pfn,
+					    o->leaving->pages[i].level, more);
+}
+
 /* Objects: what their tables lead to, and the references that their hosts have. */
 static void uncount_objects(struct hf_phys *phys)
 {
 	for (struct hf_object *o = phys->objects; o; o = o->next) {
 		o->refs -= o->host_refs;
+		count_transit(phys, o, false);
 		if (o->root.v != HF_NIL)
 			uncount(phys, o->root, o->top);
 	}
@@ -637,6 +656,7 @@ static void recount_objects(struct hf_phys *phys)
 {
 	for (struct hf_object *o = phys->objects; o; o = o->next) {
 		o->refs += o->host_refs;
+		count_transit(phys, o, true);
 		if (o->root.v != HF_NIL)
 			recount(phys, o->root, o->top);
 	}

@@ -52,6 +52,7 @@ enum hf_status hf_edit_end(struct hf_edit *e, enum hf_status st)
 {
 	struct hf_mm *mm = e->mm;
 	hf_pfn drop = st ? mm->vmas : e->old;
+	struct hf_object *dead = NULL;
 
 	if (st) {
 		mm->vmas = e->old;
@@ -60,11 +61,11 @@ enum hf_status hf_edit_end(struct hf_edit *e, enum hf_status st)
 		mm->locked_bytes = e->locked;
 		mm->locks_stale = e->locks_stale;
 	}
-	hf_vmas_drop(mm->phys, drop);
+	hf_vmas_drop(mm->phys, drop, &dead);
 	hf_reserve_drain(mm->phys, &e->reserve);
-	hf_objects_reap(mm->phys);
 	hf_mm_unlock_exclusive(mm);
 	hf_reclaim_unblock(mm->phys, e->reclaim_blocked);
+	hf_objects_end(dead);
 	if (!st && e->fill_hi)
 		fill_range(mm, e->fill_lo, e->fill_hi);
 	return st;

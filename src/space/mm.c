@@ -124,16 +124,18 @@ static void delist(struct hf_mm *mm)
 void hf_mm_destroy(struct hf_mm *mm)
 {
 	struct hf_phys *phys = mm->phys;
+	struct hf_object *dead = NULL;
 
 	hf_spaces_lock_shared(phys);
 	hf_mm_lock_exclusive(mm);
 	hf_flush_tlb(mm, mm->va_lo, mm->va_hi - mm->va_lo, HF_FLUSH_TABLES | HF_FLUSH_LEAVES);
 	delist(mm);
 	hf_table_put(phys, mm->root, HF_TOP_LEVEL);
-	hf_vmas_put(phys, mm->vmas);
+	hf_vmas_drop(phys, mm->vmas, &dead);
 	mm->root.v = HF_NIL;
 	hf_mm_unlock_exclusive(mm);
 	hf_spaces_unlock_shared(phys);
+	hf_objects_end(dead);
 }
 
 enum hf_status hf_check_bytes(const struct hf_mm *mm, hf_va va, uint64_t len)

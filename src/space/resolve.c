@@ -295,7 +295,7 @@ static enum hf_status ask_object(struct hf_resolution *f)
 	if (st)
 		f->page.pfn.v = HF_NIL;
 	if (st == HF_ERR_PENDING) {
-		hf_object_ref(f->vma.object);
+		hf_object_hold(f->vma.object);
 		f->wait->va = f->va;
 		f->wait->object = f->vma.object;
 		f->wait->offset = hf_vma_offset(&f->vma, f->va);

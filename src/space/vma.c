@@ -70,11 +70,12 @@ static void get_objects(struct hf_phys *phys, const struct node *n)
 }
 
 HF_HOLDS(phys)
-static void put_objects(struct hf_phys *phys, const struct node *n)
+static void put_objects(struct hf_phys *phys, const struct node *n, struct hf_object **dead)
 {
 	for (unsigned i = 0; i < n->count; i++)
 		if (n->slots[i].object != HF_NIL)
-			hf_object_unref_locked(hf_object_at(phys, (hf_pfn){ n->slots[i].object }));
+			hf_object_unref_locked(hf_object_at(phys, (hf_pfn){ n->slots[i].object }),
+					       dead);
 }
 
 /*
@@ -91,7 +92,7 @@ void hf_vmas_get(struct hf_phys *phys, hf_pfn root)
 }
 
 /* One reference less; a node that has none any more is nobody's, and goes with what is below it. */
-static void put_node(struct hf_phys *phys, hf_pfn pfn)
+static void put_node(struct hf_phys *phys, hf_pfn pfn, struct hf_object **dead)
 {
 	struct node *n = node_of(phys, pfn);
 	struct hf_frame *f = hf_frame_at(phys, pfn);
@@ -100,29 +101,28 @@ static void put_node(struct hf_phys *phys, hf_pfn pfn)
 	hf_phys_lock(phys);
 	last = !--f->refs;
 	if (last && !n->height)
-		put_objects(phys, n);
+		put_objects(phys, n, dead);
 	hf_phys_unlock(phys);
 	if (!last)
 		return;
 	for (unsigned i = 0; n->height && i < n->count; i++)
-		put_node(phys, (hf_pfn){ n->slots[i].child });
+		put_node(phys, (hf_pfn){ n->slots[i].child }, dead);
 	hf_phys_lock(phys);
 	hf_frame_set_kind(f, HF_FRAME_PLAIN);
 	hf_block_free_locked(phys, pfn, 0);
 	hf_phys_unlock(phys);
 }
 
-void hf_vmas_drop(struct hf_phys *phys, hf_pfn root)
+void hf_vmas_drop(struct hf_phys *phys, hf_pfn root, struct hf_object **dead)
 {
 	if (root.v == HF_NIL)
 		return;
-	put_node(phys, root);
+	put_node(phys, root, dead);
 }
 
 void hf_vmas_put(struct hf_phys *phys, hf_pfn root)
 {
-	hf_vmas_drop(phys, root);
-	hf_objects_reap(phys);
+	hf_vmas_drop(phys, root, NULL);
 }
 
 /* The first slot that ends above `va`, or n->count. */
@@ -285,7 +285,7 @@ static bool own_node(struct hf_phys *phys, hf_pfn *pfn, struct hf_reserve *r)
 	for (unsigned i = 0; n->height && i < n->count; i++)
 		hf_frame_at(phys, (hf_pfn){ n->slots[i].child })->refs++;
 	hf_phys_unlock(phys);
-	put_node(phys, *pfn);
+	put_node(phys, *pfn, NULL);
 	*pfn = copy;
 	return true;
 }
@@ -362,7 +362,7 @@ static bool put_child(struct hf_phys *phys, hf_pfn pfn, unsigned at, hf_pfn chil
 	s = summary(phys, upper);
 	ok = put_slot(phys, pfn, at + 1, &s, right, r);
 	if (!ok)
-		hf_vmas_drop(phys, upper);
+		hf_vmas_put(phys, upper);
 	return ok;
 }
 
@@ -402,7 +402,7 @@ static bool grow_root(struct hf_phys *phys, hf_pfn *root, hf_pfn right, struct h
 	if (right.v == HF_NIL)
 		return true;
 	if (!new_node(phys, node_of(phys, *root)->height + 1, &top, r)) {
-		hf_vmas_drop(phys, right);
+		hf_vmas_put(phys, right);
 		return false;
 	}
 	n = node_of(phys, top);
@@ -422,7 +422,7 @@ static void shrink_root(struct hf_phys *phys, hf_pfn *root)
 		hf_pfn child = { n->slots[0].child };
 
 		hf_vmas_get(phys, child);
-		hf_vmas_drop(phys, *root);
+		hf_vmas_put(phys, *root);
 		*root = child;
 	}
 }
@@ -463,7 +463,7 @@ static void merge_children(struct hf_phys *phys, struct node *n, unsigned at)
 	memcpy(&l->slots[l->count], r->slots, r->count * sizeof(r->slots[0]));
 	l->count += r->count;
 	r->count = 0;
-	hf_vmas_drop(phys, right);
+	hf_vmas_put(phys, right);
 	n->slots[at] = summary(phys, left);
 	delete_slot(n, at + 1);
 }
@@ -546,11 +546,12 @@ static void drop_slots(struct hf_phys *phys, struct node *n, unsigned from, unsi
 	if (from >= to)
 		return;
 	for (unsigned i = from; n->height && i < to; i++)
-		put_node(phys, (hf_pfn){ n->slots[i].child });
+		put_node(phys, (hf_pfn){ n->slots[i].child }, NULL);
 	hf_phys_lock(phys);
 	for (unsigned i = from; !n->height && i < to; i++)
 		if (n->slots[i].object != HF_NIL)
-			hf_object_unref_locked(hf_object_at(phys, (hf_pfn){ n->slots[i].object }));
+			hf_object_unref_locked(hf_object_at(phys, (hf_pfn){ n->slots[i].object }),
+					       NULL);
 	hf_phys_unlock(phys);
 	memmove(&n->slots[from], &n->slots[to], (n->count - to) * sizeof(n->slots[0]));
 	n->count -= to - from;
@@ -638,7 +639,7 @@ enum hf_status hf_vmas_clear(struct hf_phys *phys, hf_pfn *root, hf_va lo, hf_va
 	if (!hf_vmas_span(phys, *root, &start, &end))
 		return HF_OK;
 	if (lo <= start && end <= hi) {
-		hf_vmas_drop(phys, *root);
+		hf_vmas_put(phys, *root);
 		root->v = HF_NIL;
 		return HF_OK;
 	}

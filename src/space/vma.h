@@ -85,17 +85,16 @@ static inline unsigned hf_vma_prot(const struct hf_vma *vma)
 
 /*
  * A tree: the frame of its root node, HF_NIL when there are no mappings. Each mapping of a leaf
- * node holds a reference to its object. A function here that gives a node or a mapping up may
- * give up an object's last one; then the object ends before it returns (object.h), so no lock
- * but mm locks and phys->spaces_lock may be held.
+ * node holds a reference to its object. Only hf_vmas_drop may give up an object's last one: what an
+ * edit takes out of a tree is still in the one that it is a copy of.
  */
 
 /* One reference more to the tree. */
 void hf_vmas_get(struct hf_phys *phys, hf_pfn root);
 /* One less; frees the nodes that nobody else has. */
 void hf_vmas_put(struct hf_phys *phys, hf_pfn root);
-/* The same, but objects do not end before hf_objects_reap. Any lock may be held but phys->lock. */
-void hf_vmas_drop(struct hf_phys *phys, hf_pfn root);
+/* The same; objects that nobody refers to any more join *dead, for hf_objects_end. */
+void hf_vmas_drop(struct hf_phys *phys, hf_pfn root, struct hf_object **dead);
 
 /* The first mapping that ends above `va`. */
 bool hf_vmas_next(const struct hf_phys *phys, hf_pfn root, hf_va va, struct hf_vma *out);

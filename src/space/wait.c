@@ -25,7 +25,7 @@ bool hf_wait_cancel(struct hf_wait *w)
 {
 	if (!w->object)
 		return false;
-	hf_object_unref(w->object);
+	hf_object_release(w->object);
 	w->object = NULL;
 	return true;
 }

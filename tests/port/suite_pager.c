@@ -11,11 +11,24 @@ struct store {
 	unsigned fail_get, fail_writeback;     /* this many calls fail from now on */
 	uint64_t largest;		       /* len of a call */
 	uint64_t written;		       /* bytes written back */
-	/* Called within writeback, as another thread would be. */
+	/* Called within writeback, and once within get or put, as another thread would be. */
 	void (*meanwhile)(struct store *store);
+	void (*while_getting)(struct store *store);
+	void (*while_putting)(struct store *store);
 	struct space *space;
-	hf_va va;
+	struct hf_object *object;
+	hf_va va, other;
+	size_t size; /* of the object, set meanwhile */
 };
+
+static void once(struct store *store, void (**run)(struct store *store))
+{
+	void (*now)(struct store * store) = *run;
+
+	*run = NULL;
+	if (now)
+		now(store);
+}
 
 static enum hf_status store_get(void *host, uint64_t offset, void *page, uint64_t len)
 {
@@ -32,6 +45,7 @@ static enum hf_status store_get(void *host, uint64_t offset, void *page, uint64_
 	if (offset < sizeof(store->data))
 		memcpy(page, store->data + offset, len);
 	store->gets++;
+	once(store, &store->while_getting);
 	store->largest = len > store->largest ? len : store->largest;
 	return HF_OK;
 }
@@ -59,6 +73,7 @@ static void store_put(void *host, uint64_t offset, const void *page, uint64_t le
 	(void)page;
 	SAME(offset % len, 0);
 	store->puts++;
+	once(store, &store->while_putting);
 	store->lost += dirty;
 	if (dirty)
 		memcpy(store->data + offset, page, len);
@@ -564,6 +579,203 @@ static void msync_errors(void **state)
 	free(store);
 }
 
+/*
+ * What others do while a pager is at work, and need not wait for it: called by the pager itself, in the
+ * thread that waits for it, so a lock that this held would never be given.
+ */
+static void others_go_on(struct store *store)
+{
+	struct space *s = store->space, *child, *new;
+	struct hf_object_config config = { .size = 4 * PAGE };
+	struct hf_object *shared;
+	struct pin pin;
+	uint64_t value = 5;
+	hf_va va = 0;
+
+	CHECK(s->m);
+	put(s, store->other, 4);
+	OK(hf_write(s->mm, store->other, &value, sizeof(value)));
+	OK(hf_copy(s->mm, store->other + PAGE, s->mm, store->other, PAGE));
+	pin_range(s, store->other, 2 * PAGE, HF_PIN_WRITE, &pin);
+	child = fork_space(s, HF_FORK_COPY);
+	SAME(get(child, store->other + PAGE), 5);
+	unpin(s->m, &pin);
+	OK(hf_object_create(s->m->phys, &config, &shared));
+	OK(hf_mmap_object(s->mm, &va, 4 * PAGE, RW, HF_MAP_SHARED, shared, 0));
+	put(s, va, 1);
+	OK(hf_object_truncate(shared, PAGE / 2));
+	OK(hf_munmap(s->mm, va, 4 * PAGE));
+	hf_object_put(shared);
+	OK(hf_mlock(s->mm, store->other, 2 * PAGE, 0));
+	OK(hf_munlock(s->mm, store->other, 2 * PAGE));
+	new = space_new(s->m);
+	space_end(new);
+	space_end(child);
+	CHECK(s->m);
+}
+
+/* A file of 8 pages, mapped shared, and beside it 2 pages of memory. */
+static struct space *file_and_memory(struct machine *m, struct store *store)
+{
+	struct space *s = space_new(m);
+
+	store->object = file(m, store, 8);
+	store->space = s;
+	store->va = map_file(s, store->object, 8 * PAGE, HF_MAP_SHARED);
+	store->other = map(s, 2 * PAGE, RW);
+	return s;
+}
+
+static void end_of_file(struct store *store)
+{
+	hf_object_put(store->object);
+	space_end(store->space);
+	free(store);
+}
+
+static void nobody_waits_for_a_pager_that_gets(void **state)
+{
+	struct store *store = store_new();
+	struct space *s = file_and_memory(*state, store);
+	struct pin pin;
+	uint64_t value;
+
+	store->while_getting = others_go_on;
+	OK(hf_fault(s->mm, store->va, HF_ACCESS_READ, NULL));
+	store->while_getting = others_go_on;
+	OK(hf_read(s->mm, store->va + PAGE, &value, sizeof(value)));
+	SAME(value, stamp(1, 1));
+	store->while_getting = others_go_on;
+	value = 9;
+	OK(hf_write(s->mm, store->va + 2 * PAGE + 8, &value, sizeof(value)));
+	store->while_getting = others_go_on;
+	OK(hf_copy(s->mm, store->va + 2 * PAGE, s->mm, store->va + 3 * PAGE, 8));
+	SAME(get(s, store->va + 2 * PAGE), stamp(1, 3));
+	SAME(get(s, store->va + 2 * PAGE + 8), 9);
+	store->while_getting = others_go_on;
+	pin_range(s, store->va + 3 * PAGE, 2 * PAGE, HF_PIN_READ, &pin);
+	unpin(s->m, &pin);
+	store->while_getting = others_go_on;
+	OK(hf_madvise(s->mm, store->va + 5 * PAGE, PAGE, HF_ADV_POPULATE_READ));
+	store->while_getting = others_go_on;
+	OK(hf_mlock(s->mm, store->va + 6 * PAGE, PAGE, 0));
+	store->while_getting = others_go_on;
+	OK(hf_object_read(store->object, 7 * PAGE, &value, sizeof(value)));
+	SAME(value, stamp(1, 7));
+	assert_null(store->while_getting);
+	SAME(store->gets, 8);
+	end_of_file(store);
+}
+
+static void nobody_waits_for_a_pager_that_keeps(void **state)
+{
+	struct store *store = store_new();
+	struct space *s = file_and_memory(*state, store);
+
+	put(s, store->va, 1);
+	put(s, store->va + 7 * PAGE, 2);
+	store->meanwhile = others_go_on;
+	OK(hf_object_sync(store->object, 0, PAGE));
+	store->while_putting = others_go_on;
+	OK(hf_object_truncate(store->object, 4 * PAGE));
+	assert_null(store->while_putting);
+	/* The last reference goes with the mapping. */
+	put(s, store->va + PAGE, 3);
+	hf_object_put(store->object);
+	store->while_putting = others_go_on;
+	OK(hf_munmap(s->mm, store->va, 8 * PAGE));
+	assert_null(store->while_putting);
+	SAME(stored(store, PAGE), 3);
+	CHECK(s->m);
+	/* And with the space. */
+	store->meanwhile = NULL;
+	store->object = file(s->m, store, 8);
+	store->va = map_file(s, store->object, 8 * PAGE, HF_MAP_SHARED);
+	put(s, store->va, 4);
+	hf_object_put(store->object);
+	store->space = space_new(s->m);
+	store->other = map(store->space, 2 * PAGE, RW);
+	store->while_putting = others_go_on;
+	space_end(s);
+	assert_null(store->while_putting);
+	SAME(stored(store, 0), 4);
+	space_end(store->space);
+	free(store);
+}
+
+static void resize(struct store *store)
+{
+	OK(hf_object_truncate(store->object, store->size));
+	CHECK(store->space->m);
+}
+
+/* The second answer counts, for the object has changed since the first question. */
+static void shrink_and_grow(struct store *store)
+{
+	uint64_t value = 77;
+
+	OK(hf_object_truncate(store->object, store->size));
+	memcpy(store->data + 3 * PAGE, &value, sizeof(value));
+	OK(hf_object_truncate(store->object, 8 * PAGE));
+	CHECK(store->space->m);
+}
+
+static void a_truncation_does_not_wait_for_get(void **state)
+{
+	struct store *store = store_new();
+	struct space *s = file_and_memory(*state, store);
+	uint64_t value;
+
+	store->size = 2 * PAGE;
+	store->while_getting = shrink_and_grow;
+	OK(hf_read(s->mm, store->va + 3 * PAGE, &value, sizeof(value)));
+	SAME(value, 77);
+	SAME(store->gets, 2);
+	/* Beyond the new end there is nothing to wait for. */
+	store->while_getting = resize;
+	GIVES(HF_ERR_BUS, hf_fault(s->mm, store->va + 4 * PAGE, HF_ACCESS_READ, NULL));
+	SAME(store->gets, 3);
+	store->size = 5 * PAGE;
+	resize(store);
+	store->size = 2 * PAGE;
+	store->while_getting = resize;
+	GIVES(HF_ERR_RANGE, hf_object_read(store->object, 4 * PAGE, &value, sizeof(value)));
+	/* What the page had beyond the new end does not come back. */
+	store->size = PAGE + 8;
+	store->data[PAGE + 8] = 1;
+	store->while_getting = resize;
+	OK(hf_read(s->mm, store->va + PAGE, &value, sizeof(value)));
+	SAME(value, stamp(1, 1));
+	SAME(store->gets, 6);
+	end_of_file(store);
+}
+
+static void unmap_it(struct store *store)
+{
+	OK(hf_munmap(store->space->mm, store->va, 8 * PAGE));
+	CHECK(store->space->m);
+}
+
+static void a_mapping_may_go_while_its_page_comes(void **state)
+{
+	struct store *store = store_new();
+	struct space *s = file_and_memory(*state, store);
+	struct hf_span span;
+	size_t count;
+
+	store->while_getting = unmap_it;
+	GIVES(HF_ERR_UNMAPPED, hf_fault(s->mm, store->va, HF_ACCESS_WRITE, NULL));
+	SAME(dirty(store->object), 0);
+	store->va = map_file(s, store->object, 8 * PAGE, HF_MAP_SHARED);
+	store->while_getting = unmap_it;
+	GIVES(HF_ERR_UNMAPPED, hf_pin(s->mm, store->va, 2 * PAGE, HF_PIN_READ, &span, 1, &count));
+	CHECK(s->m);
+	store->va = map_file(s, store->object, 8 * PAGE, HF_MAP_SHARED);
+	store->while_getting = unmap_it;
+	GIVES(HF_ERR_UNMAPPED, hf_mlock(s->mm, store->va + 2 * PAGE, PAGE, 0));
+	end_of_file(store);
+}
+
 static const struct CMUnitTest tests[] = {
 	TEST(contents_come_from_the_pager),
 	TEST(msync_writes_back_what_was_written),
@@ -580,6 +792,10 @@ static const struct CMUnitTest tests[] = {
 	TEST(many_dirty_pages),
 	TEST(a_pager_that_only_gets),
 	TEST(msync_errors),
+	TEST(nobody_waits_for_a_pager_that_gets),
+	TEST(nobody_waits_for_a_pager_that_keeps),
+	TEST(a_truncation_does_not_wait_for_get),
+	TEST(a_mapping_may_go_while_its_page_comes),
 };
 
 SUITE(suite_pager, tests);

@@ -8,6 +8,8 @@
  * Run under ThreadSanitizer, too.
  */
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 
 #include "port_soft.h"
 
@@ -203,9 +205,178 @@ static void a_file_is_written_truncated_and_synced(void **state)
 	free(writers);
 }
 
+/* A pager that stands still in `get` until it is let go. */
+struct gate {
+	sem_t inside, open;
+	unsigned gets;
+	int ended; /* `get` has returned */
+	enum hf_status answer;
+};
+
+static enum hf_status gate_get(void *host, uint64_t offset, void *page, uint64_t len)
+{
+	struct gate *gate = host;
+
+	(void)offset;
+	(void)len;
+	__atomic_add_fetch(&gate->gets, 1, __ATOMIC_RELAXED);
+	sem_post(&gate->inside);
+	sem_wait(&gate->open);
+	*(uint64_t *)page = 42;
+	__atomic_store_n(&gate->ended, 1, __ATOMIC_RELEASE);
+	return gate->answer;
+}
+
+static const struct hf_pager gate_pager = { gate_get, NULL, NULL };
+
+struct at_gate {
+	struct gate gate;
+	struct hf_object *object;
+	struct space *spaces[2];
+	hf_va va[2];
+	pthread_t ids[3];
+	bool unmapped_early; /* the last reference was gone before `get` had returned */
+};
+
+static struct at_gate *at_gate_begin(struct machine *m)
+{
+	struct at_gate *g = calloc(1, sizeof(*g));
+	struct hf_object_config config = { .size = 4 * PAGE,
+					   .pager = &gate_pager,
+					   .host = &g->gate };
+
+	sem_init(&g->gate.inside, 0, 0);
+	sem_init(&g->gate.open, 0, 0);
+	OK(hf_object_create(m->phys, &config, &g->object));
+	for (unsigned i = 0; i < 2; i++) {
+		g->spaces[i] = space_new(m);
+		OK(hf_mmap_object(g->spaces[i]->mm, &g->va[i], 4 * PAGE, RW, HF_MAP_SHARED,
+				  g->object, 0));
+	}
+	return g;
+}
+
+static void at_gate_end(struct at_gate *g)
+{
+	sem_destroy(&g->gate.inside);
+	sem_destroy(&g->gate.open);
+	free(g);
+}
+
+static void *fault_first(void *arg)
+{
+	struct at_gate *g = arg;
+
+	return (void *)(intptr_t)hf_fault(g->spaces[0]->mm, g->va[0], HF_ACCESS_READ, NULL);
+}
+
+static void *fault_second(void *arg)
+{
+	struct at_gate *g = arg;
+
+	return (void *)(intptr_t)hf_fault(g->spaces[1]->mm, g->va[1], HF_ACCESS_WRITE, NULL);
+}
+
+static void *unmap_last(void *arg)
+{
+	struct at_gate *g = arg;
+	enum hf_status st = hf_munmap(g->spaces[0]->mm, g->va[0], 4 * PAGE);
+
+	g->unmapped_early = !__atomic_load_n(&g->gate.ended, __ATOMIC_ACQUIRE);
+	return (void *)(intptr_t)st;
+}
+
+static enum hf_status result_of(pthread_t id)
+{
+	void *result;
+
+	pthread_join(id, &result);
+	return (enum hf_status)(intptr_t)result;
+}
+
+static void two_who_want_a_page_ask_once(void **state)
+{
+	struct machine *m = *state;
+	struct at_gate *g = at_gate_begin(m);
+	enum hf_status st[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		g->gate.answer = i ? HF_OK : HF_ERR_HOST;
+		assert_int_equal(pthread_create(&g->ids[0], NULL, fault_first, g), 0);
+		sem_wait(&g->gate.inside);
+		CHECK(m);
+		assert_int_equal(pthread_create(&g->ids[1], NULL, fault_second, g), 0);
+		/* The second waits for the first, or comes when that has been answered. */
+		sem_post(&g->gate.open);
+		if (!i) /* a failure is for those who waited; who comes later asks again */
+			sem_post(&g->gate.open);
+		st[0] = result_of(g->ids[0]);
+		st[1] = result_of(g->ids[1]);
+		SAME(st[0], i ? HF_OK : HF_ERR_BUS);
+		SAME(st[1], st[0]);
+		while (!sem_trywait(&g->gate.open))
+			;
+		while (!sem_trywait(&g->gate.inside))
+			;
+		if (i)
+			SAME(g->gate.gets, 1);
+		g->gate.gets = 0;
+	}
+	SAME(get(g->spaces[1], g->va[1]), 42);
+	hf_object_put(g->object);
+	space_end(g->spaces[0]);
+	space_end(g->spaces[1]);
+	at_gate_end(g);
+}
+
+static void the_last_reference_waits_for_the_pager(void **state)
+{
+	struct machine *m = *state;
+	struct at_gate *g = at_gate_begin(m);
+	struct hf_vma_info info;
+
+	space_end(g->spaces[1]);
+	hf_object_put(g->object);
+	assert_int_equal(pthread_create(&g->ids[0], NULL, fault_first, g), 0);
+	sem_wait(&g->gate.inside);
+	assert_int_equal(pthread_create(&g->ids[1], NULL, unmap_last, g), 0);
+	/* It goes from the space at once, and so the space can be used. */
+	while (hf_vma_next(g->spaces[0]->mm, g->va[0], &info) == HF_OK)
+		sched_yield();
+	put(g->spaces[0], map(g->spaces[0], PAGE, RW), 1);
+	sem_post(&g->gate.open);
+	SAME(result_of(g->ids[1]), HF_OK);
+	assert_false(g->unmapped_early);
+	SAME(result_of(g->ids[0]), HF_ERR_UNMAPPED);
+	CHECK(m);
+	space_end(g->spaces[0]);
+	at_gate_end(g);
+}
+
+static void who_keeps_a_reference_waits_for_nobody(void **state)
+{
+	struct machine *m = *state;
+	struct at_gate *g = at_gate_begin(m);
+
+	assert_int_equal(pthread_create(&g->ids[0], NULL, fault_first, g), 0);
+	sem_wait(&g->gate.inside);
+	OK(hf_munmap(g->spaces[0]->mm, g->va[0], 4 * PAGE));
+	OK(hf_object_truncate(g->object, 0));
+	space_end(g->spaces[1]);
+	CHECK(m);
+	sem_post(&g->gate.open);
+	SAME(result_of(g->ids[0]), HF_ERR_UNMAPPED);
+	hf_object_put(g->object);
+	space_end(g->spaces[0]);
+	at_gate_end(g);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
+		TEST(two_who_want_a_page_ask_once),
+		TEST(the_last_reference_waits_for_the_pager),
+		TEST(who_keeps_a_reference_waits_for_nobody),
 		TEST(a_file_is_written_truncated_and_synced),
 	};
 

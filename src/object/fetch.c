@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pages from a pager. It is asked without any lock: the block that it fills is in no table yet,
+ * and becomes the object's page if the request still stands when it has answered. Truncation and
+ * whatever else changes the object in its range ends the request, and whoever wants the page then
+ * asks anew; the answer to the old request is dropped.
+ */
+#include "../arch/entry.h"
+#include "../lib/atomic.h"
+#include "../lib/lock.h"
+#include "../phys/block.h"
+#include "../phys/frame.h"
+#include "../table/table.h"
+#include "object.h"
+
+#include <holdfast/object.h>
+
+static bool overlap(const struct hf_request *r, uint64_t from, uint64_t to)
+{
+	return r->offset < to && from < r->offset + r->len;
+}
+
+/* Somebody has asked the pager for something in [from, to). */
+static bool is_asked_for(const struct hf_object *o, uint64_t from, uint64_t to)
+{
+	for (const struct hf_request *r = o->requests; r; r = r->next)
+		if (r->asks && !r->over && overlap(r, from, to))
+			return true;
+	return false;
+}
+
+static void end_request(struct hf_request *r, enum hf_status status)
+{
+	r->over = true;
+	r->status = status;
+}
+
+/* Who waits for an answer that nobody waits for any more looks again, wherever in its range. */
+static void end_waiters(struct hf_object *o, const struct hf_request *asker, enum hf_status status)
+{
+	for (struct hf_request *r = o->requests; r; r = r->next)
+		if (!r->asks && !r->over && overlap(r, asker->offset, asker->offset + asker->len))
+			end_request(r, status);
+}
+
+HF_HOLDS(object)
+void hf_requests_end(struct hf_object *o, uint64_t from, uint64_t to, enum hf_status status)
+{
+	bool any = false;
+
+	for (struct hf_request *r = o->requests; r; r = r->next) {
+		if (r->over || !overlap(r, from, to))
+			continue;
+		any = true;
+		end_request(r, status);
+		if (r->asks)
+			end_waiters(o, r, status);
+	}
+	if (!any)
+		return;
+	hf_add32(&o->events, 1);
+	hf_wake_all(o->phys, &o->events);
+}
+
+static void enlist_request(struct hf_object *o, struct hf_request *r)
+{
+	r->next = o->requests;
+	o->requests = r;
+}
+
+static void delist_request(struct hf_object *o, const struct hf_request *r)
+{
+	struct hf_request **at = &o->requests;
+
+	while (*at != r)
+		at = &(*at)->next;
+	*at = r->next;
+}
+
+/* Sleep until the request is over. object->lock held, let go meanwhile. */
+HF_HOLDS(object)
+static enum hf_status await(struct hf_object *o, const struct hf_request *r)
+{
+	while (!r->over) {
+		uint32_t seen = o->events;
+
+		hf_object_unlock(o);
+		hf_wait_for(o->phys, &o->events, seen);
+		hf_object_lock(o);
+	}
+	return r->status;
+}
+
+/* The largest block up to `level` that the page at `offset` may have, for the request. */
+HF_HOLDS(object)
+static bool take_block(struct hf_object *o, struct hf_request *r, uint64_t offset, unsigned level,
+		       bool *clean)
+{
+	for (level++; level--;) {
+		r->level = level;
+		r->len = hf_level_size(level);
+		r->offset = hf_level_base(offset, level);
+		if (level && (!hf_pages_fit(o, offset, level) ||
+			      is_asked_for(o, r->offset, r->offset + r->len)))
+			continue;
+		if (hf_pages_block(o, offset, level, &r->block, clean))
+			return true;
+	}
+	r->block.v = HF_NIL;
+	return false;
+}
+
+/* Ask the pager. object->lock held, let go meanwhile. The request may be over before it answers. */
+HF_HOLDS(object)
+static enum hf_status ask_pager(struct hf_object *o, struct hf_request *r, bool clean)
+{
+	enum hf_status st;
+
+	r->asks = true;
+	hf_object_unlock(o);
+	hf_block_prepare(o->phys, r->block, r->level);
+	if (!clean)
+		hf_block_clear(o->phys, r->block, hf_level_order(r->level));
+	st = o->pager->get(o->host, r->offset, hf_frame_ptr(o->phys, r->block), r->len);
+	hf_object_lock(o);
+	if (r->over)
+		return r->status;
+	if (st)
+		return HF_ERR_BUS;
+	st = hf_pages_put(o, r->offset, r->level, r->block);
+	if (!st)
+		r->block.v = HF_NIL;
+	return st;
+}
+
+/* A request of one's own. *level becomes that of the block. object->lock held. */
+HF_HOLDS(object)
+static enum hf_status request_page(struct hf_object *o, uint64_t offset, unsigned *level)
+{
+	struct hf_request r = { .offset = offset, .len = 1, .block = { HF_NIL } };
+	enum hf_status st;
+	bool clean;
+
+	if (is_asked_for(o, offset, offset + 1)) {
+		enlist_request(o, &r);
+		st = await(o, &r);
+		delist_request(o, &r);
+		return st;
+	}
+	if (!take_block(o, &r, offset, *level, &clean)) {
+		*level = HF_LEVEL_PTE;
+		return HF_ERR_NOMEM;
+	}
+	*level = r.level;
+	enlist_request(o, &r);
+	st = ask_pager(o, &r, clean);
+	/* Others may find memory. */
+	if (!r.over)
+		hf_requests_end(o, r.offset, r.offset + r.len, st == HF_ERR_NOMEM ? HF_OK : st);
+	delist_request(o, &r);
+	if (r.block.v != HF_NIL)
+		hf_pages_unblock(o, r.block, r.level);
+	return st;
+}
+
+enum hf_status hf_object_fetch(struct hf_object *o, uint64_t offset, unsigned want)
+{
+	unsigned level = (unsigned)o->huge > want ? (unsigned)o->huge : want;
+	struct hf_object_page page;
+	enum hf_status st;
+	bool smaller;
+
+	hf_object_lock(o);
+	do {
+		smaller = false;
+		if (offset >= hf_object_end(o))
+			st = HF_ERR_BUS;
+		else if (hf_pages_find(o, offset, &page))
+			st = HF_OK;
+		else
+			st = request_page(o, offset, &level);
+		if (st == HF_ERR_NOMEM && level) {
+			level--; /* its table took what was left */
+			smaller = true;
+		}
+	} while (smaller);
+	hf_object_unlock(o);
+	return st;
+}
