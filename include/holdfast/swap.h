@@ -50,8 +50,8 @@ uint64_t hf_store_meta_size(uint64_t slots);
 /*
  * Use the store. `store` and what it leads to must outlive its use. No other call on
  * `phys` or its spaces may run meanwhile.
- * HF_ERR_BUSY: there is one already. HF_ERR_RANGE: too many slots. HF_ERR_INVAL: no read,
- * write or meta. HF_ERR_ALIGN: meta.
+ * HF_ERR_BUSY: there is one already. HF_ERR_RANGE: too many slots. Where there are any:
+ * HF_ERR_INVAL: no read, write or meta; HF_ERR_ALIGN: meta.
  */
 enum hf_status hf_swap_on(struct hf_phys *phys, const struct hf_store *store);
 

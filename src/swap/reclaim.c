@@ -137,7 +137,7 @@ static void add_flush(struct reclaim_batch *b, hf_va va, uint64_t len, unsigned 
 	b->what |= what;
 }
 
-static void hide(struct reclaim_batch *b, hf_pte *entry, hf_va va)
+static void hide_page(struct reclaim_batch *b, hf_pte *entry, hf_va va)
 {
 	b->hidden[b->count++] = (struct hidden){ entry, hf_pte_update(entry, hf_pte_mkhidden) };
 	add_flush(b, va, hf_level_size(b->walk->level), HF_FLUSH_LEAVES);
@@ -153,7 +153,7 @@ static void inspect_leaf(struct reclaim *r, struct reclaim_batch *b, hf_pte *ent
 	fate = fate_of(r, b, e, va);
 	hf_phys_unlock(r->phys);
 	if (fate == HIDES) {
-		hide(b, entry, va);
+		hide_page(b, entry, va);
 		b->split = b->walk->level > HF_LEVEL_PTE && !hf_leaf_lazy(e);
 	} else if (fate == AGES) {
 		hf_pte_update(entry, hf_leaf_mkold);
@@ -393,7 +393,7 @@ static void take_written(struct reclaim *r, struct hf_walk *w)
 
 		if (!still_goes(r, w->mm, page, hf_pte_get(entry)))
 			continue;
-		hide(&b, entry, page->va);
+		hide_page(&b, entry, page->va);
 		hf_writeout_cache(r->phys, page);
 	}
 	flush(r, &b);
