@@ -154,13 +154,15 @@ struct hfx_options {
 	unsigned shard, shards;
 	double seconds; /* 0: no limit */
 	bool progress;
+	bool plain; /* every step is a choice, and no state is left out: to test the search itself */
+	bool ends;  /* count them */
 };
 
 /* Of one search. */
 struct hfx_result {
 	unsigned bound; /* the last one that was begun */
 	bool exhausted; /* and there is nothing left of it */
-	uint64_t runs, pruned, states, steps;
+	uint64_t runs, pruned, states, steps, ends;
 	double seconds;
 	bool failed;
 	char why[1000];

@@ -47,10 +47,15 @@ void hf_acquire(const struct hf_phys *phys, struct hf_lock *lock)
 	lock->word = 1;
 }
 
+/*
+ * Giving back is a step as well: who is interrupted just before it holds others up, and those that wait
+ * let him go on without that this is a preemption.
+ */
 void hf_release(const struct hf_phys *phys, struct hf_lock *lock)
 {
 	(void)phys;
 	hfx_drain();
+	hfx_point(HFX_UNLOCK, lock, false);
 	hfx_event(lock, true);
 	lock->word = 0;
 	unhold(lock);
@@ -92,6 +97,7 @@ void hf_release_shared(const struct hf_phys *phys, struct hf_rwlock *rw)
 {
 	hf_lock_tell(phys, -1);
 	hfx_drain();
+	hfx_point(HFX_UNLOCK, rw, false);
 	hfx_event(rw, false);
 	rw->state--;
 	unhold(rw);
@@ -114,7 +120,6 @@ void hf_release_exclusive(const struct hf_phys *phys, struct hf_rwlock *rw)
 {
 	hf_lock_tell(phys, -1);
 	hfx_drain();
-	/* Who tries the lock sees a difference: others may come before. */
 	hfx_point(HFX_UNLOCK, rw, false);
 	hfx_event(rw, true);
 	rw->state &= ~WRITER;

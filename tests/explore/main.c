@@ -20,7 +20,7 @@ struct arguments {
 	const char *patterns[64];
 	unsigned count;
 	const char *replay, *json;
-	bool draw, list, bound_given;
+	bool draw, list, bound_given, compare;
 	unsigned failures;
 	json_t *results;
 };
@@ -135,6 +135,8 @@ static void explore(struct arguments *a, const struct hfx_scenario *s)
 	print_row(a, s, &r);
 	if (r.failed && !s->fails[a->o.memory])
 		print_failure(s, &r);
+	if (a->o.plain || a->o.ends)
+		printf("  %llu ends\n", (unsigned long long)r.ends);
 	if (s->known)
 		printf("  (%s: %s)\n", r.failed ? "known" : "no longer found", s->known);
 	if (s->fails[a->o.memory] && !r.failed)
@@ -142,6 +144,22 @@ static void explore(struct arguments *a, const struct hfx_scenario *s)
 	a->failures += r.failed != s->fails[a->o.memory] && !s->known;
 	keep(a, s, &r);
 	fflush(stdout);
+}
+
+/* What is left out of a search, and what is not a choice, has lost no end. */
+static void compare(struct arguments *a, const struct hfx_scenario *s)
+{
+	struct hfx_options o = a->o;
+	struct hfx_result r, plain;
+
+	o.ends = true;
+	hfx_search(s, &o, &r);
+	o.plain = true;
+	hfx_search(s, &o, &plain);
+	printf("%-32s bound %u: %llu ends in %llu schedules, %llu in %llu\n", s->name, o.bound,
+	       (unsigned long long)r.ends, (unsigned long long)r.runs,
+	       (unsigned long long)plain.ends, (unsigned long long)plain.runs);
+	a->failures += r.ends != plain.ends || !r.exhausted || !plain.exhausted;
 }
 
 static void replay(struct arguments *a, const struct hfx_scenario *s)
@@ -168,7 +186,10 @@ enum {
 	SHARD,
 	JSON,
 	SECONDS,
-	PROGRESS
+	PROGRESS,
+	PLAIN,
+	ENDS,
+	COMPARE
 };
 
 static const struct argp_option options[] = {
@@ -183,6 +204,10 @@ static const struct argp_option options[] = {
 	{ "shard", SHARD, "I/N", 0, "The I-th (0 to N - 1) of N parts of the search", 0 },
 	{ "seconds", SECONDS, "S", 0, "Leave a scenario after so long", 0 },
 	{ "progress", PROGRESS, 0, 0, "Tell how far it is (if a terminal reads this, it does)", 0 },
+	{ "plain", PLAIN, 0, 0, "Leave out nothing: every step is a choice, no state is known", 0 },
+	{ "ends", ENDS, 0, 0, "Count ends that differ; they are the same with --plain", 0 },
+	{ "compare", COMPARE, 0, 0,
+	  "Search twice, the second time with --plain: the ends are to be the same", 0 },
 	{ "json", JSON, "FILE", 0, "Write the results to FILE as well", 0 },
 	{ 0 },
 };
@@ -236,6 +261,15 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case PROGRESS:
 		a->o.progress = true;
 		return 0;
+	case PLAIN:
+		a->o.plain = true;
+		return 0;
+	case COMPARE:
+		a->compare = true;
+		return 0;
+	case ENDS:
+		a->o.ends = true;
+		return 0;
 	case JSON:
 		a->json = arg;
 		return 0;
@@ -279,6 +313,8 @@ static void each(struct arguments *a, const struct hfx_scenario *s)
 		printf("%-32s %s\n", s->name, s->about);
 	else if (a->replay)
 		replay(a, s);
+	else if (a->compare)
+		compare(a, s);
 	else
 		explore(a, s);
 }

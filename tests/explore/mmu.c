@@ -187,6 +187,8 @@ void hfx_flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned wh
 	for (unsigned i = 0; i < HFX_CPUS; i++) {
 		struct hfx_cpu *c = &w.cpu[i];
 
+		hfx_point(HFX_FLUSH, &c->leaves, false); /* which space it runs in */
+		hfx_event(&c->leaves, false);
 		if (c->mm != mm)
 			continue;
 		hfx_point(HFX_FLUSH, c, true);

@@ -162,7 +162,9 @@ const struct hfx_scenario hfx_locks[] = {
 		.about = "three threads take src/lib/lock.c's lock, one of them twice",
 		.frames = 256,
 		.setup = no_memory,
-		.thread = { { "first", lock_twice }, { "second", lock_once }, { "third", lock_once } },
+		.thread = { { "first", lock_twice },
+			    { "second", lock_once },
+			    { "third", lock_once } },
 		.check = all_is_free,
 		.blind = true,
 		.bound = 2,
@@ -193,7 +195,8 @@ const struct hfx_scenario hfx_locks[] = {
 	},
 	{
 		.name = "finds-store-buffering",
-		.about = "both threads load what the other has stored before: not so with store buffers",
+		.about = "both threads load what the other has stored before: not so with store "
+			 "buffers",
 		.frames = 256,
 		.setup = no_memory,
 		.thread = { { "first", store_x_load_y }, { "second", store_y_load_x } },

@@ -98,6 +98,26 @@ static bool seen_before(uint64_t hash, unsigned left)
 	return false;
 }
 
+/* How many ends there are that differ in what happened before what: to compare two searches. */
+#define ENDS (1u << 22)
+static uint64_t *ends;
+
+static bool new_end(uint64_t hash)
+{
+	size_t i = hash >> 42;
+
+	if (!ends)
+		ends = calloc(ENDS, sizeof(*ends));
+	if (!ends)
+		return false;
+	while (ends[i] && ends[i] != hash)
+		i = (i + 1) % ENDS;
+	if (ends[i])
+		return false;
+	ends[i] = hash;
+	return true;
+}
+
 /* ---- One choice ---- */
 
 static void note(int next)
@@ -148,7 +168,7 @@ static int choose_dfs(int cur, unsigned enabled)
 			s.at++;
 		}
 	} else {
-		if (seen_before(state(cur), s.bound - s.used))
+		if (!s.o->plain && seen_before(state(cur), s.bound - s.used))
 			hfx_prune();
 		if (c.n > 1) {
 			if (s.depth == CHOICES)
@@ -240,6 +260,8 @@ static enum hfx_end run(const struct hfx_scenario *sc, struct hfx_result *r)
 	end = hfx_run_threads();
 	if (end == HFX_ENDED)
 		end = hfx_guard(hfx_world_check, sc);
+	if (s.o->plain || s.o->ends)
+		r->ends += end == HFX_ENDED && new_end(hfx_state_hash() | 1);
 	r->runs++;
 	r->steps += hfx_now;
 	r->pruned += end == HFX_PRUNED;
@@ -489,11 +511,15 @@ void hfx_search(const struct hfx_scenario *sc, const struct hfx_options *o, stru
 
 	*r = (struct hfx_result){ 0 };
 	s.o = o;
+	if (ends)
+		memset(ends, 0, ENDS * sizeof(*ends));
 	hfx_begin(sc, o->memory);
+	hfx_every = o->plain;
 	if (o->mode == HFX_PCT)
 		search_pct(sc, r, begin);
 	else
 		search_dfs(sc, r, begin);
+	hfx_every = false;
 	if (r->failed)
 		shrink(sc, r);
 	if (o->progress)

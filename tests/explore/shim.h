@@ -121,6 +121,23 @@ void hf_release(const struct hf_phys *phys, struct hf_lock *lock);
 #define memcpy(dst, src, len) hfx_memmove(dst, src, len)
 #define memmove(dst, src, len) hfx_memmove(dst, src, len)
 
+/* What an assert looks at is no step. */
+#include "lib/panic.h"
+#ifdef HF_DEBUG
+#undef HF_ASSERT
+#define HF_ASSERT(phys, holds)                                                           \
+	do {                                                                             \
+		struct hfx_agent *hfx_who = hfx_self;                                    \
+		bool hfx_holds;                                                          \
+                                                                                         \
+		hfx_self = NULL;                                                         \
+		hfx_holds = (holds);                                                     \
+		hfx_self = hfx_who;                                                      \
+		if (!hfx_holds)                                                          \
+			hf_panic(phys, __FILE__ ":" HF_TEXT(__LINE__) ": not so: " #holds); \
+	} while (0)
+#endif
+
 #define hf_frame_ptr hfx_inline_frame_ptr
 #include "phys/frame.h"
 #undef hf_frame_ptr

@@ -278,7 +278,9 @@ void hfx_ok(enum hf_status st, const char *what)
 
 void hfx_switch(unsigned cpu, struct hf_mm *mm)
 {
+	hfx_point(HFX_FLUSH, &w.cpu[cpu], true);
 	hfx_event(&w.cpu[cpu], true);
+	hfx_event(&w.cpu[cpu].leaves, true);
 	w.cpu[cpu] = (struct hfx_cpu){ .mm = mm };
 }
 
