@@ -196,7 +196,6 @@ const struct hfx_scenario hfx_object[] = {
 		.frames = 256,
 		.setup = two_objects,
 		.thread = { { "first", put_first }, { "second", put_second } },
-		.known = "hf_objects_reap takes what another thread is to end",
 	},
 	{
 		.name = "truncate-grows-beside-write",
@@ -206,7 +205,6 @@ const struct hfx_scenario hfx_object[] = {
 		.setup = short_object,
 		.thread = { { "truncate", grow }, { "writer", write_beyond } },
 		.check = written_stays,
-		.known = "hf_object_truncate clears the tail after it has given the new size out",
 	},
 	{
 		.name = "pager-beside-fault",

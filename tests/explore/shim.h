@@ -125,15 +125,15 @@ void hf_release(const struct hf_phys *phys, struct hf_lock *lock);
 #include "lib/panic.h"
 #ifdef HF_DEBUG
 #undef HF_ASSERT
-#define HF_ASSERT(phys, holds)                                                           \
-	do {                                                                             \
-		struct hfx_agent *hfx_who = hfx_self;                                    \
-		bool hfx_holds;                                                          \
-                                                                                         \
-		hfx_self = NULL;                                                         \
-		hfx_holds = (holds);                                                     \
-		hfx_self = hfx_who;                                                      \
-		if (!hfx_holds)                                                          \
+#define HF_ASSERT(phys, holds)                                                              \
+	do {                                                                                \
+		struct hfx_agent *hfx_who = hfx_self;                                       \
+		bool hfx_holds;                                                             \
+                                                                                            \
+		hfx_self = NULL;                                                            \
+		hfx_holds = (holds);                                                        \
+		hfx_self = hfx_who;                                                         \
+		if (!hfx_holds)                                                             \
 			hf_panic(phys, __FILE__ ":" HF_TEXT(__LINE__) ": not so: " #holds); \
 	} while (0)
 #endif
