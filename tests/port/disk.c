@@ -10,9 +10,10 @@ static void others(struct disk *d)
 {
 	void (*run)(void *arg) = d->meanwhile;
 
+	if (!run)
+		return;
 	d->meanwhile = NULL;
-	if (run)
-		run(d->arg);
+	run(d->arg);
 }
 
 bool disk_read(void *host, uint64_t slot, void *page)
