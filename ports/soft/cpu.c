@@ -27,6 +27,7 @@ enum hf_status hf_soft_cpu_create(struct hf_soft *soft, struct hf_soft_cpu **out
 	cpu->tlb_mask = soft->tlb_entries - 1;
 	hf_soft_forget_all(cpu);
 	pthread_mutex_lock(&soft->lock);
+	cpu->number = ++soft->births;
 	cpu->next = soft->cpus;
 	soft->cpus = cpu;
 	pthread_mutex_unlock(&soft->lock);

@@ -19,6 +19,8 @@
  * the process. Where that is missing, and under ThreadSanitizer which cannot know of it,
  * `fenced` makes both sides sequentially consistent.
  *
+ * A flush takes one CPU after the other, and lets those that wait go on between them.
+ *
  * A CPU stays without owner until its next access, so an idle one costs the next flush
  * nothing, and a machine whose only CPU in the space is the flusher's own needs no barrier.
  *
@@ -90,6 +92,7 @@ struct hf_soft_cpu {
 
 	struct hf_soft *soft;
 	struct hf_mm *mm; /* written under soft->lock */
+	uint64_t number;  /* of its birth: those further down the list have lower ones */
 	struct hf_soft_cpu *next;
 	uint64_t misses, branch_hits, walks, faults, flushes;
 	struct branch branches[BRANCH_LEVELS][BRANCHES];
@@ -109,7 +112,9 @@ struct hf_soft {
 	void *trace_arg;
 	pthread_mutex_t lock; /* guards all below, and each CPU's mm and owner */
 	struct hf_soft_cpu *cpus;
+	uint64_t births;
 	unsigned dma_count;
+	uint32_t claims; /* threads that wait to become owners; counted without the lock */
 };
 
 /* How far right to shift an address so that the pages of a level count 0, 1, 2, ... */
