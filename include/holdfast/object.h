@@ -183,7 +183,10 @@ struct hf_object_stats {
 	 */
 	uint64_t references;
 };
-/* Counts over an object, by a walk of its tree. Cannot fail. */
+/*
+ * Counts over an object, by a walk of its tree. Cannot fail. The object's lock is let go after each
+ * table, and what changes meanwhile may be counted as it was or as it is.
+ */
 void hf_object_stats(struct hf_object *object, struct hf_object_stats *out);
 
 /*

@@ -489,32 +489,46 @@ bool hf_pages_next_dirty(const struct hf_object *o, uint64_t *offset, uint64_t e
 
 /* ---- What is there ---- */
 
-static void count_pages(const struct hf_object *o, hf_pfn table, unsigned level,
-			struct hf_object_stats *out)
+/*
+ * Count from *offset on, to the end of the first table at the lowest level; *offset is where to go on
+ * then. False: there was none left. object->lock held.
+ */
+static bool count_pages(const struct hf_object *o, hf_pfn table, uint64_t base, unsigned level,
+			uint64_t *offset, struct hf_object_stats *out)
 {
 	const hf_pte *entries = hf_table_entries(o->phys, table);
 	const uint64_t marks = hf_table_marks(o->phys, table);
 
-	hf_each_marked(i, marks, 0, HF_TABLE_ENTRIES) {
+	hf_each_marked(i, marks, hf_first_index(*offset, base, level), HF_TABLE_ENTRIES) {
+		uint64_t at = base + i * hf_level_size(level);
+
 		if (hf_pte_branch(entries[i], level)) {
-			count_pages(o, hf_pte_pfn(entries[i]), level - 1, out);
+			if (count_pages(o, hf_pte_pfn(entries[i]), at, level - 1, offset, out))
+				return true;
 		} else if (hf_pte_leaf(entries[i], level)) {
 			out->pages[level]++;
 			if (hf_leaf_writable(entries[i]))
 				out->dirty_bytes += hf_level_size(level);
 		}
 	}
+	if (level == HF_LEVEL_PTE)
+		*offset = base + hf_level_size(level + 1);
+	return level == HF_LEVEL_PTE;
 }
 
 void hf_object_stats(struct hf_object *o, struct hf_object_stats *out)
 {
+	uint64_t offset = 0;
+	bool more;
+
 	*out = (struct hf_object_stats){ 0 };
-	hf_object_lock(o);
-	out->size = o->size;
-	if (o->root.v != HF_NIL)
-		count_pages(o, o->root, o->top, out);
-	hf_phys_lock(o->phys);
-	out->references = o->refs;
-	hf_phys_unlock(o->phys);
-	hf_object_unlock(o);
+	do {
+		hf_object_lock(o);
+		more = reaches(o, offset) && count_pages(o, o->root, 0, o->top, &offset, out);
+		out->size = o->size;
+		hf_phys_lock(o->phys);
+		out->references = o->refs;
+		hf_phys_unlock(o->phys);
+		hf_object_unlock(o);
+	} while (more);
 }

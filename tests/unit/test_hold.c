@@ -197,6 +197,7 @@ static void objects(void **state)
 {
 	struct rig r = rig_new();
 	struct hf_object_config config = { .size = LEN };
+	struct hf_object_stats stats;
 	struct hf_object *o;
 	uint64_t word = 1;
 
@@ -205,7 +206,12 @@ static void objects(void **state)
 	OK(hf_object_create(&r.m->phys, &config, &o));
 	for (uint64_t i = 0; i < PAGES; i++)
 		OK(hf_object_write(o, i * PAGE, &word, sizeof(word)));
+	hf_object_stats(o, &stats);
+	SAME(stats.pages[HF_LEVEL_PTE], PAGES);
 	BOUNDED(OK(hf_object_truncate(o, LEN / 2)));
+	hf_object_stats(o, &stats);
+	SAME(stats.pages[HF_LEVEL_PTE], PAGES / 2);
+	SAME(stats.size, LEN / 2);
 	BOUNDED(OK(hf_object_put(o)));
 	memory_end(r.m);
 }
