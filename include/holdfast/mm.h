@@ -355,7 +355,8 @@ struct hf_translation {
  * The errors in the words of sigaction(2): HF_ERR_INVAL: access.
  * HF_ERR_RANGE, HF_ERR_UNMAPPED: no mapping (SIGSEGV, SEGV_MAPERR).
  * HF_ERR_ACCESS: forbidden (SEGV_ACCERR). HF_ERR_BUS: beyond the end of the object that is
- * mapped there, or its pager failed (SIGBUS). HF_ERR_NOMEM. HF_ERR_OVERFLOW.
+ * mapped there, or its pager failed (SIGBUS). HF_ERR_RETRY: its pager answers later, and the object
+ * has `retry` (object.h). HF_ERR_NOMEM. HF_ERR_OVERFLOW.
  * HF_ERR_STORE: the page is in the swap store (swap.h) and could not be read; it stays there.
  * A fault below a mapping of HF_MAP_GROWSDOWN, with nothing mapped between, makes the mapping
  * begin at the page of `va`, if that leaves limits.stack_gap free above the mapping next below
@@ -417,8 +418,8 @@ enum hf_status hf_fork(struct hf_mm *parent, struct hf_mm *child, void *child_ho
  * as it was, or as this call has made it.
  * A range may have any alignment. Reading absent anonymous memory gives zeros and allocates
  * nothing; pages of objects are brought in.
- * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_UNMAPPED. HF_ERR_ACCESS. HF_ERR_BUS (as for
- * hf_fault). HF_ERR_OVERLAP (hf_copy). HF_ERR_NOMEM, HF_ERR_OVERFLOW (writing, or reading what
+ * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE. HF_ERR_UNMAPPED. HF_ERR_ACCESS. HF_ERR_BUS,
+ * HF_ERR_RETRY (as for hf_fault). HF_ERR_OVERLAP (hf_copy). HF_ERR_NOMEM, HF_ERR_OVERFLOW (writing, or reading what
  * was in the swap store). HF_ERR_STORE: a page could not be read from there. HF_ERR_INVAL:
  * hf_copy between different physical memories.
  * Bytes that other threads or devices write meanwhile may be seen old or new.

@@ -26,17 +26,17 @@
 struct hf_object;
 
 /*
- * Where the contents come from and go to. What holds for the port's functions (port.h) holds
- * for these: any thread, no call back into Holdfast. They may block, and be called for several pages
- * at once. No lock of a space, of an object's pages or of the memory is held meanwhile: only those
+ * Where the contents come from and go to. What holds for the port's functions (port.h) holds for
+ * these: any thread, no call back into Holdfast. They may block, and be called for several pages at
+ * once. No lock of a space, of an object's pages or of the memory is held meanwhile: only those
  * wait who need the very page, and as follows, for the others' calls of the same object:
  *  - hf_object_sync and hf_msync write back one at a time, and hf_object_truncate waits for them;
- *  - whoever gives the last reference up (hf_object_put, hf_munmap, hf_mm_destroy or whatever takes the last
- *    mapping away) waits until no `get` and no write-back that others have called for is under way.
- *    What it unmaps has gone before. A host that does not want to wait there, because its pager may never
- *    return, keeps a reference of its own.
- * A truncation does not wait for `get`: what it returns for a page that has been truncated since, in whole
- * or in part, is dropped, and who wants the page looks again.
+ *  - whoever gives the last reference up (hf_object_put, hf_munmap, hf_mm_destroy or whatever takes
+ *    the last mapping away) waits until no `get` and no write-back that others have called for is
+ *    under way. What it unmaps has gone before. A host that does not want to wait there, because
+ *    its pager may never return, keeps a reference of its own.
+ * A truncation does not wait for `get`: what it returns for a page that has been truncated since,
+ * in whole or in part, is dropped, and who wants the page looks again.
  *
  * `offset` is where in the object, in bytes, a multiple of `len`; `page` is plain memory of `len`
  * bytes: 4 KiB, or as large as the object's pages are (enum hf_object_huge).
@@ -46,6 +46,10 @@ struct hf_pager {
 	 * Supply the contents of a page. It reads as zeros when the call is made: what lies
 	 * beyond the end of the data may be left. Any status but HF_OK means that there is
 	 * no page: the accesses that wanted it get HF_ERR_BUS, and the next one asks again.
+	 *
+	 * HF_ERR_PENDING: the answer comes later, by hf_object_supply or hf_object_fail, perhaps
+	 * from another thread before this has returned. `page` is not used after that. Who wants
+	 * the page sleeps (port.h, `wait`), or gets HF_ERR_RETRY (struct hf_object_config).
 	 * Required.
 	 */
 	enum hf_status (*get)(void *host, uint64_t offset, void *page, uint64_t len);
@@ -87,6 +91,13 @@ struct hf_object_config {
 	enum hf_object_huge huge;
 	const struct hf_pager *pager; /* NULL: shared memory. Must outlive the object */
 	void *host;		      /* given back to the pager */
+	/*
+	 * For hosts that schedule by themselves: a call that needs a page of which the pager said
+	 * HF_ERR_PENDING does not sleep, but returns HF_ERR_RETRY, with nothing changed. The host
+	 * calls it again when it has supplied the page; it may have done so before the call has
+	 * returned. If the page is not there then, `get` is called again.
+	 */
+	bool retry;
 };
 
 /* The largest size: what a tree of tables reaches. 2^39 at least, 2^48 with four levels. */
@@ -105,11 +116,11 @@ enum hf_status hf_object_get(struct hf_object *object);
 
 /*
  * Give a reference of hf_object_create or hf_object_get back. If it is the last, every dirty page
- * is written back and every page put (struct hf_pager), by this thread, before this returns. A mapping that
- * is the last reference does the same in hf_munmap, hf_mm_destroy or whatever else takes it away. Nobody
- * is in the pager then, and nobody will be.
- * HF_ERR_INVAL: mappings alone refer to the object, the host has no reference left to give back. (Nobody
- * can tell what a pointer leads to after the last reference.)
+ * is written back and every page put (struct hf_pager), by this thread, before this returns. A
+ * mapping that is the last reference does the same in hf_munmap, hf_mm_destroy or whatever else
+ * takes it away. Nobody is in the pager then, and nobody will be. HF_ERR_INVAL: mappings alone
+ * refer to the object, the host has no reference left to give back. (Nobody can tell what a pointer
+ * leads to after the last reference.)
  */
 enum hf_status hf_object_put(struct hf_object *object);
 
@@ -120,14 +131,33 @@ uint64_t hf_object_size(struct hf_object *object);
  * Copy `len` bytes between the object, from `offset` on, and the caller's plain memory `buf`
  * (hf_object_read, hf_object_write), as pread(2) and pwrite(2) on a memfd do, but all or nothing,
  * and the size does not grow. Coherent with every mapping. If `buf` is RAM that is the object's, a
- * byte may arrive as it was, or as this call has made it. Reading a page
- * that shared memory does not have yet gives zeros and allocates nothing.
- * HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE: beyond the end. HF_ERR_BUS: the pager failed.
- * HF_ERR_NOMEM. On these, pages may have come into the object, with the contents they have.
+ * byte may arrive as it was, or as this call has made it. Reading a page that shared memory does
+ * not have yet gives zeros and allocates nothing. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE: beyond
+ * the end. HF_ERR_BUS: the pager failed. HF_ERR_RETRY. HF_ERR_NOMEM. On these, pages may have come
+ * into the object, with the contents they have.
  */
 enum hf_status hf_object_read(struct hf_object *object, uint64_t offset, void *buf, uint64_t len);
 enum hf_status hf_object_write(struct hf_object *object, uint64_t offset, const void *buf,
 			       uint64_t len);
+
+/*
+ * Supply [offset, offset+len): the late answer of a pager's `get` (HF_ERR_PENDING), or what will be
+ * wanted next. Pages that the object does not have get the contents of `data`, which is plain
+ * memory, and zeros behind its end in the last page; those that it has stay as they are. Whoever
+ * waits for one of them goes on. Not from within the pager, except for `get`, of its own object.
+ * HF_ERR_INVAL: no pager. HF_ERR_ALIGN: offset. HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_RANGE: the range
+ * reaches into pages beyond the end. HF_ERR_EXIST: all of it is there. HF_ERR_NOMEM: some may be
+ * there; those who wait go on waiting, so the host makes room (hf_reclaim) and supplies again, or
+ * fails it.
+ */
+enum hf_status hf_object_supply(struct hf_object *object, uint64_t offset, const void *data,
+				uint64_t len);
+
+/*
+ * Nothing is to be had for [offset, offset+len): who waits for a page there gets HF_ERR_BUS, and
+ * the next access asks again. HF_ERR_EMPTY. HF_ERR_WRAP.
+ */
+enum hf_status hf_object_fail(struct hf_object *object, uint64_t offset, uint64_t len);
 
 /*
  * Make the object `size` bytes long: ftruncate(2). Pages beyond the new end go from the object and

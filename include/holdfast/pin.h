@@ -40,7 +40,7 @@ enum hf_pin_flags {
  * HF_ERR_FLAGS: neither or unknown flags. HF_ERR_EMPTY: len or cap is 0. HF_ERR_WRAP.
  * HF_ERR_RANGE. HF_ERR_UNMAPPED. HF_ERR_ACCESS: the protection forbids reading (or
  * writing, for HF_PIN_WRITE). HF_ERR_SPANS: cap is too small. HF_ERR_OVERFLOW: a
- * page's pin count is at its limit. HF_ERR_NOMEM. HF_ERR_BUS, HF_ERR_STORE (as for
+ * page's pin count is at its limit. HF_ERR_NOMEM. HF_ERR_BUS, HF_ERR_RETRY, HF_ERR_STORE (as for
  * hf_fault).
  *
  * Takes mm's lock shared. Concurrent pins, faults and copies of one space are allowed.

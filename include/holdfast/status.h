@@ -34,6 +34,7 @@ enum hf_status {
 	HF_ERR_BUS = -22,	 /* beyond the object's end, or its pager failed (SIGBUS) */
 	HF_ERR_STORE = -23,	 /* the swap store is full or failed; nothing is lost */
 	HF_ERR_PENDING = -24,	 /* a pager has no answer yet: it comes later (object.h) */
+	HF_ERR_RETRY = -25,	 /* it will have one: do the same again then */
 };
 
 /*

@@ -26,8 +26,8 @@
 
 /*
  * The size that all see from now on. What mappings wrote beyond the end, in its page, never was a
- * part of the object: before the object grows over it, it is cleared. What a pager is asked for from
- * there on is asked anew.
+ * part of the object: before the object grows over it, it is cleared. What a pager is asked for
+ * from there on is asked anew.
  */
 static uint64_t set_size(struct hf_object *o, uint64_t size)
 {

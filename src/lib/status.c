@@ -40,6 +40,7 @@ static const struct entry table[] = {
 	[-HF_ERR_BUS] = { "HF_ERR_BUS", "beyond the end of the object, or its pager failed" },
 	[-HF_ERR_STORE] = { "HF_ERR_STORE", "the swap store is full or failed; nothing is lost" },
 	[-HF_ERR_PENDING] = { "HF_ERR_PENDING", "the pager has no answer yet; wait for it" },
+	[-HF_ERR_RETRY] = { "HF_ERR_RETRY", "a page is on its way; try again when it is there" },
 };
 
 static const struct entry *find(enum hf_status status)

@@ -8,6 +8,8 @@
 #include "../arch/entry.h"
 #include "../lib/atomic.h"
 #include "../lib/lock.h"
+#include "../lib/math.h"
+#include "../lib/mem.h"
 #include "../phys/block.h"
 #include "../phys/frame.h"
 #include "../table/table.h"
@@ -91,23 +93,35 @@ static enum hf_status await(struct hf_object *o, const struct hf_request *r)
 	return r->status;
 }
 
-/* The largest block up to `level` that the page at `offset` may have, for the request. */
+/*
+ * The largest block up to `level` that the page at `offset` may have, for the request. `ask`: for
+ * the pager, whom nobody has asked yet for anything there.
+ */
 HF_HOLDS(object)
 static bool take_block(struct hf_object *o, struct hf_request *r, uint64_t offset, unsigned level,
-		       bool *clean)
+		       bool ask, bool *clean)
 {
 	for (level++; level--;) {
 		r->level = level;
 		r->len = hf_level_size(level);
 		r->offset = hf_level_base(offset, level);
 		if (level && (!hf_pages_fit(o, offset, level) ||
-			      is_asked_for(o, r->offset, r->offset + r->len)))
+			      (ask && is_asked_for(o, r->offset, r->offset + r->len))))
 			continue;
 		if (hf_pages_block(o, offset, level, &r->block, clean))
 			return true;
 	}
 	r->block.v = HF_NIL;
 	return false;
+}
+
+/* The host will answer; its data come with a block of their own. object->lock held, let go meanwhile. */
+HF_HOLDS(object)
+static enum hf_status await_host(struct hf_object *o, struct hf_request *r)
+{
+	hf_pages_unblock(o, r->block, r->level);
+	r->block.v = HF_NIL;
+	return o->retry ? HF_ERR_RETRY : await(o, r);
 }
 
 /* Ask the pager. object->lock held, let go meanwhile. The request may be over before it answers. */
@@ -125,6 +139,8 @@ static enum hf_status ask_pager(struct hf_object *o, struct hf_request *r, bool 
 	hf_object_lock(o);
 	if (r->over)
 		return r->status;
+	if (st == HF_ERR_PENDING)
+		return await_host(o, r);
 	if (st)
 		return HF_ERR_BUS;
 	st = hf_pages_put(o, r->offset, r->level, r->block);
@@ -147,7 +163,7 @@ static enum hf_status request_page(struct hf_object *o, uint64_t offset, unsigne
 		delist_request(o, &r);
 		return st;
 	}
-	if (!take_block(o, &r, offset, *level, &clean)) {
+	if (!take_block(o, &r, offset, *level, true, &clean)) {
 		*level = HF_LEVEL_PTE;
 		return HF_ERR_NOMEM;
 	}
@@ -186,4 +202,96 @@ enum hf_status hf_object_fetch(struct hf_object *o, uint64_t offset, unsigned wa
 	} while (smaller);
 	hf_object_unlock(o);
 	return st;
+}
+
+/* ---- The host answers by itself ---- */
+
+/*
+ * Make the page at `offset` from `data`, of which there are `len` bytes; *size of them are in it.
+ * 0: the object has changed there meanwhile. object->lock held, let go meanwhile.
+ */
+HF_HOLDS(object)
+static enum hf_status supply_page(struct hf_object *o, uint64_t offset, const char *data,
+				  uint64_t len, uint64_t *size)
+{
+	struct hf_request r = { .block = { HF_NIL } };
+	unsigned level = (unsigned)o->huge;
+	enum hf_status st = HF_OK;
+	bool clean;
+
+	*size = 0;
+	while (level && (hf_level_base(offset, level) != offset || len < hf_level_size(level)))
+		level--;
+	if (!take_block(o, &r, offset, level, false, &clean))
+		return HF_ERR_NOMEM;
+	enlist_request(o, &r);
+	hf_object_unlock(o);
+	len = hf_min_va(len, r.len);
+	hf_block_prepare(o->phys, r.block, r.level);
+	if (!clean && len < r.len)
+		hf_block_clear(o->phys, r.block, hf_level_order(r.level));
+	memmove(hf_frame_ptr(o->phys, r.block), data, len);
+	hf_object_lock(o);
+	delist_request(o, &r);
+	if (!r.over)
+		st = hf_pages_put(o, offset, r.level, r.block);
+	if (r.over || st) {
+		hf_pages_unblock(o, r.block, r.level);
+		return st;
+	}
+	*size = len;
+	hf_requests_end(o, offset, offset + r.len, HF_OK);
+	return HF_OK;
+}
+
+enum hf_status hf_object_supply(struct hf_object *o, uint64_t offset, const void *data,
+				uint64_t len)
+{
+	const uint64_t end = offset + len;
+	const char *from = data;
+	enum hf_status st = HF_OK;
+	bool any = false;
+
+	if (!o->pager)
+		return HF_ERR_INVAL;
+	if (offset & (HF_PAGE_SIZE - 1))
+		return HF_ERR_ALIGN;
+	if (!len)
+		return HF_ERR_EMPTY;
+	if (end < offset)
+		return HF_ERR_WRAP;
+	hf_object_lock(o);
+	while (!st && offset < end) {
+		struct hf_object_page page;
+		uint64_t size;
+
+		if (end > hf_object_end(o)) {
+			st = HF_ERR_RANGE; /* perhaps since a moment ago */
+			break;
+		}
+		if (hf_pages_find(o, offset, &page)) {
+			size = hf_level_base(offset, page.level) + hf_level_size(page.level) -
+			       offset;
+			size = hf_min_va(size, end - offset);
+		} else {
+			st = supply_page(o, offset, from, end - offset, &size);
+			any |= !st && size;
+		}
+		from += size;
+		offset += size;
+	}
+	hf_object_unlock(o);
+	return st || any ? st : HF_ERR_EXIST;
+}
+
+enum hf_status hf_object_fail(struct hf_object *o, uint64_t offset, uint64_t len)
+{
+	if (!len)
+		return HF_ERR_EMPTY;
+	if (offset + len < offset)
+		return HF_ERR_WRAP;
+	hf_object_lock(o);
+	hf_requests_end(o, offset, offset + len, HF_ERR_BUS);
+	hf_object_unlock(o);
+	return HF_OK;
 }

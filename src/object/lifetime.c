@@ -57,6 +57,7 @@ enum hf_status hf_object_create(struct hf_phys *phys, const struct hf_object_con
 		.pager = config->pager,
 		.host = config->host,
 		.huge = config->huge,
+		.retry = config->retry,
 		.size = config->size,
 		.root = { HF_NIL },
 		.refs = 1,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Objects inside. An object lives in a frame of its own (HF_FRAME_OBJECT), and counts as
- * references the host's and the slots of mappings in the nodes of trees of mappings: in 64 bits, for a
- * slot is 32 bytes of RAM, so these cannot overflow, and the host's end at the limit of counts.
+ * Objects inside. An object lives in a frame of its own (HF_FRAME_OBJECT), and counts as references
+ * the host's and the slots of mappings in the nodes of trees of mappings: in 64 bits, for a slot is
+ * 32 bytes of RAM, so these cannot overflow, and the host's end at the limit of counts.
  *
  * Its pages are the leaves of a radix tree of ordinary tables, indexed by offset as a space's
  * are by address. A leaf there counts as a mapping of its page. So a page of an object is never
@@ -13,13 +13,13 @@
  * A shared mapping's leaf is writable only while the object's page is dirty: so whoever
  * takes the dirty mark off also takes W from every leaf that leads to the page.
  *
- * No lock of Holdfast is held while a pager works, but `change`, for writing back. Who wants a page that a
- * pager has to supply puts a request into the object (fetch.c), and pages on their way out are in
- * hf_leaving. Both have blocks that no table leads to, counted as a leaf would be.
+ * No lock of Holdfast is held while a pager works, but `change`, for writing back. Who wants a page
+ * that a pager has to supply puts a request into the object (fetch.c), and pages on their way out
+ * are in hf_leaving. Both have blocks that no table leads to, counted as a leaf would be.
  *
- * A call that is in an object without a reference of its own, for its pager or to wait for a page, holds
- * it. That keeps the object's memory, not the object: whoever gives the last reference up ends it, by
- * itself, without a lock, when those calls have come out.
+ * A call that is in an object without a reference of its own, for its pager or to wait for a page,
+ * holds it. That keeps the object's memory, not the object: whoever gives the last reference up
+ * ends it, by itself, without a lock, when those calls have come out.
  *
  * Lock order: object->change, phys->spaces_lock, mm lock, object->lock, phys->lock. Table
  * locks are not held while object->lock is taken.
@@ -70,6 +70,7 @@ struct hf_object {
 	const struct hf_pager *pager;
 	void *host;
 	enum hf_object_huge huge;
+	bool retry;	       /* nobody sleeps for an answer that comes later */
 	struct hf_lock change; /* of those who take pages out or marks off: one at a time */
 	struct hf_lock lock;   /* guards what follows, and the tables */
 	uint64_t size;	       /* bytes */
@@ -176,7 +177,8 @@ enum hf_status hf_object_get_page(struct hf_object *object, uint64_t offset, uns
 				  bool write, struct hf_object_page *out);
 
 /*
- * A page of `level` fits around `offset`: it is before the end, and nothing is there yet. Same lock.
+ * A page of `level` fits around `offset`: it is before the end, and nothing is there yet. Same
+ * lock.
  */
 HF_HOLDS(object)
 bool hf_pages_fit(const struct hf_object *object, uint64_t offset, unsigned level);
@@ -193,7 +195,7 @@ void hf_pages_unblock(struct hf_object *object, hf_pfn pfn, unsigned level);
 /*
  * Have the pager supply the page that `offset` lies in, of level `want` if possible, unless the
  * object has it. The object is held, or the caller's own; no lock. HF_OK: it is there, or was a
- * moment ago, or is not wanted any more: look again. HF_ERR_BUS, HF_ERR_NOMEM.
+ * moment ago, or is not wanted any more: look again. HF_ERR_BUS, HF_ERR_NOMEM, HF_ERR_RETRY.
  */
 enum hf_status hf_object_fetch(struct hf_object *object, uint64_t offset, unsigned want);
 /* What is requested in [from, to) is over, and `status` says how. object->lock held. */
@@ -220,8 +222,8 @@ bool hf_pages_next_dirty(const struct hf_object *object, uint64_t *offset, uint6
 HF_HOLDS(object)
 enum hf_status hf_pages_cut(struct hf_object *object, uint64_t offset);
 /*
- * After hf_pages_cut: all pages of [from, to) leave, are put to the pager and free. Nothing leads to
- * them, and none comes there. `change` held, and no other lock.
+ * After hf_pages_cut: all pages of [from, to) leave, are put to the pager and free. Nothing leads
+ * to them, and none comes there. `change` held, and no other lock.
  */
 HF_HOLDS(change)
 void hf_pages_drop(struct hf_object *object, uint64_t from, uint64_t to);

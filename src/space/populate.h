@@ -11,8 +11,8 @@
 
 /*
  * Make the pages of a locked mapping present, as far as it wants that and allows it. mm lock held.
- * HF_ERR_PENDING: *at is the first one that `wait` has to wait for. What lies below *at has been waited
- * for before: of that a page which the pager still has to supply is left.
+ * HF_ERR_PENDING: *at is the first one that `wait` has to wait for. What lies below *at has been
+ * waited for before: of that a page which the pager still has to supply is left.
  */
 HF_HOLDS_SHARED(mm)
 enum hf_status hf_lock_mapping(struct hf_mm *mm, const struct hf_vma *vma, hf_va *at,

@@ -36,19 +36,19 @@ struct hf_resolution {
 };
 
 /*
- * Resolve the fault. On HF_OK the walk stands at a present leaf that allows the access
- * (and leads to an exclusive page, if `unshare`), its table locked, until hf_resolve_end.
- * On an error everything is released. HF_ERR_PENDING: f->wait says what has to be waited for (wait.h).
- * mm lock held, shared or exclusive.
+ * Resolve the fault. On HF_OK the walk stands at a present leaf that allows the access (and leads
+ * to an exclusive page, if `unshare`), its table locked, until hf_resolve_end. On an error
+ * everything is released. HF_ERR_PENDING: f->wait says what has to be waited for (wait.h). mm lock
+ * held, shared or exclusive.
  */
 HF_HOLDS_SHARED(mm)
 enum hf_status hf_resolve_begin(struct hf_resolution *f);
 HF_HOLDS_SHARED(mm)
 void hf_resolve_end(struct hf_resolution *f);
 /*
- * The walk stands at a swap entry: bring the page back, as a leaf there. In a shared
- * table that is for all who share it. If f->in is then wanted, nothing has changed yet: let the
- * locks go, read it (hf_swapin_read), and look again. HF_ERR_NOMEM, HF_ERR_OVERFLOW: it stays there.
+ * The walk stands at a swap entry: bring the page back, as a leaf there. In a shared table that is
+ * for all who share it. If f->in is then wanted, nothing has changed yet: let the locks go, read it
+ * (hf_swapin_read), and look again. HF_ERR_NOMEM, HF_ERR_OVERFLOW: it stays there.
  */
 HF_HOLDS_SHARED(mm)
 enum hf_status hf_resolve_swapped(struct hf_resolution *f);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting for what only the host can give: a page that a pager has to supply, or that the swap store
- * has. Whoever finds that it needs one does not wait where it stands, with a space's lock held, but
- * says so: HF_ERR_PENDING, with a struct hf_wait that names it, and nothing else held. Its caller lets all its
- * locks go, calls hf_wait, and looks again from the beginning, for what it knew may have
- * changed:
+ * Waiting for what only the host can give: a page that a pager has to supply, or that the swap
+ * store has. Whoever finds that it needs one does not wait where it stands, with a space's lock
+ * held, but says so: HF_ERR_PENDING, with a struct hf_wait that names it, and nothing else held.
+ * Its caller lets all its locks go, calls hf_wait, and looks again from the beginning, for what it
+ * knew may have changed:
  *
  *	do {
  *		lock
@@ -32,9 +32,9 @@ struct hf_wait {
 #define HF_WAIT_NONE ((struct hf_wait){ .object = NULL })
 
 /*
- * If *st is HF_ERR_PENDING, wait for what `w` names and let go of it. True: look again. False: *st is
- * the result, which was not HF_ERR_PENDING, or says why there is nothing to wait for: HF_ERR_BUS,
- * HF_ERR_NOMEM, HF_ERR_STORE. No lock held.
+ * If *st is HF_ERR_PENDING, wait for what `w` names and let go of it. True: look again. False: *st
+ * is the result, which was not HF_ERR_PENDING, or says why there is nothing to wait for:
+ * HF_ERR_BUS, HF_ERR_RETRY, HF_ERR_NOMEM, HF_ERR_STORE. No lock held.
  */
 bool hf_wait(struct hf_phys *phys, struct hf_wait *w, enum hf_status *st);
 /*

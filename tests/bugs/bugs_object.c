@@ -34,7 +34,7 @@ static const struct hf_pager pager = { .get = file_get, .writeback = file_keep }
 static struct hf_object *file_open(struct machine *m, struct file *file, uint64_t size,
 				   enum hf_object_huge huge)
 {
-	struct hf_object_config config = { size, huge, &pager, file };
+	struct hf_object_config config = { size, huge, &pager, file, false };
 	struct hf_object *object = NULL;
 
 	file->writes = 0;

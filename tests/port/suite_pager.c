@@ -776,6 +776,157 @@ static void a_mapping_may_go_while_its_page_comes(void **state)
 	end_of_file(store);
 }
 
+/* A pager whose answers come later: `get` only notes what is wanted, or answers at once. */
+struct promise {
+	struct hf_object *object;
+	unsigned gets;
+	enum {
+		LATER,
+		SUPPLY_FIRST,
+		FAIL_FIRST
+	} way;
+	uint64_t offset, len;
+};
+
+static enum hf_status promise_get(void *host, uint64_t offset, void *page, uint64_t len)
+{
+	static const uint64_t words[PAGE / 8] = { 0x77 };
+	struct promise *p = host;
+
+	(void)page;
+	p->gets++;
+	p->offset = offset;
+	p->len = len;
+	if (p->way == SUPPLY_FIRST)
+		OK(hf_object_supply(p->object, offset, words, 16));
+	if (p->way == FAIL_FIRST)
+		OK(hf_object_fail(p->object, offset, len));
+	return HF_ERR_PENDING;
+}
+
+static const struct hf_pager promise_pager = { .get = promise_get };
+
+static struct space *promised(struct machine *m, struct promise *p, bool retry, hf_va *va)
+{
+	struct hf_object_config config = {
+		.size = 4 * PAGE + 8, .pager = &promise_pager, .host = p, .retry = retry
+	};
+	struct space *s = space_new(m);
+
+	OK(hf_object_create(m->phys, &config, &p->object));
+	*va = map_file(s, p->object, 5 * PAGE, HF_MAP_SHARED);
+	return s;
+}
+
+static void an_answer_may_come_before_get_returns(void **state)
+{
+	struct promise p = { .way = SUPPLY_FIRST };
+	hf_va va;
+	struct space *s = promised(*state, &p, false, &va);
+	uint64_t value[3];
+
+	OK(hf_fault(s->mm, va, HF_ACCESS_WRITE, NULL));
+	OK(hf_read(s->mm, va, value, sizeof(value)));
+	SAME(value[0], 0x77);
+	SAME(value[2], 0);
+	p.way = FAIL_FIRST;
+	GIVES(HF_ERR_BUS, hf_fault(s->mm, va + PAGE, HF_ACCESS_READ, NULL));
+	GIVES(HF_ERR_BUS, hf_object_read(p.object, PAGE, value, 8));
+	SAME(p.gets, 3);
+	CHECK(s->m);
+	hf_object_put(p.object);
+	space_end(s);
+}
+
+static void who_schedules_by_himself_tries_again(void **state)
+{
+	struct promise p = { .way = LATER };
+	hf_va va;
+	struct space *s = promised(*state, &p, true, &va);
+	uint64_t words[4 * PAGE / 8] = { 1, [PAGE / 8] = 2, [3 * PAGE / 8] = 4 }, value;
+	struct hf_span span[2];
+	size_t count;
+
+	FAILS(s->m, HF_ERR_RETRY, hf_fault(s->mm, va, HF_ACCESS_WRITE, NULL));
+	FAILS(s->m, HF_ERR_RETRY, hf_read(s->mm, va, &value, sizeof(value)));
+	FAILS(s->m, HF_ERR_RETRY, hf_pin(s->mm, va, 2 * PAGE, HF_PIN_READ, span, 2, &count));
+	FAILS(s->m, HF_ERR_RETRY, hf_mlock(s->mm, va, PAGE, 0));
+	FAILS(s->m, HF_ERR_RETRY, hf_object_read(p.object, 0, &value, sizeof(value)));
+	SAME(p.gets, 5);
+	OK(hf_object_supply(p.object, 0, words, PAGE + 8));
+	CHECK(s->m);
+	OK(hf_pin(s->mm, va, 2 * PAGE, HF_PIN_READ, span, 2, &count));
+	OK(hf_unpin(s->m->phys, span, count));
+	SAME(get(s, va), 1);
+	SAME(get(s, va + PAGE), 2);
+	SAME(get(s, va + PAGE + 8), 0);
+	put(s, va, 9);
+	SAME(dirty(p.object), PAGE);
+	/* What is there stays; what is not comes. */
+	OK(hf_object_supply(p.object, 0, words, 4 * PAGE));
+	SAME(get(s, va), 9);
+	SAME(get(s, va + 3 * PAGE), 4);
+	SAME(p.gets, 5);
+	FAILS(s->m, HF_ERR_EXIST, hf_object_supply(p.object, 0, words, 4 * PAGE));
+	FAILS(s->m, HF_ERR_ALIGN, hf_object_supply(p.object, 8, words, PAGE));
+	FAILS(s->m, HF_ERR_EMPTY, hf_object_supply(p.object, 0, words, 0));
+	FAILS(s->m, HF_ERR_WRAP, hf_object_supply(p.object, PAGE, words, UINT64_MAX - 8));
+	FAILS(s->m, HF_ERR_RANGE, hf_object_supply(p.object, 3 * PAGE, words, 2 * PAGE + 1));
+	FAILS(s->m, HF_ERR_EMPTY, hf_object_fail(p.object, 0, 0));
+	FAILS(s->m, HF_ERR_WRAP, hf_object_fail(p.object, 1, UINT64_MAX));
+	hf_phys_fail_after(s->m->phys, 1);
+	FAILS(s->m, HF_ERR_NOMEM, hf_object_supply(p.object, 4 * PAGE, words, 8));
+	hf_phys_fail_after(s->m->phys, 0);
+	OK(hf_object_supply(p.object, 4 * PAGE, words, 8));
+	SAME(get(s, va + 4 * PAGE), 1);
+	hf_object_put(p.object);
+	space_end(s);
+}
+
+static void shared_memory_is_not_supplied(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object_config config = { .size = PAGE };
+	struct hf_object *object;
+
+	OK(hf_object_create(m->phys, &config, &object));
+	FAILS(m, HF_ERR_INVAL, hf_object_supply(object, 0, "x", 1));
+	hf_object_put(object);
+}
+
+static void huge_pages_are_supplied_whole(void **state)
+{
+	struct machine *m = *state;
+	struct promise p = { .way = LATER };
+	struct hf_object_config config = { .size = 2 * PMD_SIZE,
+					   .huge = HF_OBJECT_HUGE,
+					   .pager = &promise_pager,
+					   .host = &p,
+					   .retry = true };
+	struct space *s = space_new(m);
+	char *data = calloc(2, PMD_SIZE);
+	hf_va va;
+
+	OK(hf_object_create(m->phys, &config, &p.object));
+	va = map_file(s, p.object, 2 * PMD_SIZE, HF_MAP_SHARED);
+	GIVES(HF_ERR_RETRY, hf_fault(s->mm, va + PAGE, HF_ACCESS_READ, NULL));
+	SAME(p.offset, 0);
+	SAME(p.len, PMD_SIZE);
+	data[PAGE] = 5;
+	data[PMD_SIZE + PAGE] = 6;
+	OK(hf_object_supply(p.object, 0, data, PMD_SIZE + 2 * PAGE));
+	CHECK(m);
+	SAME(get(s, va + PAGE), 5);
+	SAME(level_of(s, va), HF_LEVEL_PMD);
+	SAME(get(s, va + PMD_SIZE + PAGE), 6);
+	SAME(level_of(s, va + PMD_SIZE + PAGE), HF_LEVEL_PTE);
+	GIVES(HF_ERR_RETRY, hf_fault(s->mm, va + PMD_SIZE + 2 * PAGE, HF_ACCESS_READ, NULL));
+	SAME(p.len, PAGE);
+	free(data);
+	hf_object_put(p.object);
+	space_end(s);
+}
+
 static const struct CMUnitTest tests[] = {
 	TEST(contents_come_from_the_pager),
 	TEST(msync_writes_back_what_was_written),
@@ -796,6 +947,10 @@ static const struct CMUnitTest tests[] = {
 	TEST(nobody_waits_for_a_pager_that_keeps),
 	TEST(a_truncation_does_not_wait_for_get),
 	TEST(a_mapping_may_go_while_its_page_comes),
+	TEST(an_answer_may_come_before_get_returns),
+	TEST(who_schedules_by_himself_tries_again),
+	TEST(shared_memory_is_not_supplied),
+	TEST(huge_pages_are_supplied_whole),
 };
 
 SUITE(suite_pager, tests);

@@ -353,6 +353,43 @@ static void the_last_reference_waits_for_the_pager(void **state)
 	at_gate_end(g);
 }
 
+/* The answer comes later than `get` has returned, or before anybody sleeps for it. */
+static void a_late_answer_wakes_who_waits(void **state)
+{
+	struct machine *m = *state;
+	struct at_gate *g = at_gate_begin(m);
+	uint64_t word = 43;
+
+	g->gate.answer = HF_ERR_PENDING;
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(pthread_create(&g->ids[0], NULL, fault_first, g), 0);
+		sem_wait(&g->gate.inside);
+		sem_post(&g->gate.open);
+		while (!__atomic_load_n(&g->gate.ended, __ATOMIC_ACQUIRE))
+			sched_yield();
+		if (i)
+			OK(hf_object_supply(g->object, 0, &word, sizeof(word)));
+		else
+			OK(hf_object_fail(g->object, 0, PAGE));
+		SAME(result_of(g->ids[0]), i ? HF_OK : HF_ERR_BUS);
+		g->gate.ended = 0;
+	}
+	SAME(get(g->spaces[1], g->va[1]), 43);
+	CHECK(m);
+	/* A promise that is not kept keeps nobody from ending. */
+	g->va[0] += PAGE;
+	assert_int_equal(pthread_create(&g->ids[0], NULL, fault_first, g), 0);
+	sem_wait(&g->gate.inside);
+	sem_post(&g->gate.open);
+	OK(hf_munmap(g->spaces[0]->mm, g->va[0] - PAGE, 4 * PAGE));
+	space_end(g->spaces[1]);
+	hf_object_put(g->object);
+	SAME(result_of(g->ids[0]), HF_ERR_UNMAPPED);
+	CHECK(m);
+	space_end(g->spaces[0]);
+	at_gate_end(g);
+}
+
 static void who_keeps_a_reference_waits_for_nobody(void **state)
 {
 	struct machine *m = *state;
@@ -375,6 +412,7 @@ int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(two_who_want_a_page_ask_once),
+		TEST(a_late_answer_wakes_who_waits),
 		TEST(the_last_reference_waits_for_the_pager),
 		TEST(who_keeps_a_reference_waits_for_nobody),
 		TEST(a_file_is_written_truncated_and_synced),
