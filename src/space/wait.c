@@ -5,7 +5,7 @@
 
 #include <holdfast/phys.h>
 
-bool hf_wait(struct hf_phys *phys, struct hf_wait *w, enum hf_status *st)
+bool hf_wait_slow(struct hf_phys *phys, struct hf_wait *w, enum hf_status *st)
 {
 	if (*st == HF_ERR_PENDING && w->object) {
 		*st = hf_object_fetch(w->object, w->offset, w->level);

@@ -31,12 +31,21 @@ struct hf_wait {
 };
 #define HF_WAIT_NONE ((struct hf_wait){ .object = NULL })
 
+bool hf_wait_slow(struct hf_phys *phys, struct hf_wait *w, enum hf_status *st);
+
 /*
  * If *st is HF_ERR_PENDING, wait for what `w` names and let go of it. True: look again. False: *st
  * is the result, which was not HF_ERR_PENDING, or says why there is nothing to wait for:
  * HF_ERR_BUS, HF_ERR_RETRY, HF_ERR_NOMEM, HF_ERR_STORE. No lock held.
  */
-bool hf_wait(struct hf_phys *phys, struct hf_wait *w, enum hf_status *st);
+static inline bool hf_wait(struct hf_phys *phys, struct hf_wait *w, enum hf_status *st)
+{
+	/* The usual case: nothing was waited for. */
+	if (*st != HF_ERR_PENDING && w->in.state == HF_SWAPIN_NONE)
+		return false;
+	return hf_wait_slow(phys, w, st);
+}
+
 /*
  * Let go of the page that a pager would have to supply, without having waited for it. False: it is
  * not a pager's. No lock but mm's held.
