@@ -8,7 +8,7 @@ SECONDS =
 PREFIX = /usr/local
 export PREFIX
 
-.PHONY: help run check check-long check-formats check-cross model stress mutants bench bench-count docs install \
+.PHONY: help run check check-long check-formats check-cross model explore stress mutants bench bench-count docs install \
 	amalgamation format clean
 
 help:
@@ -26,6 +26,8 @@ help:
 	@echo 'make stress     everything at once, by several threads, on both ports, with sanitizers, too'
 	@echo '                  SECONDS=60       of each of the six runs'
 	@echo '                  ARGS="..."       a part of it; see scripts/stress --help'
+	@echo 'make explore    every interleaving of a few calls, on simulated CPUs; hours'
+	@echo '                  ARGS="NAME..."   a part; build/holdfast-explore --list names all'
 	@echo 'make mutants    take every protecting rule out in turn; a test must notice'
 	@echo '                  ARGS="--only NAME"; see scripts/mutants --help'
 	@echo 'make bench      measure Holdfast, Linux and the floor: build/bench.json, plots'
@@ -60,6 +62,11 @@ model:
 
 stress:
 	@scripts/bootstrap check scripts/stress $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+explore:
+	@scripts/bootstrap run scripts/build run holdfast-explore holdfast-explore-sv39 \
+		holdfast-explore-aarch64
+	@scripts/explore --all $(ARGS)
 
 mutants:
 	@scripts/bootstrap check scripts/mutants $(ARGS)

@@ -25,6 +25,7 @@ enum hfx_op {
 	HFX_BEGIN, /* the thread has not run yet */
 	HFX_LOAD,
 	HFX_STORE,
+	HFX_STORED, /* and goes on */
 	HFX_RMW,
 	HFX_LOCK,     /* waits until nobody holds it */
 	HFX_SHARED,   /* waits until no writer is there or waits */
@@ -160,8 +161,8 @@ struct hfx_options {
 
 /* Of one search. */
 struct hfx_result {
-	unsigned bound; /* the last one that was begun */
-	bool exhausted; /* and there is nothing left of it */
+	unsigned bound; /* the last one that was exhausted, or at which it fails */
+	bool exhausted; /* it is the one that was asked for */
 	uint64_t runs, pruned, states, steps, ends;
 	double seconds;
 	bool failed;
@@ -256,6 +257,7 @@ struct hfx_scenario {
 	unsigned bound;	  /* that `make check` exhausts; 0: 2 */
 	bool full;	  /* memory may be: calls may fail for want of it */
 	bool blind;	  /* what user code sees is all that is checked */
+	bool fills;	  /* the port keeps what `fill` tells: CPU 3, of space a */
 	const char *only; /* a format that it is for */
 	bool fails[2];	  /* by memory: a fault that must be found, a test of the explorer itself */
 	const char *known; /* a fault that is not fixed yet: it is to be found */
@@ -278,6 +280,7 @@ extern unsigned hfx_frames;
 enum hf_status hfx_access(unsigned cpu, hf_va va, bool write, uint64_t *value);
 void hfx_speculate(unsigned cpu, hf_va va);
 void hfx_flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned what);
+void hfx_fill(void *host, struct hf_mm *mm, hf_va va, uint64_t len, const struct hf_translation *t);
 void hfx_check_caches(void);
 /* The entry of a page of 4 KiB that is there. */
 uint64_t *hfx_small_entry(const struct hf_mm *mm, hf_va va);

@@ -67,8 +67,8 @@ void hfx_begin(const struct hfx_scenario *s, enum hfx_memory memory)
 	hfx_memory = memory;
 	hfx_memory_forget();
 	if (hfx_guard(make_world, s) == HFX_FAILED) {
-		fprintf(stderr, "explore: %s cannot begin: %s\n", s->name, hfx_why);
-		exit(2);
+		printf("%s cannot begin: %s\n", s->name, hfx_why);
+		exit(1);
 	}
 	hfx_count = 0;
 	while (s->thread[hfx_count].fn)

@@ -266,6 +266,20 @@ uint64_t hfx_load(const void *p, unsigned size)
 	return get(p, size);
 }
 
+/*
+ * Others may come as soon as a store is seen, before what the thread does next without a step: plain
+ * stores that should have come first.
+ */
+static void stored(const void *p)
+{
+	if (!hfx_self || hfx_frame_of(p) < 0)
+		return;
+	hfx_self->hash = mix(hfx_self->hash, 1);
+	hfx_point(HFX_STORED, granule(p), false);
+	hfx_self->hash =
+		mix(hfx_self->hash, 2); /* no event: or the next point would seem to be this */
+}
+
 void hfx_store(void *p, unsigned size, uint64_t v, bool release)
 {
 	(void)release;
@@ -280,6 +294,7 @@ void hfx_store(void *p, unsigned size, uint64_t v, bool release)
 	hfx_point(HFX_STORE, granule(p), false);
 	hfx_event(granule(p), true);
 	put(p, size, v);
+	stored(p);
 }
 
 uint64_t hfx_add(void *p, unsigned size, uint64_t n)
@@ -313,8 +328,10 @@ bool hfx_cas(void *p, unsigned size, uint64_t *expected, uint64_t desired)
 	seen = get(p, size);
 	same = seen == *expected;
 	hfx_event(granule(p), same);
-	if (same)
+	if (same) {
 		put(p, size, desired);
+		stored(p);
+	}
 	*expected = seen;
 	return same;
 }

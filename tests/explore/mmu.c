@@ -197,6 +197,22 @@ void hfx_flush(void *host, struct hf_mm *mm, hf_va va, uint64_t len, unsigned wh
 	}
 }
 
+void hfx_fill(void *host, struct hf_mm *mm, hf_va va, uint64_t len, const struct hf_translation *t)
+{
+	struct hfx_cpu *c = &w.cpu[3];
+
+	(void)host;
+	(void)len;
+	hfx_drain();
+	hfx_point(HFX_CALL, c, true);
+	hfx_event(c, true);
+	if (c->mm == mm)
+		keep(c->leaf, &c->leaves,
+		     (struct hfx_entry){ base(va, 0), 0, t->pa.v + (base(va, 0) - t->va),
+					 t->access },
+		     true);
+}
+
 /* The access goes to a frame that is somebody's data, or the core is wrong. */
 static char *memory_of(const struct hfx_entry *e, hf_va va)
 {

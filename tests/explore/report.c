@@ -17,12 +17,25 @@
 bool hfx_telling, hfx_drawing;
 
 static const char *const op_name[HFX_OPS] = {
-	[HFX_BEGIN] = "begins",	   [HFX_LOAD] = "loads",     [HFX_STORE] = "stores",
-	[HFX_RMW] = "changes",	   [HFX_LOCK] = "takes",     [HFX_SHARED] = "takes, shared,",
-	[HFX_ANNOUNCE] = "claims", [HFX_DRAIN] = "has",	     [HFX_TRY] = "tries",
-	[HFX_UNLOCK] = "gives up", [HFX_SLEEP] = "wakes at", [HFX_WAKE] = "wakes who sleeps at",
-	[HFX_FLUSH] = "flushes",   [HFX_WALK] = "walks on",  [HFX_ACCESS] = "accesses memory on",
-	[HFX_COPY] = "copies",	   [HFX_CALL] = "calls",     [HFX_COMMIT] = "commits to",
+	[HFX_BEGIN] = "begins",
+	[HFX_LOAD] = "loads",
+	[HFX_STORE] = "stores",
+	[HFX_STORED] = "has stored",
+	[HFX_RMW] = "changes",
+	[HFX_LOCK] = "takes",
+	[HFX_SHARED] = "takes, shared,",
+	[HFX_ANNOUNCE] = "claims",
+	[HFX_DRAIN] = "has",
+	[HFX_TRY] = "tries",
+	[HFX_UNLOCK] = "gives up",
+	[HFX_SLEEP] = "wakes at",
+	[HFX_WAKE] = "wakes who sleeps at",
+	[HFX_FLUSH] = "flushes",
+	[HFX_WALK] = "walks on",
+	[HFX_ACCESS] = "accesses memory on",
+	[HFX_COPY] = "copies",
+	[HFX_CALL] = "calls",
+	[HFX_COMMIT] = "commits to",
 };
 
 /* Where in a space's tables the frame is a table: "L0 of a at 0x..". */

@@ -65,10 +65,22 @@ static void store_then_load_0(void)
 	load(1, 0);
 }
 
-static void load_twice(void)
+/* What a port is told of a page must come before the flush that makes it forget. */
+static void pages_apart_and_filled(void)
 {
-	load(1, 0);
-	load(1, 0);
+	pages_apart();
+	hfx_switch(3, &w.mm[0]);
+}
+
+static void shared_and_filled(void)
+{
+	four_pages_shared();
+	hfx_switch(3, &w.mm[0]);
+}
+
+static void read_fault_0(void)
+{
+	OK(hf_fault(&w.mm[0], page(0), HF_ACCESS_READ, NULL));
 }
 
 const struct hfx_scenario hfx_unshare[] = {
@@ -131,12 +143,30 @@ const struct hfx_scenario hfx_unshare[] = {
 	},
 	{
 		.name = "stale-writable-tlb",
-		.about = "a page is copied for a writer while other CPUs load it at any time",
+		.about = "a page is copied for a writer; another stores to the copy; a CPU that "
+			 "had the page loads",
 		.frames = 256,
 		.setup = pages_apart,
-		.thread = { { "writer", store_then_load_0 }, { "reader", load_twice } },
+		.thread = { { "fault", write_fault }, { "writer", store_then_load_0 } },
 		.speculate = { { 1, 0 } },
 		.speculations = 1,
+	},
+	{
+		.name = "walk-beside-unshare",
+		.about = "a read fault goes down through a shared table that another thread "
+			 "copies, and then a page",
+		.frames = 256,
+		.setup = shared_and_filled,
+		.thread = { { "reader", read_fault_0 }, { "writer", write_fault } },
+		.fills = true,
+	},
+	{
+		.name = "fill-beside-copy",
+		.about = "the port is told of a page that a writer moves away from",
+		.frames = 256,
+		.setup = pages_apart_and_filled,
+		.thread = { { "reader", read_fault_0 }, { "writer", write_fault } },
+		.fills = true,
 	},
 	{
 		.name = "sibling-mapping-stale",

@@ -370,18 +370,18 @@ static bool exhaust(const struct hfx_scenario *sc, struct hfx_result *r, double 
 
 static void search_dfs(const struct hfx_scenario *sc, struct hfx_result *r, double begin)
 {
-	for (r->bound = 0;; r->bound++) {
-		s.bound = r->bound;
-		r->exhausted = false;
+	for (s.bound = 0; s.bound <= s.o->bound; s.bound++) {
 		/* A race that is seen late may have made a choice where none was offered: again. */
 		do {
-			if (!exhaust(sc, r, begin))
+			if (!exhaust(sc, r, begin)) {
+				if (r->failed)
+					r->bound = s.bound;
 				return;
+			}
 		} while (hfx_memory_freeze());
-		r->exhausted = true;
+		r->bound = s.bound;
+		r->exhausted = s.bound == s.o->bound;
 		r->states = seen_count;
-		if (r->bound == s.o->bound)
-			return;
 	}
 }
 

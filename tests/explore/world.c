@@ -166,7 +166,7 @@ static void panic(void *host, const char *what)
 	hfx_fail("panic: %s", what);
 }
 
-const struct hf_port hfx_port = {
+static struct hf_port port = {
 	.flush = hfx_flush,
 	.copy = copy,
 	.wait = port_wait,
@@ -331,6 +331,7 @@ void hfx_world_make(const struct hfx_scenario *s)
 	}
 	hfx_frames = s->frames;
 	hfx_now = 0;
+	port.fill = s->fills ? hfx_fill : NULL;
 	memset(hfx_ram, 0, hfx_frames * PAGE);
 	memset(&w, 0, sizeof(w));
 	range = (struct hf_ram){
@@ -339,8 +340,8 @@ void hfx_world_make(const struct hfx_scenario *s)
 		.map = hfx_ram,
 		.meta = hfx_meta,
 	};
-	OK(hf_phys_init(&w.phys, &(struct hf_phys_config){
-					 .port = &hfx_port, .ram = &range, .ram_count = 1 }));
+	OK(hf_phys_init(&w.phys,
+			&(struct hf_phys_config){ .port = &port, .ram = &range, .ram_count = 1 }));
 	s->setup();
 	w.full = s->full;
 	memcpy(first_ram, hfx_ram, hfx_frames * PAGE);
