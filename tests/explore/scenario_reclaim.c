@@ -69,6 +69,39 @@ static void store_swapped_in_b(void)
 	store(2, 2, 21);
 }
 
+/* The same slots, named by entries of each space's own. */
+static void four_pages_swapped_apart(void)
+{
+	four_pages_swapped();
+	OK(hf_fault(&w.mm[1], page(0), HF_ACCESS_WRITE, NULL));
+}
+
+/* In the store, and in one space. */
+static void one_page_away(void)
+{
+	four_pages();
+	OK(hf_madvise(&w.mm[0], page(2), PAGE, HF_ADV_PAGEOUT));
+}
+
+static enum hf_status drop(struct hf_mm *mm, hf_va va)
+{
+	return hf_madvise(mm, va, PAGE, HF_ADV_DONTNEED);
+}
+
+/* A new page at the same address goes to the store. */
+static void swap_anew(void)
+{
+	OK(take_away(0, 2, drop));
+	store(1, 2, 22);
+	MAY(hf_madvise(&w.mm[0], page(2), PAGE, HF_ADV_PAGEOUT), HF_ERR_STORE);
+}
+
+static void fork_c_and_reclaim(void)
+{
+	fork_c();
+	reclaim_one();
+}
+
 static void end_b_and_swap_off(void)
 {
 	end_b();
@@ -215,6 +248,54 @@ const struct hfx_scenario hfx_reclaim[] = {
 		.frames = 256,
 		.setup = four_pages_swapped,
 		.thread = { { "exit", end_b }, { "swap off", swap_off } },
+	},
+	{
+		.name = "swap-off-beside-fork",
+		.about = "the store is taken away while a space with pages there forks",
+		.frames = 256,
+		.setup = four_pages_swapped,
+		.thread = { { "fork", fork_c_and_reclaim }, { "swap off", swap_off } },
+		.check = check_c,
+	},
+	{
+		.name = "swap-in-beside-reclaim",
+		.about = "a page comes back while the clock goes on, and another CPU writes to it",
+		.frames = 256,
+		.setup = four_pages_swapped,
+		.thread = { { "reader in b", load_swapped_in_b },
+			    { "reclaim", reclaim_one },
+			    { "writer", store_swapped } },
+		.bound = 1,
+	},
+	{
+		.name = "swap-out-beside-use",
+		.about = "a page goes to the store while one CPU reads it and another writes to it",
+		.frames = 256,
+		.setup = four_pages,
+		.thread = { { "reclaim", page_out_0 },
+			    { "writer", store_0 },
+			    { "reader", load_1 } },
+	},
+	{
+		.name = "swap-in-beside-new-page",
+		.about = "a page is dropped while it comes back, and another one goes from there",
+		.frames = 256,
+		.setup = one_page_away,
+		.thread = { { "reader", load_swapped }, { "new page", swap_anew } },
+	},
+	{
+		.name = "swap-in-apart-beside-read",
+		.about = "two spaces with entries of their own read one slot",
+		.frames = 256,
+		.setup = four_pages_swapped_apart,
+		.thread = { { "reader", load_swapped }, { "reader in b", load_swapped_in_b } },
+	},
+	{
+		.name = "swap-in-apart-beside-write",
+		.about = "one of two spaces with entries for one slot writes, and the other reads",
+		.frames = 256,
+		.setup = four_pages_swapped_apart,
+		.thread = { { "writer", store_swapped }, { "reader in b", load_swapped_in_b } },
 	},
 	{
 		.name = "swap-in-when-full",
