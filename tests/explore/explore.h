@@ -34,6 +34,7 @@ enum hfx_op {
 	HFX_TRY,
 	HFX_UNLOCK,
 	HFX_SLEEP, /* waits for a wake */
+	HFX_UNTIL, /* waits until a flag of the scenario's is set */
 	HFX_WAKE,
 	HFX_FLUSH,  /* of one CPU */
 	HFX_WALK,   /* of the tables, by a CPU */
@@ -209,6 +210,8 @@ struct hfx_file {
 	char page[HFX_PAGES][HFX_DATA];
 	unsigned gets, writebacks, puts;
 	bool fails; /* to keep anything */
+	bool later; /* it answers later: says HF_ERR_PENDING, and sets `asked` */
+	uint64_t asked;
 	bool ended; /* nobody may call the pager any more */
 };
 
@@ -312,6 +315,7 @@ void hfx_swap_on(void);
 /* A mark in a step of its own: what scenarios tell each other. */
 void hfx_set(uint64_t *flag, uint64_t v);
 uint64_t hfx_get(const uint64_t *flag);
+void hfx_until(const uint64_t *flag);
 extern const struct hf_pager hfx_pager;
 /* The host has no use for the file from here on; it has been told of `puts` pages. */
 void hfx_file_end(unsigned i, unsigned puts);

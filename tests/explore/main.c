@@ -27,7 +27,7 @@ struct arguments {
 
 static const struct hfx_scenario *const groups[] = { hfx_reclaim, hfx_unshare, hfx_fork_beside,
 						     hfx_huge,	  hfx_ranges,  hfx_object,
-						     hfx_locks };
+						     hfx_pagers,  hfx_locks };
 
 /* ---- A scenario's world and threads ---- */
 

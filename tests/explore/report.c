@@ -29,6 +29,7 @@ static const char *const op_name[HFX_OPS] = {
 	[HFX_TRY] = "tries",
 	[HFX_UNLOCK] = "gives up",
 	[HFX_SLEEP] = "wakes at",
+	[HFX_UNTIL] = "has waited for",
 	[HFX_WAKE] = "wakes who sleeps at",
 	[HFX_FLUSH] = "flushes",
 	[HFX_WALK] = "walks on",

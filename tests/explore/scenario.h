@@ -6,7 +6,7 @@
 #include "explore.h"
 
 extern const struct hfx_scenario hfx_reclaim[], hfx_unshare[], hfx_fork_beside[], hfx_huge[],
-	hfx_ranges[], hfx_object[], hfx_locks[];
+	hfx_ranges[], hfx_object[], hfx_pagers[], hfx_locks[];
 
 /* Page `i` of the scenario's mapping. */
 static inline hf_va page(unsigned i)
@@ -66,6 +66,8 @@ void reclaim_one(void);
 void swap_off(void);
 void munmap_0(void);
 void dontneed_0(void);
+/* A file of HFX_PAGES pages that spaces a and b map shared; page i has i + 1, and nobody has it yet. */
+void mapped_file(void);
 /* What the child has is what the parent had at some moment of the fork. */
 void check_c(void);
 

@@ -71,7 +71,7 @@ static void map_file(unsigned mm)
 			  0));
 }
 
-static void mapped_file(void)
+void mapped_file(void)
 {
 	for (uint64_t i = 0; i < HFX_PAGES; i++) {
 		uint64_t v = i + 1;

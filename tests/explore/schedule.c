@@ -71,6 +71,8 @@ static bool ready(const struct hfx_agent *a)
 		return !(rw->state & 0x7fffffff);
 	case HFX_SLEEP:
 		return a->woken;
+	case HFX_UNTIL:
+		return *(const uint64_t *)a->at;
 	case HFX_COMMIT:
 		return a->owner->buffered;
 	default:

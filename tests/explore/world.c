@@ -225,9 +225,16 @@ static enum hf_status pager_get(void *host, uint64_t offset, void *page, uint64_
 	struct hfx_file *f = host;
 	const char *kept = file_page(f, offset);
 
+	f->gets++;
+#ifndef HFX_NO_SUPPLY
+	if (f->later) {
+		hfx_event(&f->asked, true);
+		f->asked++;
+		return HF_ERR_PENDING;
+	}
+#endif
 	moves(page, len, true);
 	memcpy(page, kept, HFX_DATA);
-	f->gets++;
 	return HF_OK;
 }
 
@@ -298,6 +305,12 @@ uint64_t hfx_get(const uint64_t *flag)
 	return *flag;
 }
 
+void hfx_until(const uint64_t *flag)
+{
+	hfx_point(HFX_UNTIL, flag, true);
+	hfx_event(flag, false);
+}
+
 static void *memory(size_t len, uintptr_t at)
 {
 	void *p = mmap((void *)at, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -359,6 +372,8 @@ void hfx_world_check(const struct hfx_scenario *s)
 	struct hf_violation v = { 0 };
 	enum hf_status st;
 
+	for (unsigned i = 0; i < HFX_FILES; i++)
+		w.file[i].later = false; /* what is asked for now is nobody's to supply */
 	if (s->blind) {
 		hfx_check_contents();
 		if (s->check)
