@@ -105,7 +105,7 @@ static void store(struct thread *t, unsigned i)
 		return;
 	/* It may have gone to the store by now, and want a frame to come back. */
 	while (!went("a store", driver.store(t->index, t->slot, va + PAGE - 8, value)))
-		;
+		hf_phys_fail_after(world.phys, 0);
 	p->value = value;
 	p->lazy = false;
 }
@@ -129,8 +129,11 @@ static void map(struct thread *t, struct range r)
 {
 	hf_va va = va_of(t, r.first);
 
-	if (went("hf_mmap", hf_mmap(driver.mm(t->slot), &va, r.count * PAGE, RW, HF_MAP_FIXED)))
-		become(t, r, (struct own_page){ .prot = RW });
+	if (!went("hf_mmap", hf_mmap(driver.mm(t->slot), &va, r.count * PAGE, RW, HF_MAP_FIXED)))
+		return;
+	become(t, r, (struct own_page){ .prot = RW });
+	/* Somebody may have asked for locks: see hf_lock_future. */
+	went("hf_munlock", hf_munlock(driver.mm(t->slot), va, r.count * PAGE));
 }
 
 static void unmap(struct thread *t, struct range r)
@@ -188,8 +191,10 @@ static void advise(struct thread *t, struct range r)
 	for (unsigned i = r.first; kind == HF_ADV_FREE && i < r.first + r.count; i++)
 		page_of(t, i)->lazy = true;
 	st = hf_madvise(driver.mm(t->slot), va_of(t, r.first), r.count * PAGE, kind);
-	/* No store; a part with nothing in it. */
-	if (st == HF_ERR_INVAL && (kind == HF_ADV_PAGEOUT || kind == HF_ADV_COLLAPSE))
+	/* No store; a part with nothing in it; or there was no memory to unlock what was mapped. */
+	if (st == HF_ERR_INVAL &&
+	    (kind == HF_ADV_PAGEOUT || kind == HF_ADV_COLLAPSE || kind == HF_ADV_DONTNEED ||
+	     kind == HF_ADV_FREE || kind == HF_ADV_COLD))
 		return;
 	if (!went("hf_madvise of one's own", st) || kind != HF_ADV_DONTNEED)
 		return;

@@ -125,8 +125,10 @@ static void unprotect(struct thread *t)
 	struct hf_mm *mm = driver.mm(t->slot);
 
 	while (!went("hf_mprotect",
-		     hf_mprotect(mm, COMMON, COMMON_PAGES * PAGE, HF_PROT_READ | HF_PROT_WRITE)))
+		     hf_mprotect(mm, COMMON, COMMON_PAGES * PAGE, HF_PROT_READ | HF_PROT_WRITE))) {
+		hf_phys_fail_after(world.phys, 0); /* it may be us who starve everybody */
 		usleep(100);
+	}
 }
 
 static void common_store(struct thread *t, unsigned page)
@@ -344,6 +346,58 @@ void shared_some(struct thread *t)
 		advise(t);
 	else
 		file_some(t);
+}
+
+/* ---- Short lives ---- */
+
+/* An object of the thread's own, from its beginning to its end; children may keep it for longer. */
+void object_some(struct thread *t)
+{
+	const struct hf_object_config config = { .size = 8 * PAGE,
+						 .pager = one_in(t, 2) ? &pager : NULL };
+	struct hf_mm *mm = driver.mm(t->slot);
+	hf_va va = SCRATCH(t->index);
+	struct hf_object *o;
+	uint64_t value = 0, offset = below(t, 8) * PAGE + 4032;
+
+	if (!went("hf_object_create", hf_object_create(world.phys, &config, &o)))
+		return;
+	if (went("hf_mmap_object",
+		 hf_mmap_object(mm, &va, 8 * PAGE, HF_PROT_READ | HF_PROT_WRITE,
+				HF_MAP_FIXED | (one_in(t, 2) ? HF_MAP_SHARED : HF_MAP_PRIVATE), o,
+				0))) {
+		went("a store", driver.store(t->index, t->slot, va + offset, 0));
+		went("a load", driver.load(t->index, t->slot, va + offset, &value));
+		if (one_in(t, 2))
+			went("hf_object_sync", hf_object_sync(o, 0, 8 * PAGE));
+		if (one_in(t, 4))
+			went("hf_object_truncate", hf_object_truncate(o, below(t, 9 * PAGE)));
+		if (one_in(t, 2))
+			went("hf_munmap", hf_munmap(mm, va, 8 * PAGE));
+	}
+	if (hf_object_put(o))
+		wrong("hf_object_put");
+}
+
+/* Grows and shrinks; what it grows by is zeros. */
+void heap_some(struct thread *t)
+{
+	struct hf_mm *mm = driver.mm(t->slot);
+	hf_va end = HEAP + below(t, 600 * PAGE), now = 0;
+	enum hf_status st = hf_brk(mm, 0, &now);
+	uint64_t value = 1;
+
+	if (!now && hf_brk_start(mm, HEAP))
+		wrong("hf_brk_start");
+	if (hf_brk(mm, HEAP, &now) == HF_OK && went("hf_brk", hf_brk(mm, end, &now)) &&
+	    end >= HEAP + 8) {
+		hf_va va = HEAP + (below(t, end - HEAP) & ~(uint64_t)7);
+
+		st = driver.load(t->index, t->slot, va, &value);
+		if (went("a load from the heap", st) && value)
+			wrong("the heap has grown by %#llx", (unsigned long long)value);
+		went("a store to the heap", driver.store(t->index, t->slot, va, ~value));
+	}
 }
 
 void shared_begin(void)

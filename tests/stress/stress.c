@@ -146,10 +146,11 @@ static void report_some(struct thread *t)
 	struct hf_mm_stats stats;
 	struct hf_fork_cost cost;
 	struct hf_smaps smaps;
+	struct hf_translation there;
 	unsigned char vec[64];
 	uint64_t n = 0;
 
-	switch (below(t, 8)) {
+	switch (below(t, 10)) {
 	case 0:
 		hf_mm_stats(mm, &stats);
 		break;
@@ -174,6 +175,14 @@ static void report_some(struct thread *t)
 	case 6:
 		hf_object_stats(world.object, &object);
 		break;
+	case 8:
+		went("hf_lock_future", hf_lock_future(mm, one_in(t, 4) ? HF_LOCK_FUTURE_ONFAULT
+								       : HF_LOCK_FUTURE_OFF));
+		break;
+	case 9:
+		went("hf_fault",
+		     hf_fault(mm, COMMON + below(t, COMMON_PAGES) * PAGE, HF_ACCESS_READ, &there));
+		break;
 	case 7:
 		hf_phys_stats(world.phys, &phys);
 		hf_swap_stats(world.phys, &swap);
@@ -195,6 +204,16 @@ static void reclaim_some(struct thread *t)
 		hf_phys_trim(world.phys, 9);
 }
 
+/* No allocation works for a moment, whoever makes it. */
+static void starve(struct thread *t)
+{
+	hf_phys_fail_after(world.phys, 1 + below(t, 40));
+	own_some(t);
+	shared_some(t);
+	fork_some(t);
+	hf_phys_fail_after(world.phys, 0);
+}
+
 /* ---- Threads ---- */
 
 static void operate(struct thread *t)
@@ -209,8 +228,14 @@ static void operate(struct thread *t)
 		own_some(t);
 	else if (what < 90)
 		fork_some(t);
-	else if (what < 95)
+	else if (what < 94)
 		reclaim_some(t);
+	else if (what < 96)
+		object_some(t);
+	else if (what < 97)
+		starve(t);
+	else if (what < 98 && !t->index)
+		heap_some(t);
 	else
 		report_some(t);
 	leave(t);
@@ -245,14 +270,18 @@ static void check(void)
 
 static bool slot_read(void *host, uint64_t slot, void *page)
 {
+	static uint32_t reads;
+
 	memcpy(page, (char *)host + slot * PAGE, PAGE);
-	return true;
+	return __atomic_add_fetch(&reads, 1, __ATOMIC_RELAXED) % 512 || world.over;
 }
 
 static bool slot_write(void *host, uint64_t slot, const void *page)
 {
+	static uint32_t writes;
+
 	memcpy((char *)host + slot * PAGE, page, PAGE);
-	return true;
+	return __atomic_add_fetch(&writes, 1, __ATOMIC_RELAXED) % 512;
 }
 
 /* Nobody else runs. */

@@ -5,6 +5,7 @@
  *   COMMON    memory that all threads use. Each page has two words for each thread, which that one
  *             alone writes: one by CPUs, one by a device. Fork shares it.
  *   FILE      an object with a pager, shared by all spaces, with words likewise.
+ *   SCRATCH   where a thread maps an object of its own for a moment, and HEAP, which the first thread has.
  *   OWN       a part for each thread, which it maps, unmaps, moves, protects and advises as it likes.
  *             A child's is unmapped before its thread uses it.
  */
@@ -26,7 +27,9 @@
 #define FILE_STAYS 64 /* truncation takes no page below this one */
 #define OWN(thread) (LO + 32 * MIB + (thread)*4 * MIB)
 #define OWN_PAGES 1024
-#define SPACE_LEN (96 * MIB)
+#define SCRATCH(thread) (LO + 96 * MIB + (thread)*MIB)
+#define HEAP (LO + 112 * MIB)
+#define SPACE_LEN (128 * MIB)
 
 /* A thread's word in a page of the common part or of the file. */
 #define WORDS 2
@@ -122,6 +125,10 @@ void let_pins_go(struct thread *t);
 
 /* own.c: the thread's own part. */
 void own_some(struct thread *t);
+
+/* An object's life; the heap. */
+void object_some(struct thread *t);
+void heap_some(struct thread *t);
 
 /* The address of a thread's word in a page. */
 static inline uint64_t word_at(unsigned thread, enum word word)
