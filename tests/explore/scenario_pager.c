@@ -159,7 +159,8 @@ const struct hfx_scenario hfx_pagers[] = {
 	},
 	{
 		.name = "pager-beside-put",
-		.about = "a fault waits for the pager while the host lets go of the object, and a space ends",
+		.about = "a fault waits for the pager while the host lets go of the object, and a "
+			 "space ends",
 		.frames = 256,
 		.setup = mapped_file,
 		.thread = { { "reader", load_first }, { "put", put }, { "exit", end_b } },
