@@ -189,7 +189,9 @@ enum hf_status hf_object_fetch(struct hf_object *o, uint64_t offset, unsigned wa
 	hf_object_lock(o);
 	do {
 		smaller = false;
-		if (offset >= hf_object_end(o))
+		if (o->ended) /* who holds it finds no mapping of it any more */
+			st = HF_OK;
+		else if (offset >= hf_object_end(o))
 			st = HF_ERR_BUS;
 		else if (hf_pages_find(o, offset, &page))
 			st = HF_OK;

@@ -134,6 +134,7 @@ static void end_object(struct hf_object *o)
 	hf_pfn self = o->self;
 
 	hf_object_lock(o);
+	o->ended = true;
 	hf_requests_end(o, 0, UINT64_MAX, HF_OK); /* who waits finds no mapping any more */
 	hf_object_unlock(o);
 	wait_for_holders(o);

@@ -77,6 +77,7 @@ struct hf_object {
 	hf_pfn root;	       /* the top table, HF_NIL while there is no page */
 	unsigned top;	       /* its level */
 	struct hf_request *requests;
+	bool ended;		    /* nobody refers to it, and nothing is requested any more */
 	struct hf_leaving *leaving; /* of the call that has `change` */
 	uint32_t events;	    /* goes up when a request is over: what its owner sleeps on */
 	/* Under phys->lock: */

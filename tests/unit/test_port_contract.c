@@ -6,6 +6,8 @@
 #include "unit.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 
 #include "table/table.h"
 
@@ -890,6 +892,90 @@ static void locks_are_told_of(void **state)
 	r->port.holds = NULL;
 }
 
+/* ---- wait ---- */
+
+/* One thread is about to ask a pager for a page while another takes the last mapping away. */
+static struct {
+	pthread_t asker, ender;
+	struct hf_mm *mm;
+	hf_va va;
+	int held;	/* locks of the asker */
+	unsigned begun; /* how often it took one when it had none */
+	sem_t waits;	/* the ender sleeps */
+} end;
+
+static void *unmap_the_last(void *unused)
+{
+	(void)unused;
+	return (void *)(intptr_t)hf_munmap(end.mm, end.va, PAGE);
+}
+
+/* The asker has let its space go, with the page wanted, and will tell the object of that next. */
+static void end_before_asking(void *host, int change)
+{
+	(void)host;
+	if (!pthread_equal(pthread_self(), end.asker))
+		return;
+	end.held += change;
+	if (change < 0 || end.held > 1 || ++end.begun != 2)
+		return;
+	assert_int_equal(pthread_create(&end.ender, NULL, unmap_the_last, NULL), 0);
+	sem_wait(&end.waits);
+}
+
+static void only_the_ender_waits(void *host, const uint32_t *word, uint32_t value)
+{
+	(void)host;
+	(void)word;
+	(void)value;
+	if (pthread_equal(pthread_self(), end.asker))
+		fail_msg("nobody is left who would wake this thread");
+	sem_post(&end.waits);
+	sched_yield();
+}
+
+static void wake_nobody(void *host, const uint32_t *word)
+{
+	(void)host;
+	(void)word;
+}
+
+static enum hf_status answer_later(void *host, uint64_t offset, void *page, uint64_t len)
+{
+	(void)host;
+	(void)offset;
+	(void)page;
+	(void)len;
+	return HF_ERR_PENDING;
+}
+
+static void who_asks_too_late_does_not_wait(void **state)
+{
+	static const struct hf_pager pager = { .get = answer_later };
+	struct recorder *r = *state;
+	struct hf_object_config config = { .size = PAGE, .pager = &pager };
+	struct hf_object *object;
+	void *result;
+
+	end.asker = pthread_self();
+	end.mm = space_new(r->m);
+	assert_int_equal(sem_init(&end.waits, 0, 0), 0);
+	OK(hf_object_create(&r->m->phys, &config, &object));
+	OK(hf_mmap_object(end.mm, &end.va, PAGE, RW, HF_MAP_SHARED, object, 0));
+	OK(hf_object_put(object));
+	r->port.wait = only_the_ender_waits;
+	r->port.wake = wake_nobody;
+	r->port.holds = end_before_asking;
+	GIVES(HF_ERR_UNMAPPED, hf_fault(end.mm, end.va, HF_ACCESS_READ, NULL));
+	assert_int_equal(pthread_join(end.ender, &result), 0);
+	SAME((intptr_t)result, HF_OK);
+	r->port.holds = NULL;
+	r->port.wait = NULL;
+	r->port.wake = NULL;
+	space_end(end.mm);
+	sem_destroy(&end.waits);
+}
+
 /* ---- prepare and copy ---- */
 
 /* Rubbish in all of RAM that is free, so that what is not cleared shows. */
@@ -1161,6 +1247,7 @@ int main(int argc, char **argv)
 		TEST(a_fault_that_fails_fills_nothing),
 		TEST(what_is_populated_or_locked_is_filled),
 		TEST(locks_are_told_of),
+		TEST(who_asks_too_late_does_not_wait),
 		TEST(huge_blocks_are_prepared),
 		cmocka_unit_test(a_fork_that_loses_its_room_is_undone),
 		TEST(blocks_of_a_fork_are_prepared_at_once),
