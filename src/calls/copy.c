@@ -126,25 +126,26 @@ static void read_range(struct hf_mm *mm, hf_va va, char *buf, uint64_t len, enum
 HF_HOLDS_SHARED(mm)
 static enum hf_status ready_to_read(struct ready *r, bool swapping, struct hf_wait *wait)
 {
+	const uint32_t flags = swapping ? ~0u : HF_VMA_OBJECT;
 	enum hf_status st = HF_OK;
 	struct hf_vma v;
 
-	while (!st && r->at < r->end && hf_vmas_next(r->mm->phys, r->mm->vmas, r->at, &v)) {
+	while (!st && r->at < r->end &&
+	       hf_vmas_next_with(r->mm->phys, r->mm->vmas, r->at, flags, &v) && v.start < r->end) {
 		hf_va end = hf_min_va(r->end, v.end);
 
+		r->at = hf_max_va(r->at, v.start);
 		if (v.object)
 			st = hf_resolve_range(r->mm, &r->at, end, HF_ACCESS_READ, wait);
-		else if (swapping)
-			st = fetch(r->mm, &r->at, end, wait);
 		else
-			r->at = end;
+			st = fetch(r->mm, &r->at, end, wait);
 	}
 	return st;
 }
 
 /* From `at` to the end. Writing wants every page present and writable. mm lock held. */
 HF_HOLDS_SHARED(mm)
-static enum hf_status ready_from(struct ready *r, bool swapping, struct hf_wait *wait)
+static inline enum hf_status ready_from(struct ready *r, bool swapping, struct hf_wait *wait)
 {
 	if (r->access == HF_ACCESS_READ)
 		return ready_to_read(r, swapping, wait);
@@ -153,7 +154,7 @@ static enum hf_status ready_from(struct ready *r, bool swapping, struct hf_wait 
 
 /* HF_ERR_PENDING: let all locks go, wait for *wait, and call this again. mm lock held. */
 HF_HOLDS_SHARED(mm)
-static enum hf_status make_ready(struct ready *r, bool swapping, struct hf_wait *wait)
+static inline enum hf_status make_ready(struct ready *r, bool swapping, struct hf_wait *wait)
 {
 	const bool waited = r->at != r->va;
 	enum hf_status st = hf_check_mapped(r->mm, r->va, r->end, r->access);
