@@ -55,6 +55,7 @@ enum hf_advice {
 	HF_ADV_FREE,
 	HF_ADV_COLD,	/* hf_reclaim takes these pages first, if they are not used until then */
 	HF_ADV_PAGEOUT, /* these pages go to the swap store now, if no other space has them */
+	HF_ADV_REMOVE,	/* punch a hole into the objects that are mapped here (hf_object_punch) */
 };
 
 enum hf_access {
@@ -224,6 +225,8 @@ enum hf_status hf_mprotect(struct hf_mm *mm, hf_va va, uint64_t len, unsigned pr
  *
  * FREE, COLD and PAGEOUT: HF_ERR_INVAL for locked memory, COLD and PAGEOUT also for shared
  * mappings, FREE for what is not private anonymous memory, PAGEOUT without a store (hf_swap_on).
+ * REMOVE: HF_ERR_INVAL for what is private or locked, HF_ERR_ACCESS for what may not be written to;
+ * else as hf_object_punch, and what lies before a mapping that failed has been done.
  * FREE: HF_ERR_SEALED as DONTNEED. PAGEOUT: HF_ERR_STORE if a page could not go there; others
  * may have.
  */

@@ -64,11 +64,18 @@ struct hf_pager {
 	enum hf_status (*writeback)(void *host, uint64_t offset, const void *page, uint64_t len);
 
 	/*
-	 * A page leaves the object, because it ends or is truncated. `dirty`: bytes of it that
-	 * are before the end were written and not kept by `writeback`, which has been tried just
-	 * before: this is the last moment to save them. Optional.
+	 * A page leaves the object, because it ends, is truncated, punched or evicted. `dirty`:
+	 * bytes of it that are before the end were written and not kept by `writeback`, which has
+	 * been tried just before: this is the last moment to save them. Optional.
 	 */
 	void (*put)(void *host, uint64_t offset, const void *page, uint64_t len, bool dirty);
+
+	/*
+	 * Forget [offset, offset+len): it reads as zeros from now on (hf_object_punch). Any
+	 * multiple of a byte, before the end. Any status but HF_OK means that it is as it was.
+	 * NULL: the object cannot be punched.
+	 */
+	enum hf_status (*punch)(void *host, uint64_t offset, uint64_t len);
 };
 
 /*
@@ -186,6 +193,28 @@ enum hf_status hf_object_truncate(struct hf_object *object, uint64_t size);
  * another sync or truncation of the object waits for it, faults and mappings do not.
  */
 enum hf_status hf_object_sync(struct hf_object *object, uint64_t offset, uint64_t len);
+
+/*
+ * Let pages of [offset, offset+len) go that the pager can supply again: pages that lie in the 4 KiB
+ * pages which the range touches. Dirty ones are written back first (hf_object_sync). They are
+ * unmapped from every space, and put to the pager. HF_ERR_INVAL: no pager. HF_ERR_EMPTY.
+ * HF_ERR_WRAP. HF_ERR_BUS, HF_ERR_ACCESS: as hf_object_sync; what was not kept stays. HF_ERR_BUSY:
+ * some stay, or have come back: pages that are pinned, locked by a mapping, or mapped privately in
+ * spaces that share a table since a fork. Takes the locks that hf_object_truncate takes, for a few
+ * dozen pages at a time.
+ */
+enum hf_status hf_object_evict(struct hf_object *object, uint64_t offset, uint64_t len);
+
+/*
+ * Punch a hole: [offset, offset+len) reads as zeros from now on, as far as it lies before the end;
+ * fallocate(2), FALLOC_FL_PUNCH_HOLE. Pages that lie in it whole leave, dirty or not, also from the
+ * spaces that map them; the rest is cleared. Private copies stay. Pinned pages stay with their
+ * device. The pager is told (struct hf_pager, punch). HF_ERR_EMPTY. HF_ERR_WRAP. HF_ERR_ACCESS: the
+ * pager has no `punch`. HF_ERR_BUS: it refused. HF_ERR_NOMEM, HF_ERR_OVERFLOW: as
+ * hf_object_truncate. On these nothing has changed. Takes the locks that hf_object_truncate takes,
+ * for a few dozen pages at a time.
+ */
+enum hf_status hf_object_punch(struct hf_object *object, uint64_t offset, uint64_t len);
 
 /* msync(2)'s flags. */
 enum hf_msync_flags {

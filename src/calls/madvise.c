@@ -9,6 +9,7 @@
 #include "../space/wait.h"
 #include "../swap/swap.h"
 #include "collapse.h"
+#include "rmap.h"
 
 #include <holdfast/mm.h>
 
@@ -153,7 +154,7 @@ enum hf_status hf_madvise(struct hf_mm *mm, hf_va va, uint64_t len, enum hf_advi
 	};
 	enum hf_status st;
 
-	if (advice < HF_ADV_DONTNEED || advice > HF_ADV_PAGEOUT)
+	if (advice < HF_ADV_DONTNEED || advice > HF_ADV_REMOVE)
 		return HF_ERR_INVAL;
 	st = hf_check_pages(mm, va, &len);
 	if (st)
@@ -166,6 +167,8 @@ enum hf_status hf_madvise(struct hf_mm *mm, hf_va va, uint64_t len, enum hf_advi
 		return populate(mm, va, len, HF_ACCESS_READ);
 	if (advice == HF_ADV_POPULATE_WRITE)
 		return populate(mm, va, len, HF_ACCESS_WRITE);
+	if (advice == HF_ADV_REMOVE)
+		return hf_advise_remove(mm, va, len);
 	if (advice == HF_ADV_COLLAPSE)
 		return advise_collapse(mm, va, len);
 	return advise_flags(mm, va, len, flags[advice].clear, flags[advice].add);

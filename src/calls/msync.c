@@ -104,8 +104,7 @@ enum hf_status hf_object_sync(struct hf_object *o, uint64_t offset, uint64_t len
 	return st;
 }
 
-/* The next shared mapping from *va on, below `end`: its part of the range, held. */
-static bool next_shared(struct hf_mm *mm, hf_va *va, hf_va end, struct hf_vma *out)
+bool hf_next_shared(struct hf_mm *mm, hf_va *va, hf_va end, struct hf_vma *out)
 {
 	bool found;
 
@@ -150,7 +149,7 @@ enum hf_status hf_msync(struct hf_mm *mm, hf_va va, uint64_t len, unsigned flags
 	end = va + len;
 	if (st || !(flags & HF_MS_SYNC))
 		return st;
-	while (next_shared(mm, &va, end, &v)) {
+	while (hf_next_shared(mm, &va, end, &v)) {
 		enum hf_status one = hf_object_sync(v.object, v.offset, v.end - v.start);
 
 		hf_object_release(v.object);

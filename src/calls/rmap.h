@@ -19,6 +19,21 @@
 typedef enum hf_status hf_rmap_fn(struct hf_mm *mm, const struct hf_vma *part);
 
 /*
+ * Make tables and leaves end where the part does. HF_ERR_NOMEM. HF_ERR_OVERFLOW: some may have been
+ * done, none shows. mm lock held exclusively.
+ */
+HF_HOLDS(mm)
+enum hf_status hf_cut_part(struct hf_mm *mm, const struct hf_vma *part);
+
+/*
+ * The next shared mapping from *va on, below `end`: its part of the range, the object held. *va
+ * becomes its end. No lock held.
+ */
+bool hf_next_shared(struct hf_mm *mm, hf_va *va, hf_va end, struct hf_vma *out);
+/* HF_ADV_REMOVE of a range that is checked but for what is mapped. */
+enum hf_status hf_advise_remove(struct hf_mm *mm, hf_va va, uint64_t len);
+
+/*
  * Call `fn` for each mapping of [from, to) of the object, its part that leads there, in one space
  * after the other, until one does not return HF_OK. Takes each space's lock, exclusively.
  */

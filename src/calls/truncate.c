@@ -43,8 +43,7 @@ static uint64_t set_size(struct hf_object *o, uint64_t size)
 	return old;
 }
 
-HF_HOLDS(mm)
-static enum hf_status cut_part(struct hf_mm *mm, const struct hf_vma *part)
+enum hf_status hf_cut_part(struct hf_mm *mm, const struct hf_vma *part)
 {
 	struct hf_range range = hf_range_ends(mm, part->start, part->end);
 	struct hf_reserve r = HF_RESERVE_GIVING;
@@ -70,7 +69,7 @@ static enum hf_status shrink(struct hf_object *o, uint64_t from, uint64_t to)
 
 	hf_spaces_lock_exclusive(o->phys);
 	hf_rmap_hold(o, from, to);
-	st = hf_rmap_each_truncating(o, from, to, cut_part);
+	st = hf_rmap_each_truncating(o, from, to, hf_cut_part);
 	if (!st) {
 		hf_object_lock(o);
 		st = hf_pages_cut(o, from);

@@ -54,6 +54,7 @@ struct hf_request {
 /* Pages that have left an object's tables, for the pager's `put`. Nothing leads to them. */
 struct hf_leaving {
 	uint64_t from, to; /* all pages here are about to go, */
+	bool idle;	   /* but for what is dirty, pinned or led to, */
 	bool keep;	   /* and what is dirty is to be written back first */
 	unsigned count;
 	struct hf_leaving_page {
@@ -203,6 +204,9 @@ enum hf_status hf_object_fetch(struct hf_object *object, uint64_t offset, unsign
 HF_HOLDS(object)
 void hf_requests_end(struct hf_object *object, uint64_t from, uint64_t to, enum hf_status status);
 
+/* The page is neither dirty nor pinned. object->lock held. */
+HF_HOLDS(object)
+bool hf_pages_idle(const struct hf_object *object, const struct hf_object_page *page);
 /* Some frame of the page holds a pin. object->lock held. */
 HF_HOLDS(object)
 bool hf_pages_pinned(const struct hf_object *object, const struct hf_object_page *page);
@@ -211,6 +215,10 @@ HF_HOLDS(object)
 void hf_pages_mark(struct hf_object *object, uint64_t offset);
 HF_HOLDS(object)
 void hf_pages_unmark(const struct hf_object_page *page);
+/* The first page that begins or lies in [*offset, end): *offset becomes its first. Same lock. */
+HF_HOLDS(object)
+bool hf_pages_next(const struct hf_object *object, uint64_t *offset, uint64_t end,
+		   struct hf_object_page *out);
 /* The first dirty page that begins or lies in [*offset, end): *offset becomes its first. Same lock. */
 HF_HOLDS(object)
 bool hf_pages_next_dirty(const struct hf_object *object, uint64_t *offset, uint64_t end,
@@ -228,6 +236,17 @@ enum hf_status hf_pages_cut(struct hf_object *object, uint64_t offset);
  */
 HF_HOLDS(change)
 void hf_pages_drop(struct hf_object *object, uint64_t from, uint64_t to);
+/*
+ * The two halves of that, for whoever holds all spaces that map [l->from, l->to) until nothing
+ * leads there: take pages out, as many as leave together; give them to the pager, without any lock
+ * but `change`.
+ */
+HF_HOLDS(object)
+void hf_pages_take(struct hf_object *object, struct hf_leaving *l);
+void hf_pages_give(struct hf_object *object, struct hf_leaving *l);
+/* Clear [offset, end), which lies in one page of 4 KiB, if the object has that. Same lock. */
+HF_HOLDS(object)
+void hf_pages_clear(struct hf_object *object, uint64_t offset, uint64_t end);
 /* Clear what follows `offset` in its page, if the object has that. Same lock. */
 HF_HOLDS(object)
 void hf_pages_clear_tail(struct hf_object *object, uint64_t offset);

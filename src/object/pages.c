@@ -318,6 +318,19 @@ enum hf_status hf_pages_cut(struct hf_object *o, uint64_t offset)
 	return st;
 }
 
+/* Nobody needs the page in memory. */
+static bool is_unused(const struct hf_object *o, hf_pte e, unsigned level)
+{
+	struct hf_phys *phys = o->phys;
+	bool unused;
+
+	hf_phys_lock(phys);
+	unused = !hf_leaf_writable(e) && hf_mapped_once_locked(phys, hf_pte_pfn(e), level) &&
+		 !hf_pinned_locked(phys, hf_pte_pfn(e), level);
+	hf_phys_unlock(phys);
+	return unused;
+}
+
 static bool take_out_pages(struct hf_object *o, hf_pfn table, uint64_t base, unsigned level,
 			   struct hf_leaving *l);
 
@@ -335,6 +348,8 @@ static bool take_out_entry(struct hf_object *o, hf_pte e, uint64_t offset, unsig
 		return true;
 	}
 	if (offset < l->from || offset + hf_level_size(level) > l->to)
+		return false;
+	if (l->idle && !is_unused(o, e, level))
 		return false;
 	mark_page(o, hf_pte_pfn(e), level, false);
 	l->pages[l->count++] = (struct hf_leaving_page){
@@ -384,23 +399,35 @@ static void give_page(const struct hf_object *o, const struct hf_leaving_page *p
 		pager->put(o->host, p->offset, page, size, dirty);
 }
 
+HF_HOLDS(object)
+void hf_pages_take(struct hf_object *o, struct hf_leaving *l)
+{
+	l->count = 0;
+	if (o->root.v != HF_NIL && take_out_pages(o, o->root, 0, o->top, l)) {
+		hf_table_put(o->phys, o->root, o->top);
+		o->root.v = HF_NIL;
+	}
+	o->leaving = l;
+}
+
+void hf_pages_give(struct hf_object *o, struct hf_leaving *l)
+{
+	for (unsigned i = 0; i < l->count; i++) {
+		give_page(o, &l->pages[i]);
+		hf_pages_unblock(o, l->pages[i].pfn, l->pages[i].level);
+		l->pages[i].pfn.v = HF_NIL;
+	}
+	o->leaving = NULL;
+}
+
 /* Take all pages of the range out, in batches. No lock held. */
 static void drop_range(struct hf_object *o, struct hf_leaving *l)
 {
 	do {
 		hf_object_lock(o);
-		l->count = 0;
-		if (o->root.v != HF_NIL && take_out_pages(o, o->root, 0, o->top, l)) {
-			hf_table_put(o->phys, o->root, o->top);
-			o->root.v = HF_NIL;
-		}
-		o->leaving = l->count ? l : NULL;
+		hf_pages_take(o, l);
 		hf_object_unlock(o);
-		for (unsigned i = 0; i < l->count; i++) {
-			give_page(o, &l->pages[i]);
-			hf_pages_unblock(o, l->pages[i].pfn, l->pages[i].level);
-			l->pages[i].pfn.v = HF_NIL;
-		}
+		hf_pages_give(o, l);
 	} while (l->count);
 }
 
@@ -418,16 +445,22 @@ void hf_pages_end(struct hf_object *o)
 	drop_range(o, &l);
 }
 
-void hf_pages_clear_tail(struct hf_object *o, uint64_t offset)
+void hf_pages_clear(struct hf_object *o, uint64_t offset, uint64_t end)
 {
 	struct hf_object_page page;
-	uint64_t within = offset & (HF_PAGE_SIZE - 1), frame;
+	uint64_t frame;
 
-	if (!within || !hf_pages_find(o, offset, &page))
+	if (offset >= end || !hf_pages_find(o, offset, &page))
 		return;
 	frame = (offset & (hf_level_size(page.level) - 1)) >> HF_PAGE_SHIFT;
 	page.pfn.v += (uint32_t)frame;
-	memset((char *)hf_frame_ptr(o->phys, page.pfn) + within, 0, HF_PAGE_SIZE - within);
+	memset((char *)hf_frame_ptr(o->phys, page.pfn) + (offset & (HF_PAGE_SIZE - 1)), 0,
+	       end - offset);
+}
+
+void hf_pages_clear_tail(struct hf_object *o, uint64_t offset)
+{
+	hf_pages_clear(o, offset, hf_page_up(offset));
 }
 
 /* ---- Marks ---- */
@@ -451,14 +484,19 @@ bool hf_pages_pinned(const struct hf_object *o, const struct hf_object_page *pag
 	return pinned;
 }
 
+bool hf_pages_idle(const struct hf_object *o, const struct hf_object_page *page)
+{
+	return !hf_leaf_writable(hf_pte_get(page->entry)) && !hf_pages_pinned(o, page);
+}
+
 void hf_pages_unmark(const struct hf_object_page *page)
 {
 	hf_pte_set(page->entry, hf_leaf_wrprotect(hf_pte_get(page->entry)));
 }
 
 /* In one table, from *offset on, which it reaches. */
-static bool next_dirty_page(const struct hf_object *o, hf_pfn table, uint64_t base, unsigned level,
-			    uint64_t *offset, uint64_t end, struct hf_object_page *out)
+static bool next_page(const struct hf_object *o, hf_pfn table, uint64_t base, unsigned level,
+		      uint64_t *offset, uint64_t end, bool dirty, struct hf_object_page *out)
 {
 	hf_pte *entries = hf_table_entries(o->phys, table);
 	const uint64_t marks = hf_table_marks(o->phys, table);
@@ -470,9 +508,9 @@ static bool next_dirty_page(const struct hf_object *o, hf_pfn table, uint64_t ba
 		if (at >= end)
 			return false;
 		if (hf_pte_branch(e, level)) {
-			if (next_dirty_page(o, hf_pte_pfn(e), at, level - 1, offset, end, out))
+			if (next_page(o, hf_pte_pfn(e), at, level - 1, offset, end, dirty, out))
 				return true;
-		} else if (hf_pte_leaf(e, level) && hf_leaf_writable(e)) {
+		} else if (hf_pte_leaf(e, level) && (!dirty || hf_leaf_writable(e))) {
 			*offset = at;
 			*out = (struct hf_object_page){ hf_pte_pfn(e), level, &entries[i] };
 			return true;
@@ -484,7 +522,13 @@ static bool next_dirty_page(const struct hf_object *o, hf_pfn table, uint64_t ba
 bool hf_pages_next_dirty(const struct hf_object *o, uint64_t *offset, uint64_t end,
 			 struct hf_object_page *out)
 {
-	return reaches(o, *offset) && next_dirty_page(o, o->root, 0, o->top, offset, end, out);
+	return reaches(o, *offset) && next_page(o, o->root, 0, o->top, offset, end, true, out);
+}
+
+bool hf_pages_next(const struct hf_object *o, uint64_t *offset, uint64_t end,
+		   struct hf_object_page *out)
+{
+	return reaches(o, *offset) && next_page(o, o->root, 0, o->top, offset, end, false, out);
 }
 
 /* ---- What is there ---- */

@@ -273,7 +273,7 @@ void hfx_file_end(unsigned i, unsigned puts)
 	f->ended = true;
 }
 
-const struct hf_pager hfx_pager = { pager_get, pager_writeback, pager_put };
+const struct hf_pager hfx_pager = { pager_get, pager_writeback, pager_put, NULL };
 
 /* ---- Making it ---- */
 

@@ -36,7 +36,7 @@ static enum hf_status source_writeback(void *host, uint64_t offset, const void *
 	return st;
 }
 
-static const struct hf_pager source_pager = { source_get, source_writeback, NULL };
+static const struct hf_pager source_pager = { source_get, source_writeback, NULL, NULL };
 
 #define SIZE (2 * PMD_SIZE)
 

@@ -122,7 +122,7 @@ static void pager_put(void *host, uint64_t offset, const void *page, uint64_t le
 	}
 }
 
-static const struct hf_pager pager = { pager_get, pager_writeback, pager_put };
+static const struct hf_pager pager = { pager_get, pager_writeback, pager_put, NULL };
 
 /* ---- Life ---- */
 

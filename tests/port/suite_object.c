@@ -1172,7 +1172,7 @@ static void object_errors(void **state)
 	struct machine_config config = { .ram_bytes = RAM_BYTES };
 	struct hf_object_config too_large = { .size = hf_object_max() + 1 };
 	struct hf_object_config no_such = { .size = PAGE, .huge = (enum hf_object_huge)3 };
-	static const struct hf_pager nothing = { NULL, NULL, NULL };
+	static const struct hf_pager nothing = { NULL, NULL, NULL, NULL };
 	struct hf_object_config no_get = { .size = PAGE, .pager = &nothing };
 	struct hf_object *object = object_of(m, PAGE, HF_OBJECT_SMALL), *none, *foreign;
 	struct space *s = space_new(m);

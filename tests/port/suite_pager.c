@@ -9,8 +9,9 @@ struct store {
 	unsigned char data[STORE_PAGES * PAGE];
 	unsigned gets, writebacks, puts, lost; /* pages that came and went; lost: put dirty */
 	unsigned fail_get, fail_writeback;     /* this many calls fail from now on */
-	uint64_t largest;		       /* len of a call */
-	uint64_t written;		       /* bytes written back */
+	bool fail_punch;
+	uint64_t largest; /* len of a call */
+	uint64_t written; /* bytes written back */
 	/* Called within writeback, and once within get or put, as another thread would be. */
 	void (*meanwhile)(struct store *store);
 	void (*while_getting)(struct store *store);
@@ -79,7 +80,17 @@ static void store_put(void *host, uint64_t offset, const void *page, uint64_t le
 		memcpy(store->data + offset, page, len);
 }
 
-static const struct hf_pager pager = { store_get, store_writeback, store_put };
+static enum hf_status store_punch(void *host, uint64_t offset, uint64_t len)
+{
+	struct store *store = host;
+
+	if (store->fail_punch)
+		return HF_ERR_HOST;
+	memset(store->data + offset, 0, len);
+	return HF_OK;
+}
+
+static const struct hf_pager pager = { store_get, store_writeback, store_put, store_punch };
 
 static struct store *store_new(void)
 {
@@ -927,6 +938,249 @@ static void huge_pages_are_supplied_whole(void **state)
 	space_end(s);
 }
 
+static void evicted_pages_come_back(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct space *a = file_and_memory(m, store), *b = space_new(m);
+	hf_va vb = map_file(b, store->object, 8 * PAGE, HF_MAP_PRIVATE);
+	struct hf_object_stats stats;
+
+	for (uint64_t i = 0; i < 8; i++)
+		SAME(get(a, store->va + i * PAGE), stamp(1, i));
+	put(a, store->va + 2 * PAGE, 22);
+	put(b, vb + 3 * PAGE, 33);
+	SAME(get(b, vb + 4 * PAGE), stamp(1, 4));
+	OK(hf_object_evict(store->object, PAGE, 5 * PAGE));
+	CHECK(m);
+	hf_object_stats(store->object, &stats);
+	SAME(stats.pages[HF_LEVEL_PTE], 3);
+	SAME(stats.dirty_bytes, 0);
+	SAME(stored(store, 2 * PAGE), 22);
+	SAME(store->puts, 5);
+	SAME(store->lost, 0);
+	assert_true(present(a, store->va));
+	assert_false(present(a, store->va + PAGE));
+	assert_false(present(b, vb + 4 * PAGE));
+	SAME(get(b, vb + 3 * PAGE), 33);
+	SAME(get(a, store->va + 3 * PAGE), stamp(1, 3));
+	SAME(get(a, store->va + 2 * PAGE), 22);
+	SAME(store->gets, 10);
+	put(a, store->va + 2 * PAGE, 23);
+	OK(hf_msync(a->mm, store->va, 8 * PAGE, HF_MS_SYNC));
+	SAME(stored(store, 2 * PAGE), 23);
+	OK(hf_object_evict(store->object, 0, UINT64_MAX));
+	hf_object_stats(store->object, &stats);
+	SAME(stats.pages[HF_LEVEL_PTE], 0);
+	space_end(b);
+	end_of_file(store);
+}
+
+static void what_is_held_is_not_evicted(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct space *s = file_and_memory(m, store), *b = space_new(m), *child;
+	hf_va private = map_file(b, store->object, 8 * PAGE, HF_MAP_PRIVATE);
+	struct hf_object_stats stats;
+	struct pin pin;
+
+	pin_range(s, store->va, PAGE, HF_PIN_READ, &pin);
+	OK(hf_mlock(s->mm, store->va + PAGE, PAGE, 0));
+	put(s, store->va + 2 * PAGE, 5);
+	SAME(get(b, private + 3 * PAGE), stamp(1, 3));
+	child = fork_space(b, HF_FORK_COPY);
+	SAME(get(s, store->va + 4 * PAGE), stamp(1, 4));
+	store->fail_writeback = 1;
+	GIVES(HF_ERR_BUS, hf_object_evict(store->object, 0, 8 * PAGE));
+	CHECK(m);
+	SAME(store->puts, 1);
+	SAME(dirty(store->object), PAGE);
+	SAME(get(s, store->va + 2 * PAGE), 5);
+	assert_true(present(b, private + 3 * PAGE)); /* in a table that two share */
+	space_end(child);
+	GIVES(HF_ERR_BUSY, hf_object_evict(store->object, 0, 8 * PAGE));
+	hf_object_stats(store->object, &stats);
+	SAME(stats.pages[HF_LEVEL_PTE], 2);
+	SAME(get(b, private + 3 * PAGE), stamp(1, 3));
+	dma_put(m, pin.spans[0].pa, 9);
+	SAME(get(s, store->va), 9);
+	unpin(m, &pin);
+	OK(hf_munlock(s->mm, store->va + PAGE, PAGE));
+	OK(hf_object_evict(store->object, 0, 8 * PAGE));
+	FAILS(m, HF_ERR_EMPTY, hf_object_evict(store->object, 0, 0));
+	FAILS(m, HF_ERR_WRAP, hf_object_evict(store->object, 1, UINT64_MAX));
+	space_end(b);
+	end_of_file(store);
+}
+
+static void huge_pages_are_evicted_whole(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct hf_object *object = open_store(m, store, sizeof(store->data), HF_OBJECT_HUGE);
+	struct space *s = space_new(m);
+	hf_va va = map_file(s, object, sizeof(store->data), HF_MAP_SHARED);
+
+	SAME(get(s, va + 700 * PAGE), stamp(1, 700));
+	GIVES(HF_ERR_BUSY, hf_object_evict(object, 600 * PAGE, 300 * PAGE));
+	SAME(store->puts, 0);
+	OK(hf_object_evict(object, PMD_SIZE, PMD_SIZE));
+	CHECK(m);
+	SAME(store->puts, 1);
+	SAME(get(s, va + 700 * PAGE), stamp(1, 700));
+	SAME(store->gets, 2);
+	hf_object_put(object);
+	space_end(s);
+	free(store);
+}
+
+/* Much more than the memory holds is read from its beginning to its end. */
+static void a_file_larger_than_memory_is_read(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct hf_object *object = file(m, store, STORE_PAGES);
+	struct space *s = space_new(m);
+	hf_va va = map_file(s, object, STORE_PAGES * PAGE, HF_MAP_SHARED);
+	struct hoard hoard;
+
+	fragment(m, 64, &hoard);
+	for (uint64_t i = 0; i < STORE_PAGES; i++) {
+		enum hf_status st = hf_fault(s->mm, va + i * PAGE, HF_ACCESS_READ, NULL);
+
+		if (st == HF_ERR_NOMEM) {
+			OK(hf_object_evict(object, 0, i * PAGE));
+			st = hf_fault(s->mm, va + i * PAGE, HF_ACCESS_READ, NULL);
+		}
+		SAME(st, HF_OK);
+		SAME(get(s, va + i * PAGE), stamp(1, i));
+	}
+	CHECK(m);
+	SAME(store->gets, STORE_PAGES);
+	hoard_release(m, &hoard);
+	hf_object_put(object);
+	space_end(s);
+	free(store);
+}
+
+static void a_hole_reads_as_zeros(void **state)
+{
+	struct machine *m = *state;
+	struct store *store = store_new();
+	struct space *a = file_and_memory(m, store), *b = space_new(m), *child;
+	hf_va vb = map_file(b, store->object, 8 * PAGE, HF_MAP_PRIVATE);
+	struct pin pin;
+
+	for (uint64_t i = 0; i < 8; i++) {
+		put(a, store->va + i * PAGE + 8, 8);
+		put(a, store->va + i * PAGE + 4088, 9);
+		SAME(get(b, vb + i * PAGE), stamp(1, i));
+	}
+	put(b, vb + 3 * PAGE, 33);
+	pin_range(a, store->va + 4 * PAGE, PAGE, HF_PIN_READ, &pin);
+	child = fork_space(b, HF_FORK_COPY);
+	store->fail_punch = true;
+	FAILS_KEEPING(m, STATE_VISIBLE, HF_ERR_BUS,
+		      hf_object_punch(store->object, PAGE + 16, 4 * PAGE));
+	store->fail_punch = false;
+	OK(hf_object_punch(store->object, PAGE + 16, 4 * PAGE));
+	CHECK(m);
+	SAME(store->puts, 3);
+	SAME(store->lost, 0);
+	SAME(get(a, store->va + PAGE), stamp(1, 1));
+	SAME(get(a, store->va + PAGE + 8), 8);
+	SAME(get(a, store->va + PAGE + 4088), 0);
+	SAME(get(b, vb + 2 * PAGE), 0);
+	SAME(get(child, vb + 2 * PAGE), 0);
+	SAME(get(b, vb + 3 * PAGE), 33);
+	SAME(get(child, vb + 3 * PAGE), 33);
+	SAME(get(a, store->va + 4 * PAGE), 0);
+	SAME(dma_get(m, pin.spans[0].pa), stamp(1, 4));
+	SAME(get(a, store->va + 5 * PAGE), 0);
+	SAME(get(a, store->va + 5 * PAGE + 4088), 9);
+	OK(hf_msync(a->mm, store->va, 8 * PAGE, HF_MS_SYNC));
+	SAME(stored(store, PAGE), stamp(1, 1));
+	SAME(stored(store, 2 * PAGE + 8), 0);
+	SAME(stored(store, 5 * PAGE + 4088), 9);
+	unpin(m, &pin);
+	space_end(child);
+	space_end(b);
+	end_of_file(store);
+}
+
+static void punch_it(struct store *store)
+{
+	OK(hf_object_punch(store->object, 0, 8 * PAGE));
+	CHECK(store->space->m);
+}
+
+static void a_hole_is_not_filled_by_what_was_asked_before(void **state)
+{
+	struct store *store = store_new();
+	struct space *s = file_and_memory(*state, store);
+	uint64_t value;
+
+	store->while_getting = punch_it;
+	OK(hf_read(s->mm, store->va + PAGE, &value, sizeof(value)));
+	SAME(value, 0);
+	SAME(store->gets, 2);
+	end_of_file(store);
+}
+
+static void holes_in_shared_memory(void **state)
+{
+	struct machine *m = *state;
+	struct hf_object_config config = { .size = 2 * PMD_SIZE, .huge = HF_OBJECT_HUGE };
+	struct space *s = space_new(m);
+	struct hf_object *object;
+	uint64_t before;
+	hf_va va;
+
+	OK(hf_object_create(m->phys, &config, &object));
+	va = map_file(s, object, 2 * PMD_SIZE, HF_MAP_SHARED);
+	put(s, va, 1);
+	put(s, va + 3 * PAGE, 3);
+	put(s, va + PMD_SIZE, 2);
+	before = free_bytes(m);
+	OK(hf_madvise(s->mm, va + 3 * PAGE, 2 * PAGE, HF_ADV_REMOVE));
+	CHECK(m);
+	SAME(get(s, va), 1);
+	SAME(get(s, va + 3 * PAGE), 0);
+	OK(hf_object_punch(object, PAGE, UINT64_MAX - PAGE));
+	CHECK(m);
+	SAME(get(s, va), 1);
+	assert_true(free_bytes(m) > before + PMD_SIZE);
+	SAME(get(s, va + PMD_SIZE), 0);
+	OK(hf_object_punch(object, 2 * PMD_SIZE, PAGE));
+	FAILS(m, HF_ERR_EMPTY, hf_object_punch(object, 0, 0));
+	FAILS(m, HF_ERR_WRAP, hf_object_punch(object, 1, UINT64_MAX));
+	FAILS(m, HF_ERR_INVAL, hf_object_evict(object, 0, PAGE));
+	OK(hf_mlock(s->mm, va, PAGE, 0));
+	FAILS(m, HF_ERR_INVAL, hf_madvise(s->mm, va, PAGE, HF_ADV_REMOVE));
+	OK(hf_munlock(s->mm, va, PAGE));
+	OK(hf_mprotect(s->mm, va, PAGE, RO));
+	FAILS(m, HF_ERR_ACCESS, hf_madvise(s->mm, va, PAGE, HF_ADV_REMOVE));
+	va = map(s, PAGE, RW);
+	FAILS(m, HF_ERR_INVAL, hf_madvise(s->mm, va, PAGE, HF_ADV_REMOVE));
+	FAILS(m, HF_ERR_UNMAPPED, hf_madvise(s->mm, SPACE_LO, PAGE, HF_ADV_REMOVE));
+	hf_object_put(object);
+	space_end(s);
+}
+
+static void a_pager_that_cannot_punch(void **state)
+{
+	struct machine *m = *state;
+	struct promise p = { .way = LATER };
+	hf_va va;
+	struct space *s = promised(m, &p, true, &va);
+
+	FAILS(m, HF_ERR_ACCESS, hf_object_punch(p.object, 0, PAGE));
+	FAILS(m, HF_ERR_ACCESS, hf_madvise(s->mm, va, PAGE, HF_ADV_REMOVE));
+	hf_object_put(p.object);
+	space_end(s);
+}
+
 static const struct CMUnitTest tests[] = {
 	TEST(contents_come_from_the_pager),
 	TEST(msync_writes_back_what_was_written),
@@ -951,6 +1205,14 @@ static const struct CMUnitTest tests[] = {
 	TEST(who_schedules_by_himself_tries_again),
 	TEST(shared_memory_is_not_supplied),
 	TEST(huge_pages_are_supplied_whole),
+	TEST(evicted_pages_come_back),
+	TEST(what_is_held_is_not_evicted),
+	TEST(huge_pages_are_evicted_whole),
+	TEST(a_file_larger_than_memory_is_read),
+	TEST(a_hole_reads_as_zeros),
+	TEST(a_hole_is_not_filled_by_what_was_asked_before),
+	TEST(holes_in_shared_memory),
+	TEST(a_pager_that_cannot_punch),
 };
 
 SUITE(suite_pager, tests);

@@ -38,7 +38,7 @@ static enum hf_status file_writeback(void *host, uint64_t offset, const void *pa
 	return HF_OK;
 }
 
-static const struct hf_pager pager = { file_get, file_writeback, NULL };
+static const struct hf_pager pager = { file_get, file_writeback, NULL, NULL };
 
 struct writer {
 	pthread_t id;
@@ -227,7 +227,7 @@ static enum hf_status gate_get(void *host, uint64_t offset, void *page, uint64_t
 	return gate->answer;
 }
 
-static const struct hf_pager gate_pager = { gate_get, NULL, NULL };
+static const struct hf_pager gate_pager = { gate_get, NULL, NULL, NULL };
 
 struct at_gate {
 	struct gate gate;
