@@ -8,6 +8,8 @@
 bool hf_wait_slow(struct hf_phys *phys, struct hf_wait *w, enum hf_status *st)
 {
 	if (*st == HF_ERR_PENDING && w->object) {
+		/* What others have brought back meanwhile: the store is not to wait for a pager. */
+		hf_swapin_drop(phys, &w->in);
 		*st = hf_object_fetch(w->object, w->offset, w->level);
 		hf_wait_cancel(w);
 	} else if (*st == HF_ERR_PENDING) {

@@ -727,6 +727,46 @@ static void the_end_of_the_store_finds_what_moves(void **state)
 	take_down(&g);
 }
 
+static enum hf_status counts_slots(void *host, uint64_t offset, void *page, uint64_t len)
+{
+	struct stage *g = host;
+
+	(void)offset;
+	(void)page;
+	(void)len;
+	g->used = swap_stats(g->m).used;
+	return HF_OK;
+}
+
+static void reads_the_first(void *arg)
+{
+	struct stage *g = arg;
+
+	FILLED(g->s, g->va, PAGE, 1);
+}
+
+/* Others have brought a page back that a copy has read, too, and then the copy wants a pager's. */
+static void no_slot_is_kept_while_a_pager_works(void **state)
+{
+	static const struct hf_pager pager = { .get = counts_slots };
+	struct stage g;
+	struct hf_object_config config = { .size = PAGE, .pager = &pager, .host = &g };
+	struct hf_object *object;
+	char buf[2 * PAGE];
+	hf_va second;
+
+	put_away(&g, state, reads_the_first);
+	second = g.va + PAGE;
+	OK(hf_object_create(g.m->phys, &config, &object));
+	OK(hf_mmap_object(g.s->mm, &second, PAGE, RW, HF_MAP_PRIVATE | HF_MAP_FIXED, object, 0));
+	hf_object_put(object);
+	OK(hf_read(g.s->mm, g.va, buf, sizeof(buf)));
+	assert_null(g.d->meanwhile);
+	SAME(g.used, PAGES - 2);
+	FILLED(g.s, g.va, PAGE, 1);
+	take_down(&g);
+}
+
 static const struct CMUnitTest tests[] = {
 	TEST(what_is_written_meanwhile_stays),
 	TEST(what_is_read_meanwhile_stays),
@@ -746,6 +786,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(what_others_brought_back_meanwhile_is_there),
 	TEST(two_that_read_one_slot_have_one_page),
 	TEST(what_was_read_for_nothing_is_not_shown),
+	TEST(no_slot_is_kept_while_a_pager_works),
 	TEST(what_was_unmapped_meanwhile_is_refused),
 	TEST(a_sharer_may_end_meanwhile),
 	TEST(a_copy_of_what_goes_again_meanwhile),
