@@ -382,11 +382,12 @@ static void a_late_answer_wakes_who_waits(void **state)
 	sem_wait(&g->gate.inside);
 	sem_post(&g->gate.open);
 	OK(hf_munmap(g->spaces[0]->mm, g->va[0] - PAGE, 4 * PAGE));
-	space_end(g->spaces[1]);
+	OK(hf_munmap(g->spaces[1]->mm, g->va[1], 4 * PAGE));
 	hf_object_put(g->object);
 	SAME(result_of(g->ids[0]), HF_ERR_UNMAPPED);
 	CHECK(m);
 	space_end(g->spaces[0]);
+	space_end(g->spaces[1]);
 	at_gate_end(g);
 }
 
