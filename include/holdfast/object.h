@@ -64,9 +64,10 @@ struct hf_pager {
 	enum hf_status (*writeback)(void *host, uint64_t offset, const void *page, uint64_t len);
 
 	/*
-	 * A page leaves the object, because it ends, is truncated, punched or evicted. `dirty`:
-	 * bytes of it that are before the end were written and not kept by `writeback`, which has
-	 * been tried just before: this is the last moment to save them. Optional.
+	 * A page leaves the object, because it ends, is truncated, punched or evicted, or has not
+	 * become one after `get`, for the same reasons or because memory is full. `dirty`: bytes of
+	 * it that are before the end were written and not kept by `writeback`, which has been tried
+	 * just before: this is the last moment to save them. Optional.
 	 */
 	void (*put)(void *host, uint64_t offset, const void *page, uint64_t len, bool dirty);
 

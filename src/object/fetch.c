@@ -124,6 +124,34 @@ static enum hf_status await_host(struct hf_object *o, struct hf_request *r)
 	return o->retry ? HF_ERR_RETRY : await(o, r);
 }
 
+static enum hf_status refused(const struct hf_request *r)
+{
+	return r->over ? r->status : HF_ERR_BUS;
+}
+
+/*
+ * The pager has filled the block: it becomes a page, or, if the request is over or memory is full,
+ * goes back to the pager at once. object->lock held, let go meanwhile.
+ */
+HF_HOLDS(object)
+static enum hf_status enter_answer(struct hf_object *o, struct hf_request *r)
+{
+	enum hf_status st = r->status;
+
+	if (!r->over) {
+		st = hf_pages_put(o, r->offset, r->level, r->block);
+		if (!st) {
+			r->block.v = HF_NIL;
+			return HF_OK;
+		}
+	}
+	hf_object_unlock(o);
+	if (o->pager->put)
+		o->pager->put(o->host, r->offset, hf_frame_ptr(o->phys, r->block), r->len, false);
+	hf_object_lock(o);
+	return r->over ? r->status : st;
+}
+
 /* Ask the pager. object->lock held, let go meanwhile. The request may be over before it answers. */
 HF_HOLDS(object)
 static enum hf_status ask_pager(struct hf_object *o, struct hf_request *r, bool clean)
@@ -137,16 +165,9 @@ static enum hf_status ask_pager(struct hf_object *o, struct hf_request *r, bool 
 		hf_block_clear(o->phys, r->block, hf_level_order(r->level));
 	st = o->pager->get(o->host, r->offset, hf_frame_ptr(o->phys, r->block), r->len);
 	hf_object_lock(o);
-	if (r->over)
-		return r->status;
-	if (st == HF_ERR_PENDING)
+	if (!r->over && st == HF_ERR_PENDING)
 		return await_host(o, r);
-	if (st)
-		return HF_ERR_BUS;
-	st = hf_pages_put(o, r->offset, r->level, r->block);
-	if (!st)
-		r->block.v = HF_NIL;
-	return st;
+	return st ? refused(r) : enter_answer(o, r);
 }
 
 /* A request of one's own. *level becomes that of the block. object->lock held. */
