@@ -14,6 +14,7 @@
 #include "../space/forget.h"
 #include "../space/mm.h"
 #include "../space/vma.h"
+#include "../table/table.h"
 #include "rmap.h"
 
 #include <holdfast/mm.h>
@@ -114,6 +115,24 @@ static enum hf_status cut_out(struct hf_object *o, uint64_t from, uint64_t to)
 	return st;
 }
 
+/*
+ * A page that has come since the cut may reach beyond [from, to), with what the pager had then. It
+ * stays; of the one at `at`, clear what lies there.
+ */
+HF_HOLDS(object)
+static void clear_larger(struct hf_object *o, uint64_t at, uint64_t from, uint64_t to)
+{
+	struct hf_object_page page;
+	uint64_t base, end;
+
+	if (!hf_pages_find(o, at, &page))
+		return;
+	base = hf_level_base(at, page.level);
+	end = base + hf_level_size(page.level);
+	if (base < from || end > to)
+		hf_pages_clear(o, hf_max_va(base, from), hf_min_va(end, to));
+}
+
 /* [offset, end) lies before the object's end. */
 HF_HOLDS(change)
 static enum hf_status punch(struct hf_object *o, uint64_t offset, uint64_t end)
@@ -131,6 +150,10 @@ static enum hf_status punch(struct hf_object *o, uint64_t offset, uint64_t end)
 	hf_pages_clear(o, offset, hf_min_va(from, end));
 	if (to >= from)
 		hf_pages_clear(o, to, end);
+	if (from < to) {
+		clear_larger(o, from, from, to);
+		clear_larger(o, to - 1, from, to);
+	}
 	hf_object_unlock(o);
 	if (from < to)
 		leave(o, from, to, false);

@@ -244,7 +244,7 @@ void hf_pages_drop(struct hf_object *object, uint64_t from, uint64_t to);
 HF_HOLDS(object)
 void hf_pages_take(struct hf_object *object, struct hf_leaving *l);
 void hf_pages_give(struct hf_object *object, struct hf_leaving *l);
-/* Clear [offset, end), which lies in one page of 4 KiB, if the object has that. Same lock. */
+/* Clear [offset, end), which lies in one page, if the object has that. Same lock. */
 HF_HOLDS(object)
 void hf_pages_clear(struct hf_object *object, uint64_t offset, uint64_t end);
 /* Clear what follows `offset` in its page, if the object has that. Same lock. */

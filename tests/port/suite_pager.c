@@ -16,6 +16,7 @@ struct store {
 	void (*meanwhile)(struct store *store);
 	void (*while_getting)(struct store *store);
 	void (*while_putting)(struct store *store);
+	void (*while_punching)(struct store *store);
 	struct space *space;
 	struct hf_object *object;
 	hf_va va, other;
@@ -86,6 +87,7 @@ static enum hf_status store_punch(void *host, uint64_t offset, uint64_t len)
 
 	if (store->fail_punch)
 		return HF_ERR_HOST;
+	once(store, &store->while_punching);
 	memset(store->data + offset, 0, len);
 	return HF_OK;
 }
@@ -1128,6 +1130,33 @@ static void a_hole_is_not_filled_by_what_was_asked_before(void **state)
 	end_of_file(store);
 }
 
+static void read_beside_it(struct store *store)
+{
+	uint64_t value;
+
+	OK(hf_object_read(store->object, 0, &value, sizeof(value)));
+	SAME(value, stamp(1, 0));
+}
+
+/* It came after pages had been cut for the hole, and before the pager knew of that. */
+static void a_larger_page_that_comes_meanwhile_has_the_hole(void **state)
+{
+	struct store *store = store_new();
+	uint64_t value;
+
+	store->object = open_store(*state, store, PMD_SIZE, HF_OBJECT_HUGE);
+	store->while_punching = read_beside_it;
+	OK(hf_object_punch(store->object, 2 * PAGE, 3 * PAGE));
+	SAME(store->largest, PMD_SIZE);
+	for (uint64_t i = 0; i < 8; i++) {
+		OK(hf_object_read(store->object, i * PAGE, &value, sizeof(value)));
+		SAME(value, i >= 2 && i < 5 ? 0 : stamp(1, i));
+	}
+	CHECK(*state);
+	hf_object_put(store->object);
+	free(store);
+}
+
 static void holes_in_shared_memory(void **state)
 {
 	struct machine *m = *state;
@@ -1211,6 +1240,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_file_larger_than_memory_is_read),
 	TEST(a_hole_reads_as_zeros),
 	TEST(a_hole_is_not_filled_by_what_was_asked_before),
+	TEST(a_larger_page_that_comes_meanwhile_has_the_hole),
 	TEST(holes_in_shared_memory),
 	TEST(a_pager_that_cannot_punch),
 };
