@@ -95,6 +95,13 @@ enum hf_status hf_object_evict(struct hf_object *o, uint64_t offset, uint64_t le
 	return st;
 }
 
+/* hf_cut_part by its own address: a kernel's archive has no table of others' (scripts/kernel-flags). */
+HF_HOLDS(mm)
+static enum hf_status cut(struct hf_mm *mm, const struct hf_vma *part)
+{
+	return hf_cut_part(mm, part);
+}
+
 /* The pages of [from, to) begin and end there, and so do all leaves to them. */
 HF_HOLDS(change)
 static enum hf_status cut_out(struct hf_object *o, uint64_t from, uint64_t to)
@@ -103,7 +110,7 @@ static enum hf_status cut_out(struct hf_object *o, uint64_t from, uint64_t to)
 
 	hf_spaces_lock_exclusive(o->phys);
 	hf_rmap_hold(o, from, to);
-	st = hf_rmap_each_truncating(o, from, to, hf_cut_part);
+	st = hf_rmap_each_truncating(o, from, to, cut);
 	hf_object_lock(o);
 	if (!st)
 		st = hf_pages_cut(o, from);

@@ -9,7 +9,22 @@
 #include <holdfast/pin.h>
 
 /* See hf_pin_claim_locked. */
-typedef uint32_t unpin_step(struct hf_phys *phys, hf_pfn pfn, uint64_t count, uint32_t *work);
+enum unpin_step {
+	CLAIM,
+	UNCLAIM,
+	GIVE
+};
+
+HF_HOLDS(phys)
+static uint32_t do_step(struct hf_phys *phys, enum unpin_step step, hf_pfn pfn, uint64_t count,
+			uint32_t *work)
+{
+	if (step == CLAIM)
+		return hf_pin_claim_locked(phys, pfn, count, work);
+	if (step == UNCLAIM)
+		return hf_pin_unclaim_locked(phys, pfn, count, work);
+	return hf_pin_give_locked(phys, pfn, count, work);
+}
 
 /*
  * Do it to the first `most` frames of the list, up to what is refused. Returns how many frames it
@@ -17,7 +32,7 @@ typedef uint32_t unpin_step(struct hf_phys *phys, hf_pfn pfn, uint64_t count, ui
  */
 HF_HOLDS(phys)
 static uint64_t for_frames(struct hf_phys *phys, const struct hf_span *spans, uint64_t most,
-			   unpin_step *step)
+			   enum unpin_step step)
 {
 	uint64_t done = 0, left;
 	uint32_t batch = 0, n;
@@ -29,7 +44,7 @@ static uint64_t for_frames(struct hf_phys *phys, const struct hf_span *spans, ui
 		if (left > most - done)
 			left = most - done;
 		for (; left; left -= n, done += n, pfn.v += n) {
-			n = step(phys, pfn, left, &batch);
+			n = do_step(phys, step, pfn, left, &batch);
 			if (!n)
 				return done;
 			hf_phys_batch(phys, &batch, n);
@@ -46,11 +61,11 @@ enum hf_status hf_spans_unpin(struct hf_phys *phys, const struct hf_span *spans,
 		all += hf_span_frames(&spans[i]);
 	hf_acquire(phys, &phys->unpin_lock);
 	hf_phys_lock(phys);
-	claimed = for_frames(phys, spans, all, hf_pin_claim_locked);
+	claimed = for_frames(phys, spans, all, CLAIM);
 	if (claimed == all)
-		for_frames(phys, spans, all, hf_pin_give_locked);
+		for_frames(phys, spans, all, GIVE);
 	else
-		for_frames(phys, spans, claimed, hf_pin_unclaim_locked);
+		for_frames(phys, spans, claimed, UNCLAIM);
 	hf_phys_unlock(phys);
 	hf_release(phys, &phys->unpin_lock);
 	return claimed == all ? HF_OK : HF_ERR_NOT_PINNED;

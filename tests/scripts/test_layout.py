@@ -12,6 +12,7 @@ import unittest
 
 sys.dont_write_bytecode = True
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "scripts" / "layout"
+sys.path.insert(0, str(SCRIPT.parent))
 loader = importlib.machinery.SourceFileLoader("layout", str(SCRIPT))
 layout = importlib.util.module_from_spec(importlib.util.spec_from_loader("layout", loader))
 loader.exec_module(layout)

@@ -12,8 +12,8 @@
 static struct hf_linux *lin;
 static struct hf_linux_space spaces[SLOTS];
 /* Where an access that fails continues, and why it failed. */
-static _Thread_local sigjmp_buf *escape;
-static _Thread_local enum hf_status why;
+static _Thread_local sigjmp_buf *volatile escape;
+static _Thread_local volatile enum hf_status why;
 
 static void on_signal(int sig, siginfo_t *info, void *context)
 {

@@ -181,11 +181,12 @@ static void the_shape(void **state)
 
 static void branches(void **state)
 {
-	hf_pte e = hf_branch_make(small);
+	hf_pte e = hf_branch_mkwrite(hf_branch_make(small));
 
 	(void)state;
 	SAME(e.v, golden.branch);
-	SAME(hf_branch_make(last).v, golden.branch_last);
+	SAME(hf_branch_mkwrite(hf_branch_make(last)).v, golden.branch_last);
+	SAME(hf_branch_make(small).v, golden.branch_readonly);
 	SAME(hf_branch_wrprotect(e).v, golden.branch_readonly);
 	SAME(hf_branch_mkwrite(hf_branch_wrprotect(e)).v, golden.branch);
 	SAME(hf_branch_mklook(e).v, golden.branch_look);
