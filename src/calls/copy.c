@@ -88,7 +88,7 @@ static enum hf_status fetch(struct hf_mm *mm, hf_va *va, hf_va end, struct hf_wa
 				return st;
 			hf_resolve_end(&f);
 		}
-		*va = hf_level_base(*va, w.level) + hf_level_size(w.level);
+		*va = hf_min_va(end, hf_level_base(*va, w.level) + hf_level_size(w.level));
 	}
 	return HF_OK;
 }

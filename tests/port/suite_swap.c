@@ -1263,7 +1263,31 @@ static void what_is_away_moves_with_mremap(void **state)
 	disk_off(m, d);
 }
 
+/* An empty entry spans more than the mapping that it is empty in: what lies behind is an object's. */
+static void reading_goes_on_into_an_object(void **state)
+{
+	struct machine *m = *state;
+	struct disk *d = disk_on(m, 8);
+	struct space *s = space_new(m);
+	struct hf_object_config config = { .size = PAGE };
+	struct hf_object *object;
+	hf_va va = map(s, 4 * PAGE, RW), there = va + 2 * PAGE;
+	char buf[2 * PAGE] = { 0 };
+
+	OK(hf_object_create(m->phys, &config, &object));
+	OK(hf_object_write(object, 0, "x", 1));
+	OK(hf_mmap_object(s->mm, &there, 2 * PAGE, HF_PROT_READ, HF_MAP_SHARED | HF_MAP_FIXED,
+			  object, 0));
+	OK(hf_object_put(object));
+	OK(hf_read(s->mm, there - PAGE, buf, sizeof(buf)));
+	SAME(buf[PAGE], 'x');
+	GIVES(HF_ERR_BUS, hf_read(s->mm, there - PAGE, buf, sizeof(buf) + 1));
+	space_end(s);
+	disk_off(m, d);
+}
+
 static const struct CMUnitTest tests[] = {
+	TEST(reading_goes_on_into_an_object),
 	TEST(pages_go_and_come_back),
 	TEST(a_page_that_is_written_comes_back_writable_at_once),
 	TEST(what_is_used_stays),
